@@ -1,0 +1,54 @@
+# `make demo` and `make test` each do everything from a fresh checkout with Python 3.10+ and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-slow lint types format bench up lock clean
+
+install: $(STAMP)
+
+# uv installs in seconds; where it cannot be had, pip does the same work from the same file.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt uv && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python -r constraints.txt || \
+	  $(BIN)/python -m pip install --quiet -r constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m tools.demo
+
+test: lint types $(STAMP)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.parquet_to_sink
+	$(BIN)/python -m benchmarks.part_memory
+
+# The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
+up: $(STAMP)
+	$(BIN)/python -m tools.up
+
+# Pin the whole environment anew; the file carries versions only, no address of any index.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links pyproject.toml tools/installer.in -o constraints.txt
+
+clean:
+	rm -rf $(VENV) .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
