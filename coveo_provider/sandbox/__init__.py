@@ -1,0 +1,74 @@
+"""
+A strict stand-in for Coveo's cloud, on one loopback port.
+
+``Sandbox.start()`` serves the Push, Stream, Source Logs and Platform calls, security included, and the upload
+addresses of file containers. It imports nothing of the rest of ``coveo_provider`` and nothing of Airflow:
+routes and limits are written out here a second time, from the published API pages, so that a mistake in the
+client cannot hide in both.
+
+The names below load on first use, because pytest imports this package in every run of every project that
+has the distribution installed (entry point ``pytest11``).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from coveo_provider.sandbox.clock import Clock
+    from coveo_provider.sandbox.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
+    from coveo_provider.sandbox.limits import Limits
+    from coveo_provider.sandbox.sandbox import Sandbox
+    from coveo_provider.sandbox.views import (
+        Activity,
+        Call,
+        IdentityLogEntry,
+        IdentityView,
+        LogEntry,
+        SourceView,
+    )
+
+_HOME = {
+    "Activity": "views",
+    "Answer": "faults",
+    "Call": "views",
+    "Clock": "clock",
+    "Cut": "faults",
+    "Duplicate": "faults",
+    "ExpireUpload": "faults",
+    "IdentityLogEntry": "views",
+    "IdentityView": "views",
+    "Limits": "limits",
+    "LogEntry": "views",
+    "Sandbox": "sandbox",
+    "Slow": "faults",
+    "SourceView": "views",
+    "Stall": "faults",
+    "Truncate": "faults",
+}
+
+__all__ = [
+    "Activity",
+    "Answer",
+    "Call",
+    "Clock",
+    "Cut",
+    "Duplicate",
+    "ExpireUpload",
+    "IdentityLogEntry",
+    "IdentityView",
+    "Limits",
+    "LogEntry",
+    "Sandbox",
+    "Slow",
+    "SourceView",
+    "Stall",
+    "Truncate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"coveo_provider.sandbox.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,200 @@
+"""
+Failures on order: how the next matching calls go wrong.
+
+``route`` is a name of the endpoint table (``stream.chunk``, ``upload``, …), ``path`` a part of the path;
+left out, they match every call. Controls under ``/_sandbox/`` never fail.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, fields
+from typing import Any
+
+_WHEN = ("before", "during", "after")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """
+    Answer with this instead of carrying the call out.
+
+    :param body: text to send, such as ``{"message": "…"}``, HTML, S3's XML, or nothing
+    """
+
+    status: int = 500
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = "application/json"
+
+    @classmethod
+    def throttled(cls, retry_after: int | str | None = None) -> Answer:
+        """429, with ``Retry-After`` in seconds or as an HTTP date when given."""
+        headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+        return cls(429, '{"errorCode":"TOO_MANY_REQUESTS","message":"Too many requests."}', headers)
+
+    @classmethod
+    def storage_denied(cls) -> Answer:
+        """403 in S3's XML, for uploads."""
+        body = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+        return cls(403, body, content_type="application/xml")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """
+    Cut the connection (RST).
+
+    :param when: ``before`` reading the body, ``during`` that, or ``after`` carrying the call out: the lost
+        answer, whose caller cannot know that the call was carried out
+    """
+
+    when: str = "before"
+
+    def __post_init__(self) -> None:
+        if self.when not in _WHEN:
+            raise ValueError(f"a connection is cut {', '.join(_WHEN)}, not {self.when!r}")
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """Carry the call out, then send only the first ``keep`` bytes of the body that was announced."""
+
+    keep: int = 1
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Carry the call out, then spread the answer over ``seconds`` of real time."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Say nothing for ``seconds`` of real time, or until the sandbox stops, then cut the connection."""
+
+    seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class ExpireUpload:
+    """Let the upload address of this call expire: the one it uploads to, or the one its answer hands out."""
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """
+    Carry the call out twice, as when a proxy sends it again; an upload, which replaces itself, only once.
+
+    :param last: the caller sees the second answer instead of the first
+    """
+
+    last: bool = False
+
+
+Action = Answer | Cut | Truncate | Slow | Stall | ExpireUpload | Duplicate
+_KINDS: dict[str, type[Any]] = {
+    "answer": Answer,
+    "cut": Cut,
+    "truncate": Truncate,
+    "slow": Slow,
+    "stall": Stall,
+    "expire_upload": ExpireUpload,
+    "duplicate": Duplicate,
+}
+
+
+@dataclass
+class _Planned:
+    action: Action
+    route: str | None
+    method: str | None
+    path: str | None
+    skip: int
+    times: int
+
+    def matches(self, route: str, method: str, path: str) -> bool:
+        return (
+            self.route in (None, route)
+            and (self.method is None or self.method.upper() == method)
+            and (self.path is None or self.path in path)
+        )
+
+
+class Faults:
+    """The failures still to come."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._planned: list[_Planned] = []
+
+    def add(
+        self,
+        *,
+        action: Action,
+        route: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        skip: int = 0,
+        times: int = 1,
+    ) -> None:
+        """
+        Make matching calls fail.
+
+        :param skip: how many matching calls go well first
+        :param times: how many then fail
+        """
+        with self._lock:
+            self._planned.append(_Planned(action, route, method, path, skip, times))
+
+    def take(self, route: str, method: str, path: str) -> Action | None:
+        """Give what goes wrong with this call, the earliest planned failure that matches; use it up."""
+        with self._lock:
+            for planned in self._planned:
+                if not planned.matches(route, method, path):
+                    continue
+                if planned.skip > 0:
+                    planned.skip -= 1
+                    continue
+                planned.times -= 1
+                if planned.times <= 0:
+                    self._planned.remove(planned)
+                return planned.action
+        return None
+
+    def pending(self) -> int:
+        """How many failures have not happened yet."""
+        with self._lock:
+            return sum(planned.times for planned in self._planned)
+
+    def clear(self) -> None:
+        """Forget all that is planned."""
+        with self._lock:
+            self._planned.clear()
+
+
+def read_action(value: Any) -> Action:
+    """
+    Read an action from JSON: ``{"kind": "answer", "status": 429, "headers": {"Retry-After": "1"}}``.
+
+    :raises ValueError: when it is not one
+    """
+    if not isinstance(value, dict) or value.get("kind") not in _KINDS:
+        raise ValueError(f"an action has a kind, one of {', '.join(_KINDS)}")
+    made = _KINDS[value["kind"]]
+    given = {key: part for key, part in value.items() if key != "kind"}
+    wanted = {one.name: str(one.type) for one in fields(made)}
+    if unknown := given.keys() - wanted.keys():
+        raise ValueError(f"{value['kind']} has no {', '.join(sorted(unknown))}")
+    if "headers" in given:
+        if not isinstance(given["headers"], dict):
+            raise ValueError("headers is an object")
+        given["headers"] = tuple((str(name), str(text)) for name, text in given["headers"].items())
+    for name, part in given.items():
+        kinds = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}.get(wanted[name])
+        if kinds and (not isinstance(part, kinds) or (isinstance(part, bool) and kinds != (bool,))):
+            raise ValueError(f"{name} is not of type {wanted[name]}")
+    if not 200 <= given.get("status", 200) <= 599:
+        raise ValueError("status is from 200 to 599")
+    return made(**given)  # type: ignore[no-any-return]
