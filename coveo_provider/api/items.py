@@ -1,0 +1,86 @@
+"""The Push API's calls on items, and on the status of their source (push-api.md sections 2, 4 and 8)."""
+
+from __future__ import annotations
+
+from coveo_provider.api import arguments, routes
+from coveo_provider.api.caller import MARK_MARGIN_MS, Caller, nothing
+from coveo_provider.api.types import CompressionType, SourceStatus
+
+
+class ItemCalls(Caller):
+    """Items of a Push source."""
+
+    def set_source_status(self, source_id: str, status: SourceStatus | str) -> int:
+        """
+        Set the status and return a mark: the server's time just before this call, ms since the epoch.
+
+        Everything pushed after this call is newer than the mark, so that
+        :meth:`delete_items_older_than` with it removes what the pushes did not renew.
+        """
+        query = {"statusType": SourceStatus.of(status).value}
+        now = self._call(routes.SET_STATUS, lambda answer: answer.server_time_ms, query, source_id=source_id)
+        return now - MARK_MARGIN_MS
+
+    def put_item(
+        self,
+        source_id: str,
+        document_id: str,
+        body: bytes,
+        *,
+        ordering_id: int | None = None,
+        compression_type: str | None = None,
+    ) -> None:
+        """
+        Add or update one item.
+
+        :param body: the document as JSON, under 5 MiB
+        :param compression_type: of ``compressedBinaryData`` in it, see :class:`CompressionType`
+        """
+        query = {**arguments.document(document_id), **arguments.ordering(ordering_id)}
+        if compression_type is not None:
+            query["compressionType"] = CompressionType.of(compression_type).value
+        self._call(routes.PUT_ITEM, nothing, query, body=body, source_id=source_id)
+
+    def delete_item(
+        self,
+        source_id: str,
+        document_id: str,
+        *,
+        delete_children: bool = False,
+        ordering_id: int | None = None,
+    ) -> None:
+        """
+        Delete one item.
+
+        :param delete_children: also delete every item whose id *starts with* this one: ``file://a`` takes
+            ``file://ab`` along (push-api.md section 4.2)
+        """
+        query = {
+            **arguments.document(document_id),
+            "deleteChildren": arguments.flag(delete_children),
+            **arguments.ordering(ordering_id),
+        }
+        self._call(routes.DELETE_ITEM, nothing, query, source_id=source_id)
+
+    def push_batch(self, source_id: str, file_id: str, *, ordering_id: int | None = None) -> None:
+        """
+        Submit a container of items to add, update and delete.
+
+        Not sent again when its answer was lost: the container may be gone. Upload again instead, as
+        :func:`coveo_provider.loading.deliver` does.
+        """
+        query = {"fileId": file_id, **arguments.ordering(ordering_id)}
+        self._call(routes.PUSH_BATCH, nothing, query, source_id=source_id)
+
+    def delete_items_older_than(self, source_id: str, ordering_id: int, *, queue_delay: int = 15) -> None:
+        """
+        Delete the items of a Push source whose last update is older than ``ordering_id``.
+
+        :param ordering_id: ms since the epoch, from :meth:`set_source_status`
+        :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
+        :raises ConfigurationError: the mark is not 13 digits, or lies in the future
+        """
+        delay, mark = arguments.minutes(queue_delay), self._checked_mark(source_id, ordering_id)
+        self._call(
+            routes.DELETE_OLDER, nothing, {"orderingId": str(mark), "queueDelay": delay}, source_id=source_id
+        )

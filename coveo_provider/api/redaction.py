@@ -1,0 +1,51 @@
+"""What must not be repeated of a pre-signed address, in messages and in the log of the HTTP library."""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_MIN_SECRET = 8  # characters of an upload address's parameter that are worth hiding
+_QUERY = re.compile(r"\?[^\s\"'<>]+")
+_sending: ContextVar[bool] = ContextVar("coveo_provider_sending", default=False)
+
+
+@contextmanager
+def queries_unlogged() -> Iterator[None]:
+    """
+    Cut the query out of every address the HTTP library logs meanwhile in this thread.
+
+    urllib3 logs each path with its query at DEBUG, and the query of an upload address is its signature. What
+    it logs for others in this process stays as it is.
+    """
+    token = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+
+
+class _QueryRedactor(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _sending.get():
+            record.msg, record.args = _QUERY.sub("?…", record.getMessage()), ()
+        return True
+
+
+_redactor = _QueryRedactor()
+for _name in ("connectionpool", "connection", "poolmanager", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_redactor)
+
+
+def secrets_of(address: str) -> list[str]:
+    """Return what an answer must not quote of an upload address, in the spellings a page may use."""
+    query = urlsplit(address).query
+    values = [pair.partition("=")[2] for pair in query.split("&")] + [value for _, value in parse_qsl(query)]
+    found = [address, query, *sorted(values, key=len, reverse=True)]
+    found += [html.escape(one) for one in found] + [unquote(one) for one in found]
+    return [one for one in dict.fromkeys(found) if len(one) >= _MIN_SECRET]

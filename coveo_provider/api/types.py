@@ -1,0 +1,120 @@
+"""What the API says, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeVar
+
+from coveo_provider.errors import ConfigurationError
+
+_Member = TypeVar("_Member", bound=Enum)
+
+MARK_DIGITS = 13  # milliseconds since the epoch, from September 2001 to November 2286
+
+
+class SourceStatus(str, Enum):
+    """
+    What a Push source can be set to (push-api.md section 8).
+
+    The Administration Console shows ``REFRESH`` as "Rescan" and ``INCREMENTAL`` as "Refresh".
+    """
+
+    REBUILD = "REBUILD"
+    REFRESH = "REFRESH"
+    INCREMENTAL = "INCREMENTAL"
+    IDLE = "IDLE"
+
+    @classmethod
+    def of(cls, value: str) -> SourceStatus:
+        """
+        Return the status of that name, in any case.
+
+        :raises ConfigurationError: there is none
+        """
+        hint = " (what the console calls Rescan is REFRESH)"
+        return _member(cls, "source status", value, hint)
+
+
+class CompressionType(str, Enum):
+    """How the bytes of ``compressedBinaryData`` and its container twin are compressed (push-api.md 4.4)."""
+
+    UNCOMPRESSED = "UNCOMPRESSED"
+    ZLIB = "ZLIB"
+    GZIP = "GZIP"
+    LZMA = "LZMA"
+    DEFLATE = "DEFLATE"
+
+    @classmethod
+    def of(cls, value: str) -> CompressionType:
+        """
+        Return the compression of that name, in any case.
+
+        :raises ConfigurationError: there is none
+        """
+        return _member(cls, "compression type", value)
+
+
+def _member(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
+    try:
+        return closed_set(str(getattr(value, "value", value)).strip().upper())
+    except ValueError:
+        known = ", ".join(str(member.value) for member in closed_set)
+        raise ConfigurationError(f"unknown {what} {value!r}: expected one of {known}{hint}") from None
+
+
+@dataclass(frozen=True)
+class FileContainer:
+    """
+    A place to upload one file of at most 256 MB to, for 60 minutes and one use (push-api.md section 3).
+
+    :param upload_uri: a pre-signed address, which is a credential: it is kept out of ``repr``
+    :param required_headers: to be sent with the upload, exactly these
+    """
+
+    file_id: str
+    upload_uri: str = field(repr=False)
+    required_headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """
+    A stream that was opened, with the first container that the API hands out along with it.
+
+    A load may leave that container unused, as Coveo's own clients do (stream-api.md section 7).
+    """
+
+    stream_id: str
+    container: FileContainer
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """
+    The Stream API took an operation in; indexing follows.
+
+    :param ordering_id: milliseconds since the epoch that the server assigned; ``None`` only for a close
+        whose answer was lost
+    :param request_id: for Coveo's support
+    """
+
+    ordering_id: int | None
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """
+    What the platform knows of a source (platform-api.md section 3).
+
+    :param document_count: items in the index now, ``None`` when the platform does not say
+    """
+
+    source_id: str
+    name: str
+    kind: str
+    document_count: int | None
+    push_enabled: bool
+    stream_enabled: bool

@@ -1,0 +1,231 @@
+"""
+Every exception this package raises on purpose.
+
+::
+
+    CoveoError
+    ├── ApiError                the API answered, and the answer was a refusal
+    │   ├── AuthenticationError     401: missing, unknown, expired or disabled key
+    │   ├── AccessDenied            403: the key lacks a privilege
+    │   ├── NotFound                404: unknown organization, or a URL that is not the API's
+    │   ├── SourceRefused           412: unknown source, unsuited source, bad parameter
+    │   ├── PayloadTooLarge         413
+    │   ├── Throttled               429: wait, then send again            (transient)
+    │   ├── ServerError             5xx: a fault on the other side        (transient)
+    │   └── UploadRefused           the storage behind an upload address  (transient)
+    ├── Unreachable             no answer, or half of one                 (transient)
+    ├── UnexpectedAnswer        a success whose body cannot be understood (transient)
+    ├── DataError               the data is wrong; nothing of it was sent
+    │   ├── DatasetError            a part is missing, empty or not Parquet; a column cannot be sent
+    │   ├── MappingError            a mapping and a frame do not fit
+    │   └── DocumentError           one document is wrong
+    │       └── DocumentTooLarge
+    ├── ConfigurationError      the connection or an argument is wrong; nothing was changed
+    └── SafetyStop              the step was possible and looked wrong; the index is as it was
+
+``transient`` says whether the very same request could succeed later. No message holds an API key or a
+pre-signed address. All of them survive pickling, as they may cross processes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CoveoError(Exception):
+    """Root of everything this package raises on purpose."""
+
+    transient: ClassVar[bool] = False
+
+
+class ApiError(CoveoError):
+    """
+    The API answered, and the answer was a refusal.
+
+    :param status: HTTP status
+    :param route: method and path, without host and query
+    :param code: the API's ``errorCode``, empty when it gave none
+    :param detail: the API's message, and what to do about it
+    :param request_id: the id to quote to Coveo's support, empty when there was none
+    """
+
+    after_lost_answer = False
+    """Whether an earlier attempt at the same call got no answer, and may have been carried out."""
+
+    def __init__(self, status: int, route: str, code: str, detail: str, request_id: str = "") -> None:
+        super().__init__(status, route, code, detail, request_id)
+        self.status, self.route, self.code, self.detail = status, route, code, detail
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        answer = f"{self.status} {self.code}".rstrip()
+        request = f" (request {self.request_id})" if self.request_id else ""
+        return f"{self.route} answered {answer}: {self.detail}{request}"
+
+
+class AuthenticationError(ApiError):
+    """401: the key is missing, unknown, expired, disabled or not allowed from this address."""
+
+
+class AccessDenied(ApiError):
+    """403: the key lacks the privilege the call needs."""
+
+
+class NotFound(ApiError):
+    """404: unknown organization, or a path the API does not know."""
+
+
+class SourceRefused(ApiError):
+    """412: unknown source, a source of the wrong kind, or a parameter the API does not accept."""
+
+
+class PayloadTooLarge(ApiError):
+    """413: the body or the file container is over its limit."""
+
+
+class Throttled(ApiError):
+    """
+    429: too many requests.
+
+    :param retry_after: seconds the API asked to wait, ``None`` when it did not say
+    """
+
+    transient = True
+
+    def __init__(
+        self,
+        status: int,
+        route: str,
+        code: str,
+        detail: str,
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(status, route, code, detail, request_id)
+        self.args = (status, route, code, detail, request_id, retry_after)
+        self.retry_after = retry_after
+
+
+class ServerError(ApiError):
+    """
+    5xx: a fault on the other side; the call may or may not have been carried out.
+
+    :param retry_after: seconds the API asked to wait, ``None`` when it did not say
+    """
+
+    transient = True
+
+    def __init__(
+        self,
+        status: int,
+        route: str,
+        code: str,
+        detail: str,
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(status, route, code, detail, request_id)
+        self.args = (status, route, code, detail, request_id, retry_after)
+        self.retry_after = retry_after
+
+
+class UploadRefused(ApiError):
+    """The storage behind a pre-signed address refused the upload; a fresh container may be accepted."""
+
+    transient = True
+
+
+class Unreachable(CoveoError):
+    """
+    No answer came, or half of one.
+
+    :param route: method and path, without host and query
+    :param reason: what happened, without any address
+    :param sent: whether the request may have reached the API and been carried out
+    """
+
+    transient = True
+
+    def __init__(self, route: str, reason: str, sent: bool) -> None:
+        super().__init__(route, reason, sent)
+        self.route, self.reason, self.sent = route, reason, sent
+
+    def __str__(self) -> str:
+        fate = "it may have been carried out" if self.sent else "it was not carried out"
+        return f"{self.route} got no answer ({self.reason}); {fate}"
+
+
+class UnexpectedAnswer(CoveoError):
+    """
+    A success whose body cannot be understood.
+
+    :param route: method and path, without host and query
+    :param expected: what the body should have held
+    """
+
+    transient = True
+
+    def __init__(self, route: str, expected: str) -> None:
+        super().__init__(route, expected)
+        self.route, self.expected = route, expected
+
+    def __str__(self) -> str:
+        return (
+            f"{self.route} answered with success, but without {self.expected}. Is the connection's URL "
+            "that of the Coveo API, and no proxy's page in between?"
+        )
+
+
+class DataError(CoveoError, ValueError):
+    """The data is wrong. It was refused before any of it was sent."""
+
+
+class DatasetError(DataError):
+    """A part is missing, empty or not Parquet, or a column is not one the API takes."""
+
+
+class MappingError(DataError):
+    """A mapping and the frame it is applied to do not fit."""
+
+
+class DocumentError(DataError):
+    """
+    One document is wrong.
+
+    :param document_id: its id, or how to find it when the id itself is at fault
+    :param problem: what is wrong, and what was expected
+    """
+
+    def __init__(self, document_id: str, problem: str) -> None:
+        super().__init__(document_id, problem)
+        self.document_id, self.problem = document_id, problem
+
+    def __str__(self) -> str:
+        return f"document {self.document_id}: {self.problem}"
+
+
+class DocumentTooLarge(DocumentError):
+    """
+    One document is larger than the API takes.
+
+    :param document_id: its id
+    :param size: its size as encoded, in bytes
+    :param limit: the most the API takes, in bytes
+    """
+
+    def __init__(self, document_id: str, size: int, limit: int) -> None:
+        super().__init__(
+            document_id,
+            f"is {size:,} bytes as JSON, over the limit of {limit:,} bytes for one item; "
+            "shorten its text or leave columns out",
+        )
+        self.args = (document_id, size, limit)
+        self.size, self.limit = size, limit
+
+
+class ConfigurationError(CoveoError, ValueError):
+    """The connection or an argument is wrong. Nothing was changed."""
+
+
+class SafetyStop(CoveoError):
+    """The step was possible, but looked wrong. It was not taken, and the index is as it was."""
