@@ -1,0 +1,164 @@
+"""
+Encoded documents → chunks: files on disk that are each the body of one file container.
+
+The bounds count every byte, envelope and commas included. A chunk is written to disk as it grows, so memory
+is bounded by one batch of rows, not by the chunk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from coveo_provider.documents.encoding import Encoded
+from coveo_provider.errors import ConfigurationError
+
+
+class Section(str, Enum):
+    """
+    The arrays a container may hold: the first two that of a source, the others that of a security provider.
+
+    In the order they are written (push-api.md sections 4.2 and 6).
+    """
+
+    ADD_OR_UPDATE = "addOrUpdate"
+    DELETE = "delete"
+    MEMBERS = "members"
+    MAPPINGS = "mappings"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """
+    The body of one file container, on disk.
+
+    :param size: bytes, all of them
+    :param documents: items to add or update in it
+    :param deletions: items to delete in it
+    :param counts: how many objects each of its arrays has, by section
+    """
+
+    path: Path
+    size: int
+    documents: int
+    deletions: int
+    counts: Mapping[Section, int] = field(default_factory=dict, compare=False)
+
+
+class ChunkWriter:
+    """
+    Packs encoded documents, in order, into chunks below a folder of its own.
+
+    A context manager: leaving it deletes the folder.
+
+    :param max_bytes: the most a chunk may take, in bytes
+    :param folder: where to put the spool; the system's temporary folder when ``None``
+    :raises ConfigurationError: ``max_bytes`` is over the API's limit, or too small to be meant
+
+    >>> with ChunkWriter() as writer:
+    ...     writer.add(encoded, Section.ADD_OR_UPDATE)
+    ...     chunks = writer.finish()
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_CHUNK_BYTES, folder: str | None = None) -> None:
+        if (
+            isinstance(max_bytes, bool)
+            or not isinstance(max_bytes, int)
+            or not 1_000 <= max_bytes <= MAX_CHUNK_BYTES
+        ):
+            raise ConfigurationError(
+                f"max_chunk_bytes must lie between 1,000 and {MAX_CHUNK_BYTES:,} (256 MB, what a file "
+                f"container takes), not {max_bytes!r}"
+            )
+        self._max_bytes = max_bytes
+        self._folder = tempfile.TemporaryDirectory(prefix="coveo-chunks-", dir=folder)
+        self._chunks: list[Chunk] = []
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        self._section: Section | None = None
+        self._counts = dict.fromkeys(Section, 0)
+
+    def __enter__(self) -> ChunkWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._folder.cleanup()
+
+    def add(self, encoded: Encoded, section: Section) -> None:
+        """Append a batch, starting new chunks where the bound asks for it."""
+        done = 0  # rows written
+        start = 0  # bytes written
+        ends = encoded.ends
+        while done < len(ends):
+            # A row's comma is replaced by the closing bracket, so the tail counts one byte less.
+            room = self._max_bytes - self._size - self._opening(section) - len(b"]}") + 1
+            fits = int(np.searchsorted(ends, start + room, side="right"))
+            if fits == done:
+                if self._section is None:
+                    raise ConfigurationError(
+                        f"max_chunk_bytes is {self._max_bytes:,}, too small for a document of "
+                        f"{int(ends[done]) - start - 1:,} bytes"
+                    )
+                self._seal()
+                continue
+            stop = int(ends[fits - 1])
+            self._write(section, encoded.data[start:stop], fits - done)
+            done, start = fits, stop
+
+    def finish(self) -> list[Chunk]:
+        """Return all chunks; none when nothing was added."""
+        if self._section is not None:
+            self._seal()
+        return list(self._chunks)
+
+    def _opening(self, section: Section) -> int:
+        """Return the bytes that have to be written before the first object of a section."""
+        if self._section is section:
+            return 0
+        return len(_head(section, first=self._section is None)) - (self._section is not None)
+
+    def _write(self, section: Section, data: memoryview, rows: int) -> None:
+        if self._file is None:
+            path = Path(self._folder.name) / f"chunk-{len(self._chunks):05d}.json"
+            self._file = path.open("wb")
+        if self._section is not section:
+            if self._section is not None:
+                self._drop_comma()
+            self._size += self._file.write(_head(section, first=self._section is None))
+            self._section = section
+        self._file.write(data)
+        self._size += len(data)
+        self._counts[section] += rows
+
+    def _seal(self) -> None:
+        assert self._file is not None  # noqa: S101  there is a section, so something was written
+        self._drop_comma()
+        self._size += self._file.write(b"]}")
+        path = Path(self._file.name)
+        self._file.close()
+        counts = self._counts
+        self._chunks.append(
+            Chunk(path, self._size, counts[Section.ADD_OR_UPDATE], counts[Section.DELETE], counts)
+        )
+        self._file, self._size, self._section = None, 0, None
+        self._counts = dict.fromkeys(Section, 0)
+
+    def _drop_comma(self) -> None:
+        assert self._file is not None  # noqa: S101
+        self._file.seek(-1, 1)
+        self._file.truncate()
+        self._size -= 1
+
+
+def _head(section: Section, *, first: bool) -> bytes:
+    return f'{{"{section.value}":['.encode() if first else f'],"{section.value}":['.encode()

@@ -1,0 +1,75 @@
+"""
+What a document may hold: the API's reserved keys, its limits, and the shape of an id.
+
+From push-api.md section 4 and limits-and-errors.md section 1 of the reference. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+
+DOCUMENT_ID = "documentId"
+
+RESERVED_KEYS = {
+    key.lower(): key
+    for key in (
+        "documentId",
+        "data",
+        "compressedBinaryData",
+        "compressedBinaryDataFileId",
+        "compressionType",
+        "fileExtension",
+        "orderingId",
+        "parentId",
+        "permissions",
+    )
+}
+"""The API's own keys, by their lower-case spelling: keys are accepted in any case."""
+
+BODY_KEYS = ("data", "compressedBinaryData", "compressedBinaryDataFileId")
+"""Of these a document has one at most."""
+
+COMPRESSION_TYPES = ("UNCOMPRESSED", "ZLIB", "GZIP", "LZMA", "DEFLATE")
+
+_NOT_IN_A_URI = (
+    r"\x00-\x20\x7f\\<>\x22"
+    + "\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # blanks of Unicode
+)
+URI_PATTERN = rf"^[A-Za-z][A-Za-z0-9+.\-]*:[^{_NOT_IN_A_URI}]+$"
+"""
+A scheme and something after it, without blanks, quotes, angle brackets and backslashes.
+
+Spelled out so that Python's engine, polars' and Arrow's agree; in Python use ``fullmatch``, as ``$`` lets a
+line end pass.
+
+An id that is no URI is accepted over HTTP and never indexed (push-api.md section 4.1).
+"""
+
+URI_EXPECTED = (
+    "a URI such as product://123 or https://example.com/a%20b, without spaces, quotes or backslashes"
+)
+
+FILE_EXTENSION_PATTERN = r"^\.[^\s/\\]+$"
+
+MIB = 1024 * 1024
+
+MAX_CHUNK_BYTES = 256 * MIB
+"""The most a file container takes. The pages say 256 MB; every known client reads that as MiB."""
+
+DEFAULT_CHUNK_BYTES = 250 * MIB
+"""Our default: a little below the limit, as its unit is not stated anywhere (limits-and-errors.md 1.1)."""
+
+STREAM_ITEM_BYTES = 3_000_000
+"""The most one item of a stream source takes: 3 MB, read the harsher way (limits-and-errors.md 1.2)."""
+
+PUSH_ITEM_BYTES = 5 * MIB
+"""The most one item of a Push source takes inline; larger content goes through a container of its own."""
+
+_SHOWN = 200  # characters of an id that an error repeats
+
+
+def shown(identifier: object) -> str:
+    """Return an id as errors name it: as it is, or quoted when it is no URI, and cut when it is long."""
+    text = str(identifier)
+    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return short if re.fullmatch(URI_PATTERN, short) and short.isprintable() else repr(short)

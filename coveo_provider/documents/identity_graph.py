@@ -1,0 +1,264 @@
+"""
+Who is who: users, their aliases in other providers, the groups around them (push-api.md section 5.2).
+
+Imports nothing heavy; parts are read with what a running task has loaded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from coveo_provider.documents.identities import (
+    BatchIdentityBody,
+    Body,
+    DisabledIdentityBody,
+    Identity,
+    IdentityBody,
+    MappedIdentityBody,
+)
+from coveo_provider.documents.permissions import EMAIL_PROVIDER, IdentityType, PermissionIdentity
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.tables import Part
+
+Key: TypeAlias = "tuple[str, IdentityType, str]"
+"""Provider, type, and the name as it is compared."""
+
+User: TypeAlias = "PermissionIdentity | str | None"
+"""A user, the name of one in the default provider, or nobody who is logged in."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """
+    All identities that one user resolves to: itself, its aliases, and every group around any of these.
+
+    :param authenticated: false for somebody who is not logged in, and resolves to nothing
+    :param origins: each identity to the one it was reached from, ``None`` for the user itself
+    """
+
+    authenticated: bool
+    origins: Mapping[Key, Key | None]
+
+    def chain(self, key: Key) -> list[Key]:
+        """Return the way from the user to an identity it resolves to, both included."""
+        chain = [key]
+        while (origin := self.origins[chain[-1]]) is not None:
+            chain.append(origin)
+        return chain[::-1]
+
+
+NOBODY = Resolution(authenticated=False, origins={})
+STRANGER = Resolution(authenticated=True, origins={})
+"""Somebody who is logged in, and whom neither a document nor a group names."""
+
+
+class IdentityGraph:
+    """
+    The identities of one or several security providers, and how they belong together.
+
+    Identities are told apart by provider, type and name. Names are compared without regard to case, unless
+    the provider is case-sensitive. An identity takes some 250 bytes, a membership some 20.
+
+    :param default_provider: the one that an item means which names none: the first one of its source
+    :param alias_provider: the one that an alias means which names none
+    :param case_sensitive: the providers that tell names apart that differ in case only
+
+    >>> graph = IdentityGraph()
+    >>> graph.add(IdentityBody(Identity("AlphaTeam", "GROUP"), members=(Identity("alice", "USER"),)))
+    """
+
+    def __init__(
+        self,
+        *bodies: Body | BatchIdentityBody,
+        default_provider: str = "",
+        alias_provider: str = EMAIL_PROVIDER,
+        case_sensitive: Iterable[str] = (),
+    ) -> None:
+        self.default_provider, self.alias_provider = default_provider, alias_provider
+        self._exact = frozenset((case_sensitive,) if isinstance(case_sensitive, str) else case_sensitive)
+        self._keys: dict[Key, Key] = {}
+        self._spelled: dict[Key, str] = {}
+        self._around: dict[Key, list[Key]] = {}  # the groups around an identity, and its aliases
+        self._within: dict[Key, list[Key]] | None = None  # the same the other way, made when asked for
+        self._disabled: set[Key] = set()
+        self.add(*bodies)
+
+    def add(self, *bodies: Body | BatchIdentityBody, provider: str | None = None) -> None:
+        """
+        Add what was, or is to be, pushed to a provider.
+
+        :param provider: which one; ``None`` is the default provider
+        """
+        where = self._provider(provider)
+        self._within = None
+        for body in bodies:
+            if isinstance(body, BatchIdentityBody):
+                self.add(*body.members, *body.mappings, *body.deleted, provider=provider)
+                continue
+            key = self._node(where, body.identity)
+            if isinstance(body, DisabledIdentityBody):
+                self._disabled.add(key)
+                continue
+            for granted in body.well_knowns:
+                self._around.setdefault(key, []).append(self._node(where, granted))
+            if isinstance(body, IdentityBody):
+                for member in body.members:
+                    self._around.setdefault(self._node(where, member), []).append(key)
+            elif isinstance(body, MappedIdentityBody):
+                for alias in body.mappings:
+                    self._alias(key, self._node(alias.provider or self.alias_provider, alias))
+
+    def read(
+        self,
+        *,
+        members: Iterable[Part] = (),
+        mappings: Iterable[Part] = (),
+        deleted: Iterable[Part] = (),
+        provider: str | None = None,
+    ) -> None:
+        """
+        Add datasets of identities, as :func:`spool_identities` takes them.
+
+        :raises DatasetError: a dataset is not what it should be
+        """
+        from coveo_provider.documents.identity_columns import IdentityKind, IdentityReader
+
+        where = self._provider(provider)
+        self._within = None
+        given = {
+            IdentityKind.MEMBERS: members,
+            IdentityKind.MAPPINGS: mappings,
+            IdentityKind.DELETED: deleted,
+        }
+        for kind, parts in given.items():
+            for part in parts:
+                reader = IdentityReader(part.schema, kind, part.name)
+                row = 0
+                for batch in part.batches():
+                    self._take(reader.read(batch, row), where, disabled=kind is IdentityKind.DELETED)
+                    row += len(batch)
+
+    def key(self, identity: PermissionIdentity) -> Key:
+        """Return what tells an identity apart."""
+        provider = self._provider(identity.security_provider)
+        return provider, identity.identity_type, self._folded(provider, identity.identity)
+
+    def knows(self, identity: PermissionIdentity) -> bool:
+        """
+        Return whether an identity was pushed, or is named by one that was, and is not disabled.
+
+        Users of the Email Security Provider need no push.
+        """
+        key = self.key(identity)
+        if key in self._disabled:
+            return False
+        return key in self._keys or (key[0] == EMAIL_PROVIDER and key[1] is IdentityType.USER)
+
+    def resolve(self, user: User) -> Resolution:
+        """
+        Return all identities that a user resolves to, the nearest first.
+
+        A disabled identity is left out, with all that is reached through it only.
+        """
+        if user is None:
+            return NOBODY
+        return self.resolve_key(self.key(self.named(user)))
+
+    def resolve_key(self, start: Key) -> Resolution:
+        """Return all identities that the identity with this key resolves to."""
+        return Resolution(authenticated=True, origins=self._reached([start], self._around))
+
+    def inside(self, identities: Iterable[Key]) -> Iterator[Key]:
+        """Return identities and all in them: members of members, aliases; the nearest first."""
+        return iter(self._reached(identities, self._inverse()))
+
+    def members(self, key: Key) -> list[Key]:
+        """Return the members of an identity and its aliases, those that are not disabled."""
+        if key in self._disabled:
+            return []
+        return [each for each in self._inverse().get(key, ()) if each not in self._disabled]
+
+    def is_disabled(self, key: Key) -> bool:
+        """Return whether an identity is disabled."""
+        return key in self._disabled
+
+    def identity(self, key: Key) -> PermissionIdentity:
+        """Return the identity with a key, spelled as it was first given."""
+        provider = key[0] if key[0] != self.default_provider else None
+        return PermissionIdentity(self._spelled.get(key, key[2]), key[1], provider)
+
+    def named(
+        self, user: PermissionIdentity | str, kind: IdentityType = IdentityType.USER
+    ) -> PermissionIdentity:
+        """Return an identity; a name alone is one of the default provider."""
+        return PermissionIdentity(user, kind) if isinstance(user, str) else user
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _reached(self, starts: Iterable[Key], ways: Mapping[Key, list[Key]]) -> dict[Key, Key | None]:
+        origins: dict[Key, Key | None] = dict.fromkeys(key for key in starts if key not in self._disabled)
+        waiting = deque(origins)
+        while waiting:
+            key = waiting.popleft()
+            for near in ways.get(key, ()):
+                if near not in origins and near not in self._disabled:
+                    origins[near] = key
+                    waiting.append(near)
+        return origins
+
+    def _inverse(self) -> dict[Key, list[Key]]:
+        if self._within is None:
+            self._within = {}
+            for key, groups in self._around.items():
+                for group in groups:
+                    self._within.setdefault(group, []).append(key)
+        return self._within
+
+    def _take(self, rows: Any, where: str, *, disabled: bool) -> None:
+        keys = self._nodes(where, rows.identities)
+        if disabled:
+            self._disabled.update(keys)
+        for name, related in rows.lists.items():
+            others = iter(self._nodes(self.alias_provider if name == "mappings" else where, related.named))
+            for key, length in zip(keys, related.lengths.tolist(), strict=True):
+                for _ in range(length):
+                    other = next(others)
+                    if name == "members":
+                        self._around.setdefault(other, []).append(key)
+                    elif name == "wellKnowns":
+                        self._around.setdefault(key, []).append(other)
+                    else:
+                        self._alias(key, other)
+
+    def _alias(self, one: Key, other: Key) -> None:
+        self._around.setdefault(one, []).append(other)
+        self._around.setdefault(other, []).append(one)
+
+    def _nodes(self, where: str, named: Any) -> list[Key]:
+        providers = named.providers if named.providers is not None else [None] * len(named.names)
+        return [
+            self._intern(provider or where, IdentityType[kind], name)
+            for name, kind, provider in zip(named.names, named.types, providers, strict=True)
+        ]
+
+    def _node(self, provider: str, identity: Identity) -> Key:
+        return self._intern(provider, identity.type, identity.name)
+
+    def _intern(self, provider: str, kind: IdentityType, name: str) -> Key:
+        folded = self._folded(provider, name)
+        given: Key = (provider, kind, folded)
+        key = self._keys.setdefault(given, given)
+        if key is given and folded != name:
+            self._spelled[key] = name
+        return key
+
+    def _folded(self, provider: str, name: str) -> str:
+        return name if provider in self._exact else name.lower()
+
+    def _provider(self, provider: str | None) -> str:
+        return self.default_provider if provider is None else provider
