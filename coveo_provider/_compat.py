@@ -1,0 +1,18 @@
+"""The few names that moved between Airflow 3.1, 3.2 and 3.3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+else:
+    try:  # 3.2 and later
+        from airflow.sdk.configuration import conf
+        from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    except ImportError:  # 3.1
+        from airflow.configuration import conf
+        from airflow.exceptions import AirflowException, AirflowFailException
+
+__all__ = ["AirflowException", "AirflowFailException", "conf"]

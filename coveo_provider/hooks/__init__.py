@@ -1,0 +1,1 @@
+"""Room 3: an Airflow connection becomes a client."""

@@ -1,0 +1,24 @@
+"""
+Room 3: one task each. What users import; the modules inside are named for the API they serve.
+
+Importing this package costs no more than Airflow itself: the data libraries are loaded by a running task.
+"""
+
+from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
+from coveo_provider.operators.push import CoveoPushBatchOperator
+from coveo_provider.operators.source import CoveoDeleteOlderOperator, CoveoSetSourceStatusOperator
+from coveo_provider.operators.stream import (
+    CoveoCloseStreamOperator,
+    CoveoOpenStreamOperator,
+    CoveoUploadChunkOperator,
+)
+
+__all__ = [
+    "CoveoCheckDatasetOperator",
+    "CoveoCloseStreamOperator",
+    "CoveoDeleteOlderOperator",
+    "CoveoOpenStreamOperator",
+    "CoveoPushBatchOperator",
+    "CoveoSetSourceStatusOperator",
+    "CoveoUploadChunkOperator",
+]

@@ -1,0 +1,148 @@
+"""What concerns a source as a whole: its status, and the items a refresh did not renew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context, XComArg
+
+from coveo_provider.errors import CoveoError, SafetyStop
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._guarded import GuardedOperator, number
+
+
+class CoveoSetSourceStatusOperator(CoveoOperator):
+    """
+    Set the status of a Push source, and return the mark for a later delete-older.
+
+    Set it back to ``IDLE`` in a teardown, so that a failed run does not leave the source in ``REBUILD``::
+
+        rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", source_id=…, status="REBUILD")
+        idle = CoveoSetSourceStatusOperator(task_id="idle", source_id=…, status="IDLE")
+        idle.as_teardown(setups=rebuild)
+
+    :param source_id: the source (templated)
+    :param status: ``REBUILD``, ``REFRESH``, ``INCREMENTAL`` or ``IDLE`` (templated)
+    :param coveo_conn_id: connection to the organization that owns it (templated)
+    :return: the server's time just before the call, in milliseconds since the epoch: everything pushed
+        afterwards is newer
+    """
+
+    template_fields: Sequence[str] = ("source_id", "status", "coveo_conn_id")
+
+    def __init__(self, *, source_id: str, status: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source_id = source_id
+        self.status = status
+
+    def act(self, context: Context) -> int:
+        """Set the status; when that fails half-way, do not leave an activity open."""
+        from coveo_provider.api.types import SourceStatus
+
+        status = SourceStatus.of(self.status)
+        try:
+            mark = self.client.set_source_status(self.source_id, status)
+        except CoveoError as error:
+            if error.transient and status is not SourceStatus.IDLE:
+                self._try_idle()
+            raise
+        self.log.info("Set source %s to %s; the mark is %s", self.source_id, status.value, mark)
+        return mark
+
+    def _try_idle(self) -> None:
+        """The call may have been carried out, and no teardown follows a setup that failed."""
+        from coveo_provider.api.types import SourceStatus
+
+        try:
+            self.client.set_source_status(self.source_id, SourceStatus.IDLE)
+        except CoveoError as error:
+            self.log.warning("Source %s could not be set to IDLE either: %s", self.source_id, error)
+
+
+class CoveoDeleteOlderOperator(GuardedOperator):
+    """
+    Delete the items of a source that a refresh did not renew.
+
+    It looks before it leaps. A load without documents, of fewer than ``min_documents``, or one that would
+    shrink the source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to
+    the trigger rule ``all_success``: it never runs when a part failed or was skipped.
+
+    :param source_id: the source (templated)
+    :param ordering_id: the mark: items last updated before it go. From
+        :class:`CoveoSetSourceStatusOperator`; for a stream source the ordering id of the refresh's first
+        update, which is taken from ``reports`` when left out (templated)
+    :param reports: the reports of all parts of the refresh: ``push.output`` (templated)
+    :param stream: whether it is a stream source, served by the Stream API's own call
+    :param queue_delay: minutes the service waits, so that nothing queued is indexed after the deletion
+        (templated)
+    :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
+    :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
+        the privilege Sources (View) (templated)
+    :param coveo_conn_id: connection to the organization that owns the source (templated)
+    :return: a report: the sums of the parts' reports, with ``ordering_id``, the mark
+    """
+
+    template_fields: Sequence[str] = (
+        "source_id",
+        "ordering_id",
+        "reports",
+        "queue_delay",
+        "min_documents",
+        "max_shrink",
+        "coveo_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        reports: Any,
+        ordering_id: int | str | XComArg | None = None,
+        stream: bool = False,
+        queue_delay: int | str = 15,
+        min_documents: int | str = 1,
+        max_shrink: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_id = source_id
+        self.reports = reports
+        self.ordering_id: Any = ordering_id
+        self.stream = stream
+        self.queue_delay = queue_delay
+        self.min_documents = min_documents
+        self.max_shrink = max_shrink
+
+    def act(self, context: Context) -> dict[str, Any]:
+        """Check what was loaded, then delete what is older."""
+        from coveo_provider.api.client import checked_ordering_id
+
+        loaded = self.checked_load("deleting older items")
+        given = (
+            self.ordering_id
+            if self.ordering_id not in (None, "")
+            else self._first_update(loaded.ordering_ids)
+        )
+        delay = number(self.queue_delay, int, "queue_delay", default=15)
+        mark = checked_ordering_id(given)
+        if self.stream:
+            self.client.delete_stream_items_older_than(self.source_id, mark, queue_delay=delay)
+        else:
+            self.client.delete_items_older_than(self.source_id, mark, queue_delay=delay)
+        self.log.info(
+            "Deleting items of source %s older than %s, in %s minutes; %s documents were loaded",
+            self.source_id,
+            mark,
+            delay,
+            f"{loaded.documents:,}",
+        )
+        return {**loaded.as_json(), "ordering_id": mark}
+
+    def _first_update(self, ordering_ids: list[int]) -> int:
+        if not self.stream or not ordering_ids:
+            raise SafetyStop(
+                f"source {self.source_id}: there is no mark to delete by. Pass ordering_id, e.g. the output "
+                "of the task that set the status. Nothing was removed"
+            )
+        return min(ordering_ids)

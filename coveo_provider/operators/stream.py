@@ -1,0 +1,158 @@
+"""The Stream API: open, upload, close. A load replaces the whole content of a Catalog source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from airflow.sdk import Context, XComArg
+
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._guarded import GuardedOperator
+from coveo_provider.operators._storage import list_parts, open_parts
+
+
+class CoveoOpenStreamOperator(CoveoOperator):
+    """
+    Open a stream on a source, for later tasks to upload into, and return its id.
+
+    Nothing changes in the index until the stream is closed; one that is never closed changes nothing.
+
+    :param source_id: the source whose content the stream will replace (templated)
+    :param coveo_conn_id: connection to the organization that owns it (templated)
+    :return: the stream's id
+    """
+
+    template_fields: Sequence[str] = ("source_id", "coveo_conn_id")
+
+    def __init__(self, *, source_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source_id = source_id
+
+    def act(self, context: Context) -> str:
+        """Open the stream; the container handed out with it stays unused."""
+        stream = self.client.open_stream(self.source_id)
+        self.log.info("Opened stream %s on source %s", stream.stream_id, self.source_id)
+        return stream.stream_id
+
+
+class CoveoUploadChunkOperator(CoveoOperator):
+    """
+    Upload documents into an open stream. Meant to be mapped: one task per part of the dataset.
+
+    A part larger than a chunk becomes several chunks. A part is encoded and checked whole before its first
+    chunk is sent. Uploading a part twice leaves the index the same, so a retry is harmless.
+
+    :param source_id: the source the stream belongs to (templated)
+    :param stream_id: the stream, from :class:`CoveoOpenStreamOperator` (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them (templated)
+    :param max_chunk_bytes: the most a chunk may take, in bytes, envelope included
+    :param coveo_conn_id: connection to the organization that owns the source (templated)
+    :return: a report: ``parts``, ``documents``, ``deletions``, ``bytes``, ``chunks``, ``ordering_ids``
+    """
+
+    template_fields: Sequence[str] = ("source_id", "stream_id", "documents", "coveo_conn_id")
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        stream_id: str | XComArg,
+        documents: str | Sequence[str] | XComArg,
+        max_chunk_bytes: int = 250 * 1024 * 1024,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_id = source_id
+        self.stream_id: Any = stream_id
+        self.documents: Any = documents
+        self.max_chunk_bytes = max_chunk_bytes
+
+    def act(self, context: Context) -> dict[str, Any]:
+        """Encode and check the part, then ask for a container per chunk and upload."""
+        from coveo_provider.documents.chunks import ChunkWriter
+        from coveo_provider.documents.contract import STREAM_ITEM_BYTES
+        from coveo_provider.loading import deliver, spool
+        from coveo_provider.report import Report
+
+        uris = list_parts(self.documents, "documents")
+        client = self.client
+        report = Report(parts=uris)
+        with open_parts(uris) as parts, ChunkWriter(self.max_chunk_bytes) as writer:
+            for chunk in spool(writer, documents=parts, item_limit=STREAM_ITEM_BYTES, log=self.log.info):
+                deliver(
+                    client,
+                    chunk,
+                    container=partial(client.request_chunk, self.source_id, self.stream_id),
+                    submit=lambda _: None,  # an uploaded chunk belongs to its stream already
+                    log=self.log.info,
+                )
+                report.count(chunk)
+                self.log.info(
+                    "Uploaded a chunk of %s documents, %s bytes, into stream %s of source %s",
+                    f"{chunk.documents:,}",
+                    f"{chunk.size:,}",
+                    self.stream_id,
+                    self.source_id,
+                )
+        return report.as_json()
+
+
+class CoveoCloseStreamOperator(GuardedOperator):
+    """
+    Close a stream: what was uploaded into it replaces the whole content of the source.
+
+    It looks before it leaps. An empty load, one of fewer than ``min_documents``, or one that would shrink the
+    source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to the trigger
+    rule ``all_success``: it never runs when a part failed or was skipped.
+
+    :param source_id: the source the stream belongs to (templated)
+    :param stream_id: the stream (templated)
+    :param reports: the reports of all uploads into it: ``upload.output`` (templated)
+    :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
+    :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
+        the privilege Sources (View) (templated)
+    :param coveo_conn_id: connection to the organization that owns the source (templated)
+    :return: a report: the sums of the uploads' reports, with ``ordering_id`` and ``request_id`` of the close
+    """
+
+    template_fields: Sequence[str] = (
+        "source_id",
+        "stream_id",
+        "reports",
+        "min_documents",
+        "max_shrink",
+        "coveo_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        stream_id: str | XComArg,
+        reports: Any,
+        min_documents: int | str = 1,
+        max_shrink: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_id = source_id
+        self.stream_id: Any = stream_id
+        self.reports = reports
+        self.min_documents = min_documents
+        self.max_shrink = max_shrink
+
+    def act(self, context: Context) -> dict[str, Any]:
+        """Check what was uploaded, then close."""
+        loaded = self.checked_load("closing the stream")
+        accepted = self.client.close_stream(self.source_id, self.stream_id)
+        self.log.info(
+            "Closed stream %s: %s documents replace the content of source %s (ordering id %s)",
+            self.stream_id,
+            f"{loaded.documents:,}",
+            self.source_id,
+            accepted.ordering_id,
+        )
+        ordering_ids = [] if accepted.ordering_id is None else [accepted.ordering_id]
+        return {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}

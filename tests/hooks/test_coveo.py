@@ -1,0 +1,135 @@
+"""The hook: from an Airflow connection to a client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coveo_provider.errors import ConfigurationError
+from coveo_provider.hooks.coveo import CoveoHook
+from coveo_provider.sandbox import Sandbox
+from tests.conftest import Connect
+
+
+def test_the_client_reaches_the_connections_organization(connected: Sandbox) -> None:
+    """Login, password and host of the connection make a working client."""
+    CoveoHook().client.set_source_status("files", "REBUILD")
+
+    assert connected.source("files").status == "REBUILD"
+
+
+def test_the_uri_form_of_a_connection_works(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection written as a URI says the same, its scheme behind the port."""
+    port = sandbox.url.rsplit(":", 1)[1]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_COVEO_DEFAULT", f"coveo://sandbox:sandbox-key@127.0.0.1:{port}/http?timeout=5"
+    )
+
+    assert CoveoHook().client.get_source("files").push_enabled
+
+
+@pytest.mark.parametrize(
+    ("extra", "push_url", "platform_url"),
+    [
+        ({}, "https://api.cloud.coveo.com", "https://platform.cloud.coveo.com"),
+        ({"region": "eu"}, "https://api-eu.cloud.coveo.com", "https://platform-eu.cloud.coveo.com"),
+        (
+            {"environment": "hipaa"},
+            "https://apihipaa.cloud.coveo.com",
+            "https://platformhipaa.cloud.coveo.com",
+        ),
+        (
+            {"push_url": "https://push.example.com", "region": "ca"},
+            "https://push.example.com",
+            "https://platform-ca.cloud.coveo.com",
+        ),
+    ],
+)
+def test_extra_chooses_the_hosts(
+    connect: Connect, extra: dict[str, Any], push_url: str, platform_url: str
+) -> None:
+    """Region, environment and overrides stand in extra."""
+    connect(login="acme", password="secret-key", extra=extra)
+
+    endpoints = CoveoHook().client.endpoints
+
+    assert (endpoints.push_url, endpoints.platform_url) == (push_url, platform_url)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password": "secret-key"}, ["coveo_default", "organization id", "login"]),
+        ({"login": "acme"}, ["coveo_default", "API key", "password"]),
+        ({"login": "acme", "password": "secret-key", "extra": {"region": "mars"}}, ["region", "mars", "us"]),
+        (
+            {"login": "acme", "password": "secret-key", "extra": {"environment": "x"}},
+            ["environment", "hipaa"],
+        ),
+        ({"login": "acme", "password": "secret-key", "host": "http://example.com"}, ["http://", "clear"]),
+        ({"login": "acme", "password": "secret-key", "extra": {"timeout": "soon"}}, ["timeout", "seconds"]),
+        ({"login": "acme", "password": "secret-key", "extra": {"verify": "/no/such"}}, ["verify", "CA"]),
+    ],
+)
+def test_a_wrong_connection_says_which_field(
+    connect: Connect, fields: dict[str, Any], words: list[str]
+) -> None:
+    """The message names the connection, the field and what was expected, and never the key."""
+    connect(**fields)
+
+    with pytest.raises(ConfigurationError) as raised:
+        CoveoHook().client  # noqa: B018
+
+    assert all(word in str(raised.value) for word in words)
+    assert "secret-key" not in str(raised.value)
+
+
+def test_a_hook_is_made_without_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook built while a DAG is parsed touches neither database nor network."""
+    monkeypatch.delenv("AIRFLOW_CONN_COVEO_DEFAULT", raising=False)
+
+    CoveoHook("nowhere")
+
+
+def test_testing_a_connection_names_the_organization(connected: Sandbox) -> None:
+    """The form's test button makes one read and says who answered."""
+    good, message = CoveoHook().test_connection()
+
+    assert good
+    assert "sandbox answered" in message
+    assert [call.method for call in connected.calls] == ["GET"]
+
+
+def test_testing_a_connection_names_the_missing_privilege(sandbox: Sandbox, connect: Connect) -> None:
+    """A key that may only push is told which privilege the test would need."""
+    sandbox.add_key("push-only-key", privileges={"ORGANIZATION:VIEW", "SOURCE:EDIT"})
+    connect(sandbox, password="push-only-key")
+
+    good, message = CoveoHook().test_connection()
+
+    assert not good
+    assert "Sources (View)" in message
+    assert "push-only-key" not in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password": "wrong-key"}, ["401", "API key"]),
+        ({"login": "nobody"}, ["404", "organization id"]),
+        ({"host": "http://127.0.0.1:9"}, ["no connection could be made"]),
+        ({"login": ""}, ["organization id is missing"]),
+    ],
+)
+def test_testing_a_wrong_connection_says_why(
+    sandbox: Sandbox, connect: Connect, waits: list[float], fields: dict[str, Any], words: list[str]
+) -> None:
+    """The form shows a sentence, never a traceback or a key."""
+    connect(sandbox, **fields)
+
+    good, message = CoveoHook().test_connection()
+
+    assert not good
+    assert all(word in message for word in words)
+    assert "wrong-key" not in message
