@@ -1,0 +1,46 @@
+"""Running whole DAGs in this process, as `airflow dags test` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module, reload
+from typing import Any, cast
+
+import pytest
+
+RunDag = Callable[..., tuple[str, dict[str, str]]]
+
+
+def _make_known(dag: Any) -> None:
+    """Write a DAG into the database: `dag.test()` only runs DAGs of a configured bundle."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.utils.session import create_session
+
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db  # type: ignore[no-redef]
+    with create_session() as session:
+        cast("Any", DagBundlesManager)().sync_bundles_to_db(session=session)
+    bag = DagBag(dag_folder=os.devnull)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+
+
+@pytest.fixture
+def run_dag(airflow_database: None) -> RunDag:
+    """Run a sample DAG and return its state, and that of each task: ``task`` or ``task[index]``."""
+
+    def run(name: str, **conf: Any) -> tuple[str, dict[str, str]]:
+        module = import_module(name)
+        dag = getattr(reload(module), name)()
+        _make_known(dag)
+        dag_run = dag.test(run_conf=conf)
+        states = {
+            ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]": str(ti.state)
+            for ti in dag_run.get_task_instances()
+        }
+        return str(dag_run.state), states
+
+    return run

@@ -1,0 +1,118 @@
+"""
+`make demo`: two real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
+
+Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQLite below `.airflow/`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from coveo_provider.sandbox import Sandbox
+from tools.airflow_home import ROOT, airflow, environment
+
+HOME = ROOT / ".airflow" / "demo"
+STAGING = HOME / "staging"
+DAGS = {"coveo_catalog_load": "products", "coveo_push_rebuild": "files"}
+DAG_SECONDS = 300
+
+
+def main() -> int:
+    """Run the demo, print its report, and return the exit code."""
+    started = time.monotonic()
+    shutil.rmtree(HOME, ignore_errors=True)
+    STAGING.mkdir(parents=True)
+    with Sandbox.start() as sandbox:
+        print(f"Sandbox      {sandbox.url}, organization {sandbox.organization_id!r}")
+        variables = environment(
+            HOME, sandbox.url, api_key=sandbox.api_key, organization_id=sandbox.organization_id
+        )
+        if not _run("Airflow", "made a database in", airflow("db", "migrate"), variables):
+            return 1
+        conf = json.dumps({"staging": STAGING.as_uri()})
+        for dag in DAGS:
+            command = airflow("dags", "test", dag, "--conf", conf)
+            if not _run("DAG", f"{dag} ran in", command, variables):
+                return 1
+        # Old items go after a quarter of an hour; the sandbox's clock is moved there.
+        sandbox.settle()
+        reports = [_report(sandbox, dag, source) for dag, source in DAGS.items()]
+        equal = all(reports)
+        _show_item(sandbox)
+        calls = Counter(call.route for call in sandbox.calls)
+    print(f"Calls        {', '.join(f'{route} {count}' for route, count in sorted(calls.items()))}")
+    print(f"Time         {time.monotonic() - started:.0f} s")
+    print("Result       " + ("the index equals the input" if equal else "THE INDEX DIFFERS FROM THE INPUT"))
+    return 0 if equal else 1
+
+
+def _run(label: str, what: str, command: list[str], variables: dict[str, str]) -> bool:
+    """Run a command with its output in a file, and say how long it took, or where it failed."""
+    start = time.monotonic()
+    log = HOME / f"{label.lower()}-{what.split()[0]}.log"
+    with log.open("w") as file:
+        try:
+            code = subprocess.run(
+                command, env=variables, cwd=ROOT, stdout=file, stderr=file, timeout=DAG_SECONDS, check=False
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+    if code:
+        print(f"{label:<12} {what.split()[0]} FAILED; the end of {log.relative_to(ROOT)}:")
+        print("\n".join(log.read_text(errors="replace").splitlines()[-30:]))
+        return False
+    print(f"{label:<12} {what} {time.monotonic() - start:.0f} s")
+    return True
+
+
+def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
+    """Say what a source holds, and return whether that is what the DAG's dataset holds."""
+    expected = dict(_documents(STAGING / dag))
+    held = sandbox.items(source)
+    missing, extra = expected.keys() - held.keys(), held.keys() - expected.keys()
+    different = [i for i in expected.keys() & held.keys() if not _same(expected[i], held[i])]
+    parts = len(list((STAGING / dag).rglob("documents/*.parquet")))
+    print(f"Source       {source}: {len(held):,} items; the dataset has {len(expected):,} in {parts} parts")
+    for name, ids in (("missing", missing), ("not expected", extra), ("different", different)):
+        if ids:
+            print(f"  {len(ids):,} {name}, such as {min(ids)}")
+    for activity in sandbox.activities(source):
+        seconds = ((activity.end_ms or activity.start_ms) - activity.start_ms) / 1000
+        print(f"Activity     {source}: {activity.operation} {activity.state}, {seconds:.1f} s")
+    problems = Counter(e.result for e in sandbox.logs(source) if e.result in {"ERROR", "REJECTED"})
+    print(f"Log          {source}: {problems.get('ERROR', 0)} errors, {problems.get('REJECTED', 0)} rejected")
+    return bool(expected) and not (missing or extra or different or problems)
+
+
+def _documents(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for part in sorted(folder.rglob("documents/*.parquet")):
+        for row in pq.read_table(part).to_pylist():
+            yield row["documentId"], {key: value for key, value in row.items() if value is not None}
+
+
+def _same(document: dict[str, Any], item: dict[str, Any]) -> bool:
+    return document == {key: item.get(key) for key in document} and len(document) == len(item)
+
+
+def _show_item(sandbox: Sandbox) -> None:
+    """Print one item as it is indexed, long texts cut."""
+    document_id = "product://apache-airflow"
+    item = sandbox.items("products").get(document_id, {})
+    print(f"Item         {document_id}")
+    for key, value in item.items():
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        print(f"  {key:<18} {text if len(text) < 80 else text[:79] + '…'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
