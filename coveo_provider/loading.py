@@ -112,7 +112,7 @@ def _encode(
     """Return every batch of all parts as JSON; once the last is taken, no id stood twice."""
     adding, removing = list(documents), list(deletions)
     total = sum(part.rows for part in (*adding, *removing))
-    ledger = IdLedger(total)
+    ledger = IdLedger()
     progress = Progress(log, "Encoded", total)
     for section, parts in ((Section.ADD_OR_UPDATE, adding), (Section.DELETE, removing)):
         for part in parts:

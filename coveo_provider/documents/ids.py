@@ -1,9 +1,11 @@
-"""Duplicate ids, found in eight bytes a document."""
+"""Duplicate ids, found in bounded memory."""
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,8 @@ from coveo_provider.documents.contract import DOCUMENT_ID, shown
 from coveo_provider.documents.tables import Part
 from coveo_provider.errors import DatasetError
 
+_RANGES = 64  # a power of two
+_RANGE_SHIFT = np.uint64(64 - (_RANGES.bit_length() - 1))
 _NAMED = 3  # duplicates named in the error
 _LOOKED_UP = 10_000  # suspects looked up at once, so that a dataset all doubled is no burden on memory
 
@@ -21,28 +25,51 @@ class IdLedger:
     """
     Remembers a hash of every ``documentId``, to tell whether one came twice.
 
-    :param rows: how many are expected, so that memory is taken once: 8 bytes each
+    What does not fit into memory lies on disk, sorted into ranges that are looked at one by one.
+
+    :param held: hashes kept in memory, 8 bytes each
     """
 
-    def __init__(self, rows: int) -> None:
-        self._hashes = np.empty(max(rows, 1), dtype=np.uint64)
+    def __init__(self, held: int = 524_288) -> None:
+        self._hashes = np.empty(held, dtype=np.uint64)
         self._count = 0
+        self._ranges: list[IO[bytes]] = []
 
     def add(self, hashes: npt.NDArray[np.uint64]) -> None:
         """Remember the hashes of a batch, as :class:`~coveo_provider.documents.encoding.Encoded` has them."""
-        needed = self._count + len(hashes)
-        if needed > len(self._hashes):
-            grown = np.empty(max(needed, 2 * len(self._hashes)), dtype=np.uint64)
-            grown[: self._count] = self._hashes[: self._count]
-            self._hashes = grown
-        self._hashes[self._count : needed] = hashes
-        self._count = needed
+        while len(hashes):
+            taken = hashes[: len(self._hashes) - self._count]
+            self._hashes[self._count : self._count + len(taken)] = taken
+            self._count += len(taken)
+            hashes = hashes[len(taken) :]
+            if self._count == len(self._hashes):
+                self._spill()
 
     def repeated(self) -> npt.NDArray[np.uint64]:
         """Return the hashes that came more than once; nearly always none."""
+        if not self._ranges:
+            return _repeated(self._hashes[: self._count])
+        self._spill()
+        found = []
+        for file in self._ranges:
+            file.seek(0)
+            found.append(_repeated(np.frombuffer(bytearray(file.read()), dtype=np.uint64)))
+        return np.concatenate(found)
+
+    def _spill(self) -> None:
+        if not self._ranges:
+            self._ranges = [tempfile.TemporaryFile(prefix="coveo-ids-") for _ in range(_RANGES)]  # noqa: SIM115
         hashes = self._hashes[: self._count]
         hashes.sort()
-        return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        bounds = np.searchsorted(hashes, np.arange(1, _RANGES, dtype=np.uint64) << _RANGE_SHIFT)
+        for file, part in zip(self._ranges, np.split(hashes, bounds), strict=True):
+            file.write(part.tobytes())
+        self._count = 0
+
+
+def _repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    hashes.sort()
+    return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
 
 
 def refuse_duplicates(ledger: IdLedger, parts: Sequence[Part]) -> None:

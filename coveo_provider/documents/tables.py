@@ -176,7 +176,7 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as sink:
         try:
-            pq.write_table(table, sink)
+            pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
         except pa.ArrowException as error:
             raise DatasetError(f"{where}: cannot be written: {error}") from None
     return where
@@ -223,3 +223,9 @@ def _column(series: pd.Series[Any]) -> pa.ChunkedArray:
     if pt.is_date(array.type) and any(isinstance(value, datetime) for value in series):
         raise ValueError("dates and moments with a time of day, which would be lost")
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def _rows_per_page(table: pa.Table) -> int:
+    """Return how many rows fill a page of about 1 MiB: a reader holds whole pages, whatever batch it asks for."""
+    rows: int = MIB * table.num_rows // max(table.nbytes, 1)
+    return max(1, min(1_024, rows))
