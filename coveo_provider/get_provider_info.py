@@ -25,8 +25,10 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Coveo",
                 "python-modules": [
+                    "coveo_provider.operators.access",
                     "coveo_provider.operators.dataset",
                     "coveo_provider.operators.push",
+                    "coveo_provider.operators.security",
                     "coveo_provider.operators.source",
                     "coveo_provider.operators.stream",
                 ],

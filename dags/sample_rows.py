@@ -71,3 +71,64 @@ def _module(name: str) -> Iterator[dict[str, Any]]:
         for node in inside.values():
             if doc := ast.get_docstring(node):
                 yield {"path": f"module/{name}/{node.name}", "parent": f"module/{name}", "text": doc}
+
+
+PEOPLE = {
+    "ann": "boss",
+    "bob": "hr",
+    "cleo": "hr",
+    "dan": "platform",
+    "eva": "search",
+    "fay": "sales",
+    "max": "sales",
+}
+GROUPS = {  # nested: group → the groups in it
+    "everybody": ["leads", "hr", "engineering", "sales"],
+    "engineering": ["platform", "search"],
+    "leads": ["boss"],
+}
+PAPERS = [  # path, text, allowed groups, allowed users, denied users
+    ("handbook", "How we work together.", ["everybody"], [], []),
+    ("engineering/design", "The plan of the house.", ["engineering", "leads"], [], []),
+    ("hr/salaries", "Who earns what.", ["hr", "leads"], [], ["bob"]),
+    ("sales/forecast", "What we hope to sell.", ["sales"], ["eva"], ["max"]),
+]
+
+
+def organisation() -> dict[str, list[dict[str, Any]]]:
+    """Return a small organisation: its groups with their members, and its people with their e-mail addresses."""
+    teams = {team: [person for person, of in PEOPLE.items() if of == team] for team in set(PEOPLE.values())}
+    names = sorted({*teams, *GROUPS})
+    return {
+        "members": [
+            {
+                "name": name,
+                "type": "GROUP",
+                "members": [
+                    *({"name": person, "type": "USER"} for person in teams.get(name, [])),
+                    *({"name": group, "type": "GROUP"} for group in GROUPS.get(name, [])),
+                ],
+            }
+            for name in names
+        ],
+        "mappings": [
+            {
+                "name": person,
+                "type": "USER",
+                "mappings": [
+                    {
+                        "name": f"{person}@acme.example",
+                        "type": "USER",
+                        "provider": "Email Security Provider",
+                    }
+                ],
+            }
+            for person in PEOPLE
+        ],
+    }
+
+
+def papers() -> list[dict[str, Any]]:
+    """Return the organisation's papers, with who may see them."""
+    names = ("path", "text", "groups", "users", "denied")
+    return [dict(zip(names, paper, strict=True)) for paper in PAPERS]

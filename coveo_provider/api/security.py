@@ -14,6 +14,9 @@ from coveo_provider.errors import NotFound
 EMAIL_PROVIDER = "Email Security Provider"
 """The provider that aliases usually lead to; every organization has it (push-api.md section 6)."""
 
+_STATUS = frozenset({"statistics", "currentStatus", "lastRefreshOperation"})
+"""What the platform tells along with a provider's model, and does not take back."""
+
 
 class SecurityCalls(Caller):
     """Security identities and their providers."""
@@ -82,12 +85,12 @@ class SecurityCalls(Caller):
 
     def count_identities(self, provider_id: str) -> int | None:
         """Return how many identities a provider holds that are not disabled; ``None`` when it does not say."""
-        status = self.get_security_provider(provider_id).get("currentStatus")
-        statistics = status.get("statistics") if isinstance(status, Mapping) else None
+        statistics = self.get_security_provider(provider_id).get("statistics")
         states = statistics.get("numberOfEntitiesByState") if isinstance(statistics, Mapping) else None
         if not isinstance(states, Mapping):
             return None
-        counts = [count for state, count in states.items() if state != "DISABLED"]
+        # Those in error are only named by others, and were never pushed themselves.
+        counts = [count for state, count in states.items() if state not in {"DISABLED", "IN_ERROR"}]
         return sum(counts) if all(isinstance(count, int) for count in counts) else None
 
     def create_security_provider(self, model: Mapping[str, Any]) -> None:
@@ -119,7 +122,8 @@ def ensure_security_provider(
     :return: whether anything was created or changed
     """
     try:
-        model = client.get_security_provider(provider_id)
+        known = client.get_security_provider(provider_id)
+        model = {key: value for key, value in known.items() if key not in _STATUS}
         found = True
     except NotFound as error:
         if error.code == "ORGANIZATION_NOT_FOUND":
@@ -128,11 +132,11 @@ def ensure_security_provider(
         found = False
     wanted = dict(model)
     linked = _entries(model.get("referencedBy"))
-    known = {entry.get("id") for entry in linked if entry.get("type") == "SOURCE"}
+    links = {entry.get("id") for entry in linked if entry.get("type") == "SOURCE"}
     wanted["referencedBy"] = linked + [
         {"id": source_id, "type": "SOURCE"}
         for source_id in dict.fromkeys(source_ids)
-        if source_id not in known
+        if source_id not in links
     ]
     cascades = model.get("cascadingSecurityProviders")
     cascades = dict(cascades) if isinstance(cascades, Mapping) else {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cached_property, partial
@@ -130,6 +130,11 @@ def check_access(documents: Iterable[Part], identities: IdentityGraph, rules: It
     if broken:
         raise DataError("; ".join(broken) + (f"; and {more:,} more" if more else ""))
     return total
+
+
+def permissions_of(documents: Iterable[Part], wanted: Collection[str]) -> dict[str, str | None]:
+    """Return the permissions of some documents, as JSON text; ``None`` for one that states none."""
+    return {name: text for name, text in _permissions(documents) if name in wanted}
 
 
 class _Check:

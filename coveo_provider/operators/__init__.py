@@ -4,8 +4,15 @@ Room 3: one task each. What users import; the modules inside are named for the A
 Importing this package costs no more than Airflow itself: the data libraries are loaded by a running task.
 """
 
+from coveo_provider.operators.access import CoveoCheckAccessOperator
 from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
 from coveo_provider.operators.push import CoveoPushBatchOperator
+from coveo_provider.operators.security import (
+    CoveoDeleteOlderIdentitiesOperator,
+    CoveoPushIdentityOperator,
+    CoveoSecurityExpansionOperator,
+    CoveoSecurityProviderOperator,
+)
 from coveo_provider.operators.source import CoveoDeleteOlderOperator, CoveoSetSourceStatusOperator
 from coveo_provider.operators.stream import (
     CoveoCloseStreamOperator,
@@ -14,11 +21,16 @@ from coveo_provider.operators.stream import (
 )
 
 __all__ = [
+    "CoveoCheckAccessOperator",
     "CoveoCheckDatasetOperator",
     "CoveoCloseStreamOperator",
+    "CoveoDeleteOlderIdentitiesOperator",
     "CoveoDeleteOlderOperator",
     "CoveoOpenStreamOperator",
     "CoveoPushBatchOperator",
+    "CoveoPushIdentityOperator",
+    "CoveoSecurityExpansionOperator",
+    "CoveoSecurityProviderOperator",
     "CoveoSetSourceStatusOperator",
     "CoveoUploadChunkOperator",
 ]

@@ -56,10 +56,10 @@ def test_the_samples_can_be_parsed(airflow_database: None) -> None:
     bag = DagBag(dag_folder=str(Path(sample_rows.__file__).parent))
 
     assert bag.import_errors == {}
-    assert set(bag.dag_ids) == {"coveo_catalog_load", "coveo_push_rebuild"}
+    assert set(bag.dag_ids) == {"coveo_catalog_load", "coveo_push_rebuild", "coveo_secured_push"}
 
 
-@pytest.mark.parametrize("name", ["coveo_catalog_load", "coveo_push_rebuild"])
+@pytest.mark.parametrize("name", ["coveo_catalog_load", "coveo_push_rebuild", "coveo_secured_push"])
 def test_a_sample_serializes_the_same_each_time(name: str) -> None:
     """A DAG whose arguments change with each parse would be a new version each time."""
     from importlib import import_module

@@ -1,0 +1,145 @@
+"""Who will see what: checked before the push, from the data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Context, XComArg
+
+from coveo_provider.errors import ConfigurationError, DataError
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._storage import list_parts, open_parts
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.identity_graph import IdentityGraph
+    from coveo_provider.documents.tables import Part
+
+
+class CoveoCheckAccessOperator(CoveoOperator):
+    """
+    Stop a run whose permissions are not what they should be, before any of it is sent.
+
+    It evaluates permissions as Coveo publishes it does: levels, sets, denials, nested groups, aliases. It calls
+    no API and needs no connection.
+
+    :param documents: URI of the documents dataset, or a list of its parts (templated)
+    :param members: URI of the dataset of groups and their members, as the expansion takes it (templated)
+    :param mappings: likewise of the aliases (templated)
+    :param deleted: likewise of the identities to disable (templated)
+    :param provider_id: the provider these belong to, and that permissions mean which name none (templated)
+    :param rules: what must hold: ``{"documents": "hr://*", "only": ["HR"]}``, where ``only`` names groups;
+        without ``only`` the documents may not be public (templated)
+    :param expected: what is known to be right: ``{"user": "ann@acme.example", "document": "hr://pay", "sees":
+        True}``; a user with ``"provider"`` belongs to that one, else to the Email Security Provider (templated)
+    :param case_sensitive: whether the provider tells names apart that differ in case only
+    :return: how many ``documents`` there are, and how many are ``public``, ``hidden`` (seen by nobody known),
+        name an ``unknown`` identity, or leave permissions ``unstated``
+    """
+
+    template_fields: Sequence[str] = (
+        "documents",
+        "members",
+        "mappings",
+        "deleted",
+        "provider_id",
+        "rules",
+        "expected",
+    )
+
+    def __init__(
+        self,
+        *,
+        documents: str | Sequence[str] | XComArg,
+        provider_id: str,
+        members: str | Sequence[str] | XComArg | None = None,
+        mappings: str | Sequence[str] | XComArg | None = None,
+        deleted: str | Sequence[str] | XComArg | None = None,
+        rules: Sequence[Mapping[str, Any]] = (),
+        expected: Sequence[Mapping[str, Any]] = (),
+        case_sensitive: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.documents: Any = documents
+        self.provider_id = provider_id
+        self.members: Any = members
+        self.mappings: Any = mappings
+        self.deleted: Any = deleted
+        self.rules = rules
+        self.expected = expected
+        self.case_sensitive = case_sensitive
+
+    def act(self, context: Context) -> dict[str, Any]:
+        """Read the identities, then every document's permissions against them."""
+        from coveo_provider.documents.access_rules import AccessRule, check_access, survey_access
+
+        rules = [AccessRule(*_rule(rule)) for rule in self.rules]
+        graph = self._graph()
+        with open_parts(list_parts(self.documents, "documents")) as parts:
+            if rules:
+                check_access(parts, graph, rules)
+            self._refuse_unexpected(parts, graph)
+            survey = survey_access(parts, graph)
+        found = {
+            name: getattr(survey, name) for name in ("documents", "public", "hidden", "unknown", "unstated")
+        }
+        self.log.info("Of %s", ", ".join(f"{count:,} {name}" for name, count in found.items()))
+        for name, examples in survey.examples.items():
+            self.log.info("%s, such as %s", name, ", ".join(examples))
+        return found
+
+    def _graph(self) -> IdentityGraph:
+        from coveo_provider.documents.identity_graph import IdentityGraph
+
+        given = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
+        uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in given.items()}
+        graph = IdentityGraph(
+            default_provider=self.provider_id,
+            case_sensitive=(self.provider_id,) if self.case_sensitive else (),
+        )
+        with (
+            open_parts(uris["members"]) as members,
+            open_parts(uris["mappings"]) as mappings,
+            open_parts(uris["deleted"]) as deleted,
+        ):
+            graph.read(members=members, mappings=mappings, deleted=deleted)
+        return graph
+
+    def _refuse_unexpected(self, parts: Sequence[Part], graph: IdentityGraph) -> None:
+        """
+        Refuse a dataset in which somebody sees what they should not, or does not see what they should.
+
+        :raises DataError: names user, document and the reason
+        """
+        from coveo_provider.documents.access import explain_access
+        from coveo_provider.documents.access_rules import permissions_of
+        from coveo_provider.documents.permissions import EMAIL_PROVIDER, PermissionIdentity
+
+        cases = [_case(case) for case in self.expected]
+        stated = permissions_of(parts, {document for _, _, document, _ in cases}) if cases else {}
+        wrong = []
+        for user, provider, document, sees in cases:
+            if document not in stated:
+                wrong.append(f"document {document!r} is not in the dataset")
+                continue
+            who = None if user is None else PermissionIdentity.user(user, provider or EMAIL_PROVIDER)
+            access = explain_access(stated[document], who, graph)
+            if access.allowed is not sees:
+                name = "somebody not logged in" if user is None else user
+                verb = "sees" if access.allowed else "does not see"
+                wrong.append(f"{name} {verb} document {document!r}: {access.reason}")
+        if wrong:
+            raise DataError("; ".join(wrong))
+
+
+def _rule(rule: Mapping[str, Any]) -> tuple[str, Iterable[str]]:
+    if not isinstance(rule, Mapping) or not rule.keys() <= {"documents", "only"}:
+        raise ConfigurationError(f"a rule is {{'documents': pattern, 'only': groups}}, not {rule!r}")
+    return str(rule.get("documents", "*")), rule.get("only", ())
+
+
+def _case(case: Mapping[str, Any]) -> tuple[str | None, str | None, str, bool]:
+    if not isinstance(case, Mapping) or not {"user", "document", "sees"} <= case.keys():
+        raise ConfigurationError(f"expected holds {{'user', 'document', 'sees'}}, not {case!r}")
+    return case["user"], case.get("provider"), str(case["document"]), bool(case["sees"])
