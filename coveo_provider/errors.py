@@ -83,50 +83,37 @@ class PayloadTooLarge(ApiError):
     """413: the body or the file container is over its limit."""
 
 
-class Throttled(ApiError):
+class _AsksToWait(ApiError):
+    transient = True
+
+    def __init__(
+        self,
+        status: int,
+        route: str,
+        code: str,
+        detail: str,
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(status, route, code, detail, request_id)
+        self.args = (status, route, code, detail, request_id, retry_after)
+        self.retry_after = retry_after
+
+
+class Throttled(_AsksToWait):
     """
     429: too many requests.
 
     :param retry_after: seconds the API asked to wait, ``None`` when it did not say
     """
 
-    transient = True
 
-    def __init__(
-        self,
-        status: int,
-        route: str,
-        code: str,
-        detail: str,
-        request_id: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(status, route, code, detail, request_id)
-        self.args = (status, route, code, detail, request_id, retry_after)
-        self.retry_after = retry_after
-
-
-class ServerError(ApiError):
+class ServerError(_AsksToWait):
     """
     5xx: a fault on the other side; the call may or may not have been carried out.
 
     :param retry_after: seconds the API asked to wait, ``None`` when it did not say
     """
-
-    transient = True
-
-    def __init__(
-        self,
-        status: int,
-        route: str,
-        code: str,
-        detail: str,
-        request_id: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(status, route, code, detail, request_id)
-        self.args = (status, route, code, detail, request_id, retry_after)
-        self.retry_after = retry_after
 
 
 class UploadRefused(ApiError):

@@ -17,7 +17,6 @@ from coveo_provider.documents.identities import (
     DisabledIdentityBody,
     Identity,
     IdentityBody,
-    MappedIdentityBody,
 )
 from coveo_provider.documents.permissions import EMAIL_PROVIDER, IdentityType, PermissionIdentity
 
@@ -61,10 +60,12 @@ class IdentityGraph:
     The identities of one or several security providers, and how they belong together.
 
     Identities are told apart by provider, type and name. Names are compared without regard to case, unless
-    the provider is case-sensitive. An identity takes some 250 bytes, a membership some 20.
+    the provider is case-sensitive. As a push does (push-api.md section 6), what is added later replaces what
+    was said of an identity: its members and the identities granted with them, or its aliases and the identities
+    granted with these; one that was disabled is back. An identity takes some 250 bytes, a membership some 60.
 
     :param default_provider: the one that an item means which names none: the first one of its source
-    :param alias_provider: the one that an alias means which names none
+    :param alias_provider: the one that an alias means which names none, unless :meth:`add` or :meth:`read` say
     :param case_sensitive: the providers that tell names apart that differ in case only
 
     >>> graph = IdentityGraph()
@@ -82,35 +83,44 @@ class IdentityGraph:
         self._exact = frozenset((case_sensitive,) if isinstance(case_sensitive, str) else case_sensitive)
         self._keys: dict[Key, Key] = {}
         self._spelled: dict[Key, str] = {}
-        self._around: dict[Key, list[Key]] = {}  # the groups around an identity, and its aliases
-        self._within: dict[Key, list[Key]] | None = None  # the same the other way, made when asked for
+        self._members, self._mappings = _Said(), _Said()
+        # The groups around an identity, and its aliases; the same the other way. Both made when asked for.
+        self._around: dict[Key, list[Key]] | None = None
+        self._within: dict[Key, list[Key]] | None = None
         self._disabled: set[Key] = set()
         self.add(*bodies)
 
-    def add(self, *bodies: Body | BatchIdentityBody, provider: str | None = None) -> None:
+    def add(
+        self,
+        *bodies: Body | BatchIdentityBody,
+        provider: str | None = None,
+        alias_provider: str | None = None,
+    ) -> None:
         """
-        Add what was, or is to be, pushed to a provider.
+        Add what was, or is to be, pushed to a provider, in the order of the pushes.
 
         :param provider: which one; ``None`` is the default provider
+        :param alias_provider: the one it cascades to, which is what an alias means that names none
         """
-        where = self._provider(provider)
-        self._within = None
+        where, elsewhere = self._provider(provider), alias_provider or self.alias_provider
+        self._around = self._within = None
         for body in bodies:
             if isinstance(body, BatchIdentityBody):
-                self.add(*body.members, *body.mappings, *body.deleted, provider=provider)
+                self.add(
+                    *body.members, *body.mappings, *body.deleted, provider=where, alias_provider=elsewhere
+                )
                 continue
             key = self._node(where, body.identity)
             if isinstance(body, DisabledIdentityBody):
                 self._disabled.add(key)
                 continue
-            for granted in body.well_knowns:
-                self._around.setdefault(key, []).append(self._node(where, granted))
+            self._disabled.discard(key)
+            granted = [self._node(where, each) for each in body.well_knowns]
             if isinstance(body, IdentityBody):
-                for member in body.members:
-                    self._around.setdefault(self._node(where, member), []).append(key)
-            elif isinstance(body, MappedIdentityBody):
-                for alias in body.mappings:
-                    self._alias(key, self._node(alias.provider or self.alias_provider, alias))
+                self._members.replace(key, [self._node(where, each) for each in body.members], granted)
+            else:
+                aliases = [self._node(each.provider or elsewhere, each) for each in body.mappings]
+                self._mappings.replace(key, aliases, granted)
 
     def read(
         self,
@@ -119,28 +129,46 @@ class IdentityGraph:
         mappings: Iterable[Part] = (),
         deleted: Iterable[Part] = (),
         provider: str | None = None,
+        alias_provider: str | None = None,
     ) -> None:
         """
         Add datasets of identities, as :func:`spool_identities` takes them.
 
+        What stands twice in one of them is united: a push would refuse it, or unite it as well.
+
+        :param provider: as for :meth:`add`
+        :param alias_provider: as for :meth:`add`
         :raises DatasetError: a dataset is not what it should be
         """
         from coveo_provider.documents.identity_columns import IdentityKind, IdentityReader
 
-        where = self._provider(provider)
-        self._within = None
+        where, elsewhere = self._provider(provider), alias_provider or self.alias_provider
+        self._around = self._within = None
         given = {
-            IdentityKind.MEMBERS: members,
-            IdentityKind.MAPPINGS: mappings,
-            IdentityKind.DELETED: deleted,
+            IdentityKind.MEMBERS: (members, self._members, where),
+            IdentityKind.MAPPINGS: (mappings, self._mappings, elsewhere),
+            IdentityKind.DELETED: (deleted, None, where),
         }
-        for kind, parts in given.items():
+        for kind, (parts, said, related) in given.items():
+            earlier = set() if said is None else said.keys()
             for part in parts:
                 reader = IdentityReader(part.schema, kind, part.name)
                 row = 0
                 for batch in part.batches():
-                    self._take(reader.read(batch, row), where, disabled=kind is IdentityKind.DELETED)
+                    rows = reader.read(batch, row)
                     row += len(batch)
+                    keys = self._nodes(where, rows.identities)
+                    if said is None:
+                        self._disabled.update(keys)
+                        continue
+                    self._disabled.difference_update(keys)
+                    for key in earlier.intersection(keys):
+                        said.replace(key, [], [])
+                    earlier.difference_update(keys)
+                    for name, lists in rows.lists.items():
+                        granted = name == "wellKnowns"
+                        others = self._nodes(where if granted else related, lists.named)
+                        said.extend(keys, others, lists.lengths.tolist(), granted=granted)
 
     def key(self, identity: PermissionIdentity) -> Key:
         """Return what tells an identity apart."""
@@ -170,17 +198,17 @@ class IdentityGraph:
 
     def resolve_key(self, start: Key) -> Resolution:
         """Return all identities that the identity with this key resolves to."""
-        return Resolution(authenticated=True, origins=self._reached([start], self._around))
+        return Resolution(authenticated=True, origins=self._reached([start], self._outward()))
 
     def inside(self, identities: Iterable[Key]) -> Iterator[Key]:
         """Return identities and all in them: members of members, aliases; the nearest first."""
-        return iter(self._reached(identities, self._inverse()))
+        return iter(self._reached(identities, self._inward()))
 
     def members(self, key: Key) -> list[Key]:
         """Return the members of an identity and its aliases, those that are not disabled."""
         if key in self._disabled:
             return []
-        return [each for each in self._inverse().get(key, ()) if each not in self._disabled]
+        return [each for each in self._inward().get(key, ()) if each not in self._disabled]
 
     def is_disabled(self, key: Key) -> bool:
         """Return whether an identity is disabled."""
@@ -211,33 +239,31 @@ class IdentityGraph:
                     waiting.append(near)
         return origins
 
-    def _inverse(self) -> dict[Key, list[Key]]:
+    def _outward(self) -> dict[Key, list[Key]]:
+        if self._around is None:
+            self._around = {}
+            for inner, outer in self._links():
+                self._around.setdefault(inner, []).append(outer)
+        return self._around
+
+    def _inward(self) -> dict[Key, list[Key]]:
         if self._within is None:
             self._within = {}
-            for key, groups in self._around.items():
-                for group in groups:
-                    self._within.setdefault(group, []).append(key)
+            for inner, outer in self._links():
+                self._within.setdefault(outer, []).append(inner)
         return self._within
 
-    def _take(self, rows: Any, where: str, *, disabled: bool) -> None:
-        keys = self._nodes(where, rows.identities)
-        if disabled:
-            self._disabled.update(keys)
-        for name, related in rows.lists.items():
-            others = iter(self._nodes(self.alias_provider if name == "mappings" else where, related.named))
-            for key, length in zip(keys, related.lengths.tolist(), strict=True):
-                for _ in range(length):
-                    other = next(others)
-                    if name == "members":
-                        self._around.setdefault(other, []).append(key)
-                    elif name == "wellKnowns":
-                        self._around.setdefault(key, []).append(other)
-                    else:
-                        self._alias(key, other)
-
-    def _alias(self, one: Key, other: Key) -> None:
-        self._around.setdefault(one, []).append(other)
-        self._around.setdefault(other, []).append(one)
+    def _links(self) -> Iterator[tuple[Key, Key]]:
+        """Return every membership, from whichever side it was said, and every alias in both directions."""
+        for group, members in self._members.related.items():
+            yield from ((member, group) for member in members)
+        for said in (self._members, self._mappings):
+            for key, granted in said.granted.items():
+                yield from ((key, group) for group in granted)
+        for key, aliases in self._mappings.related.items():
+            for other in aliases:
+                yield key, other
+                yield other, key
 
     def _nodes(self, where: str, named: Any) -> list[Key]:
         providers = named.providers if named.providers is not None else [None] * len(named.names)
@@ -262,3 +288,38 @@ class IdentityGraph:
 
     def _provider(self, provider: str | None) -> str:
         return self.default_provider if provider is None else provider
+
+
+class _Said:
+    """
+    What pushes of one kind say of identities, each the last one of its identity.
+
+    :param related: its members, or its aliases
+    :param granted: the groups it was granted along with these
+    """
+
+    def __init__(self) -> None:
+        self.related: dict[Key, list[Key]] = {}
+        self.granted: dict[Key, list[Key]] = {}
+
+    def keys(self) -> set[Key]:
+        """Return the identities of which something is said."""
+        return {*self.related, *self.granted}
+
+    def replace(self, key: Key, related: list[Key], granted: list[Key]) -> None:
+        """Put what a push says in place of what was said."""
+        for held, given in ((self.related, related), (self.granted, granted)):
+            if given:
+                held[key] = given
+            else:
+                held.pop(key, None)
+
+    def extend(self, keys: list[Key], others: list[Key], lengths: list[int], *, granted: bool) -> None:
+        """Add to what was said: to each identity as many of the others, in order, as its length."""
+        held = self.granted if granted else self.related
+        start = 0
+        for key, length in zip(keys, lengths, strict=True):
+            if length:
+                given = others[start : start + length]
+                held[key] = [*held[key], *given] if key in held else given
+                start += length

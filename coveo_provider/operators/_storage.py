@@ -29,6 +29,8 @@ def list_parts(dataset: str | Sequence[str], name: str) -> list[str]:
     uris = [dataset] if isinstance(dataset, str) else dataset
     if not isinstance(uris, Iterable):
         raise DatasetError(f"{name} must be the URI of a file or folder, or a list of them, not {dataset!r}")
+    if isinstance(uris, Sequence):  # by index: Airflow's lazy sequence logs an error when iterated to its end
+        uris = [uris[position] for position in range(len(uris))]
     parts: list[str] = []
     for uri in uris:
         if not isinstance(uri, (str, ObjectStoragePath)) or not str(uri).strip():
