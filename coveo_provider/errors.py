@@ -138,7 +138,11 @@ class Unreachable(CoveoError):
         self.route, self.reason, self.sent = route, reason, sent
 
     def __str__(self) -> str:
-        fate = "it may have been carried out" if self.sent else "it was not carried out"
+        fate = (
+            "it may have been carried out"
+            if self.sent
+            else "it was not carried out. Check the connection's URL, and what lies between worker and service"
+        )
         return f"{self.route} got no answer ({self.reason}); {fate}"
 
 

@@ -307,14 +307,20 @@ def _failure(name: str, url: str, error: Exception, *, answered: bool) -> CoveoE
             "proxies and CA bundle in the worker's environment"
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Unreachable(name, "the connection timed out", False)
+        return Unreachable(name, f"the connection to {_place(url)} timed out", False)
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable(name, "the proxy refused", False)
     if any(isinstance(cause, NewConnectionError) for cause in causes):
-        return Unreachable(name, "no connection could be made", False)
+        return Unreachable(name, f"no connection could be made to {_place(url)}", False)
     if isinstance(error, requests.exceptions.ReadTimeout):
         return Unreachable(name, "the answer took too long", True)
     return Unreachable(name, f"the connection broke: {_kind(causes[-1])}", True)
+
+
+def _place(url: str) -> str:
+    """Return host and port: which address does not answer, without its path and signature."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _causes(error: BaseException, depth: int = 0) -> Iterator[BaseException]:
