@@ -40,6 +40,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.parquet_to_sink
 	$(BIN)/python -m benchmarks.part_memory
+	$(BIN)/python -m benchmarks.identities_expand
 
 # The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
 up: $(STAMP)

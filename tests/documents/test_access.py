@@ -294,6 +294,45 @@ def test_a_graph_may_be_read_from_datasets() -> None:
             assert ours.allowed is who.identity.startswith("ann")
 
 
+def test_what_is_added_later_replaces_what_was_said() -> None:
+    """As a push does (push-api.md section 6): members do not add up, and the disabled are back."""
+    graph = IdentityGraph(team("Team", "ann", granted="Old"), alias("bob", "b@x"), team("All", "Team"))
+    assert explain_access([a_set("Old", "Team")], "ann", graph).path == (user("ann"), group("Team"))
+    graph.add(DisabledIdentityBody(Identity("Team", "GROUP")), team("TEAM", "bob"))
+    graph.add(MappedIdentityBody(Identity("Bob", "USER"), (MappedIdentity("new@x", "USER"),)))
+
+    assert not explain_access([a_set("All", "Old")], "ann", graph).allowed
+    assert explain_access([a_set("All")], "bob", graph).allowed
+    assert not explain_access([a_set("All")], user("b@x", EMAIL_PROVIDER), graph).allowed
+    assert explain_access([a_set("All")], user("new@x", EMAIL_PROVIDER), graph).allowed
+
+
+def test_a_dataset_replaces_an_earlier_one_and_unites_what_stands_twice_in_it() -> None:
+    """Twice in one is united when it is pushed, or refused."""
+    graph = IdentityGraph()
+    graph.read(members=[part("members", [team("Team", "ann", granted="Old"), team("Other", "ann")])])
+    again = [team("Team", "bob"), team("team", "cid")]
+    graph.read(members=[part("members", again[:1]), part("members", again[1:])])
+
+    sees = {name for name in ("ann", "bob", "cid") if explain_access([a_set("Team")], name, graph).allowed}
+    assert sees == {"bob", "cid"}
+    assert not explain_access([a_set("Old")], user("bob"), graph).allowed
+    assert explain_access([a_set("Other")], user("ann"), graph).allowed
+
+
+def test_each_provider_cascades_to_its_own() -> None:
+    """An alias that names no provider is one of the provider cascaded to (push-api.md section 6)."""
+    graph = IdentityGraph(alias_provider="Q")
+    graph.add(alias("ann", "x", None), provider="P1")
+    graph.add(alias("ann", "x", None), provider="P2", alias_provider="R")
+    graph.read(mappings=[part("mappings", [alias("ann", "x", None)])], provider="P3", alias_provider="S")
+
+    for provider, cascade in (("P1", "Q"), ("P2", "R"), ("P3", "S")):
+        for other in "QRS":
+            permissions = [PermissionSet(False, (user("ann", provider),))]
+            assert explain_access(permissions, user("x", other), graph).allowed is (other == cascade)
+
+
 USERS, GROUPS = "abcd", "ABCD"
 some = st.lists(st.sampled_from(USERS + GROUPS), max_size=3)
 sets = st.builds(lambda names, deny, anonymous: a_set(*names, deny=" ".join(deny), anonymous=anonymous),
