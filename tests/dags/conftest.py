@@ -12,7 +12,7 @@ import pytest
 RunDag = Callable[..., tuple[str, dict[str, str]]]
 
 
-def _make_known(dag: Any) -> None:
+def make_known(dag: Any) -> None:
     """Write a DAG into the database: `dag.test()` only runs DAGs of a configured bundle."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.session import create_session
@@ -35,7 +35,7 @@ def run_dag(airflow_database: None) -> RunDag:
     def run(name: str, **conf: Any) -> tuple[str, dict[str, str]]:
         module = import_module(name)
         dag = getattr(reload(module), name)()
-        _make_known(dag)
+        make_known(dag)
         dag_run = dag.test(run_conf=conf)
         states = {
             ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]": str(ti.state)

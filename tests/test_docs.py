@@ -1,0 +1,210 @@
+"""
+The pages' own code, run: what a reader copies works, and leaves in the index what the page says.
+
+Every block fenced as ``python`` is run, in order, in one namespace per page and inside one DAG, so that operators
+that stand on a page are its tasks; then that DAG is run. ``/data/`` stands for a folder of the test. A block
+after ``<!-- not run -->`` (another library's code) must only compile.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from airflow.sdk import DAG
+
+from coveo_provider.sandbox import Answer, Sandbox
+from tests.conftest import ROOT
+from tests.dags.conftest import make_known
+from tests.operators.conftest import run
+
+NOT_RUN = "<!-- not run -->"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SDK_PAGE = ROOT / "docs" / "coming-from-the-sdk.md"
+_BLOCK = re.compile(rf"^(?:(?P<mark>{re.escape(NOT_RUN)})\n+)?```python\n(?P<code>.*?)^```$", re.M | re.S)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code on a page, with the line it begins in."""
+
+    page: Path
+    line: int
+    code: str
+    is_run: bool
+
+    def compiled(self, data: Path) -> Any:
+        """Compile it under the page's own line numbers, ``/data/`` being the folder ``data``."""
+        code = self.code.replace("/data/", f"{data}/")
+        code = "\n" * (self.line - 1) + code
+        return compile(code, str(self.page), "exec", dont_inherit=True)
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for found in _BLOCK.finditer(text):
+        line = text.count("\n", 0, found.start("code")) + 1
+        yield Block(page, line, found["code"], found["mark"] is None)
+
+
+def run_blocks(page: Path, data: Path, **given: Any) -> tuple[dict[str, Any], DAG]:
+    """Run a page's blocks and return the names they leave, with the DAG of the operators among them."""
+    names: dict[str, Any] = {"__name__": page.stem, **given}
+    with DAG(dag_id=page.stem, schedule=None) as dag:
+        for block in blocks(page):
+            if block.is_run:
+                exec(block.compiled(data), names)
+    return names, dag
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_block_is_code(page: Path, tmp_path: Path) -> None:
+    """What is not run compiles as well, and no fence is missed for its spelling."""
+    found = list(blocks(page))
+    for block in found:
+        block.compiled(tmp_path)
+
+    assert len(found) == len(re.findall(r"^\s*```\s*py", page.read_text(), re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Links to files and to headings of the pages."""
+    for file, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{page.name} links to {file}"
+        assert not heading or heading in anchors(target), f"{page.name} links to {file}#{heading}"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+class Intranet:
+    """Who sees what on the page's secured source."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def readers(self, path: str) -> set[str]:
+        people = ("wim", "peter", "alex", "anne", "bea", "carl", "dora", "yan", "zoe")
+        document = f"https://intranet.example.com/{path}"
+        assert not self.sandbox.can_see("intranet", document, None)
+        return {name for name in people if self.sandbox.can_see("intranet", document, f"{name}@coveo.com")}
+
+
+def test_the_guide_for_users_of_the_sdk(
+    connected: Sandbox, airflow_database: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its notebook calls, then its tasks, end in the index and with the readers that it describes."""
+    sandbox, intranet, url = connected, Intranet(connected), "https://intranet.example.com"
+    sandbox.add_source("intranet", kind="PUSH", visibility="SECURED")
+    (tmp_path / "manual.pdf").write_bytes(b"%PDF-1.7 a manual")
+    (tmp_path / "Large1.pptx").write_bytes(b"PK slides")
+
+    names, dag = run_blocks(SDK_PAGE, tmp_path)
+
+    # What the notebook's calls did.
+    sandbox.settle()
+    printed = capsys.readouterr().out
+    manual = f"{url}/manual.pdf"
+    assert set(sandbox.items("files")) == {
+        f"{url}/test?id=TESTME", manual, f"{url}/rd/plan", f"{url}/hr/pay"
+    }  # fmt: skip
+    assert sandbox.file_content("files", manual) == names["packed"]
+    assert set(sandbox.items("products")) == {"product://S3"}
+    assert intranet.readers("note") == {"wim"}
+    assert intranet.readers("minutes") == {"yan"}  # wim is in it, and has no alias yet
+    said = [line for line in printed.splitlines() if line.startswith(("allowed", "denied"))]
+    shown = re.findall(r"^(?:print\(.*\) *)?# ((?:allowed|denied): .*)$", SDK_PAGE.read_text(), re.M)
+    assert len(said) == len(shown) == 3
+    for line, promise in zip(said, shown, strict=True):
+        assert re.fullmatch(".*".join(map(re.escape, promise.split("…"))), line), (line, promise)
+    rows = names["DocumentMapping"](names["mapping"].document_id, names["fields"]).apply(names["pages"])
+    assert all(sha256(row.documentId.encode()).hexdigest() == row.permanentid for row in rows.itertuples())
+
+    # What its tasks do, a day later.
+    names["client"].put_identity(names["PROVIDER"], b'{"identity": {"name": "zoe", "type": "USER"}}')
+    sandbox.settle()
+    sandbox.clock.advance(seconds=86_400)
+    make_known(dag)
+    dag_run = dag.test()
+    sandbox.settle()
+
+    assert {str(task.state) for task in dag_run.get_task_instances()} == {"success"}
+    assert sandbox.items("files")[f"{url}/rd/plan"] == {
+        "documentId": f"{url}/rd/plan",
+        "title": "Plan",
+        "data": "ALL OF THESE WORDS ARE SEARCHABLE",
+        "fileExtension": ".html",
+        "connectortype": "CSV",
+        "rssauthors": ["Coveo", "R&D"],
+    }
+    assert set(sandbox.items("files")) == {
+        f"{url}/{end}" for end in ("rd/plan", "hr/pay", "slides/Large1.pptx")
+    }
+    slides = sandbox.items("files")[f"{url}/slides/Large1.pptx"]["compressedBinaryData"]
+    assert zlib.decompress(b64decode(slides)) == b"PK slides"
+    assert sandbox.source("files").status == "IDLE"
+    assert set(sandbox.items("products")) == {"product://S1", "product://S2"}
+    assert intranet.readers("letters/hello") == {"wim"}
+    assert intranet.readers("papers/budget") == {"wim", "peter", "bea", "carl"}
+    assert intranet.readers("minutes") == {"wim"}  # the expansion gave wim an alias, a task disabled yan
+    states = {one.name: one for one in sandbox.identities(names["PROVIDER"])}
+    assert states["Interns"].members == ("dora",)
+    assert states["wim"].granted == ("Everyone",)
+    assert {name for name, one in states.items() if one.state == "DISABLED"} == {"yan", "zoe"}
+
+    # The SDK's own example of levels denies whom it means to allow; the sandbox evaluates apart from us.
+    for path in ("as_in_the_sdk", "as_meant"):
+        document = {"documentId": f"{url}/{path}", "permissions": names[path]}
+        names["client"].put_item("intranet", f"{url}/{path}", names["encode_document"](document))
+    sandbox.settle()
+    assert intranet.readers("as_in_the_sdk") == {"bea", "carl"}
+    assert intranet.readers("as_meant") == {"wim", "peter", "bea", "carl"}
+
+
+def test_the_readme(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its DAG is built, its mapping makes documents, and its test passes with such a DAG."""
+    frame = pd.DataFrame(
+        {"sku": ["1", "2"], "name": ["Boot", "Clog"], "categories": ["A|B", None], "price": [9.999, 5.0]}
+    ).assign(color="red")
+
+    names, _ = run_blocks(
+        ROOT / "README.md",
+        tmp_path,
+        frame=frame,
+        json=json,
+        Answer=Answer,
+        my_dag=SimpleNamespace(test=lambda: load()),
+    )
+
+    def load() -> None:
+        part = (tmp_path / "catalog" / "part-00000.parquet").as_uri()
+        stream = run(names["CoveoOpenStreamOperator"](task_id="open", source_id="products"))
+        options = {"source_id": "products", "stream_id": stream}
+        report = run(names["CoveoUploadChunkOperator"](task_id="upload", documents=part, **options))
+        run(names["CoveoCloseStreamOperator"](task_id="close", reports=report, **options))
+
+    names["test_my_dag"](sandbox, monkeypatch)
+
+    assert sandbox.items("products")["product://1"] == {
+        "documentId": "product://1",
+        "ec_name": "Boot",
+        "objecttype": "Product",
+        "clickableuri": "https://shop.example.com/1",
+        "ec_category": ["A", "B"],
+        "ec_price": 10.0,
+        "color": "red",
+    }
