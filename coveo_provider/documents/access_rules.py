@@ -39,7 +39,7 @@ class AccessSurvey:
     :param documents: all
     :param public: seen without logging in
     :param hidden: seen by no identity that is known
-    :param unknown: name an identity that is not known, or disabled
+    :param unknown: name an identity that was not pushed itself, or is disabled: the service rejects them
     :param unstated: have no permissions: public or refused, as the source is set up
     :param examples: ids of a few documents for each of the above, by its name
     :param unknown_identities: a few of those, the first ones met
@@ -184,7 +184,7 @@ def _verdict(text: str | None, graph: IdentityGraph, unknown: dict[Key, Permissi
         said.append("public")
     elif not evaluation.of(STRANGER).allowed and next(_visitors(evaluation, graph, set()), None) is None:
         said.append("hidden")
-    strangers = [identity for identity in evaluation.named() if not graph.knows(identity)]
+    strangers = [identity for identity in evaluation.named() if not graph.has(identity)]
     if strangers:
         said.append("unknown")
         for identity in strangers:

@@ -87,6 +87,7 @@ class IdentityGraph:
         # The groups around an identity, and its aliases; the same the other way. Both made when asked for.
         self._around: dict[Key, list[Key]] | None = None
         self._within: dict[Key, list[Key]] | None = None
+        self._pushed: set[Key] = set()
         self._disabled: set[Key] = set()
         self.add(*bodies)
 
@@ -115,6 +116,7 @@ class IdentityGraph:
                 self._disabled.add(key)
                 continue
             self._disabled.discard(key)
+            self._pushed.add(key)
             granted = [self._node(where, each) for each in body.well_knowns]
             if isinstance(body, IdentityBody):
                 self._members.replace(key, [self._node(where, each) for each in body.members], granted)
@@ -162,6 +164,7 @@ class IdentityGraph:
                         self._disabled.update(keys)
                         continue
                     self._disabled.difference_update(keys)
+                    self._pushed.update(keys)
                     for key in earlier.intersection(keys):
                         said.replace(key, [], [])
                     earlier.difference_update(keys)
@@ -185,6 +188,20 @@ class IdentityGraph:
         if key in self._disabled:
             return False
         return key in self._keys or (key[0] == EMAIL_PROVIDER and key[1] is IdentityType.USER)
+
+    def has(self, identity: PermissionIdentity) -> bool:
+        """
+        Return whether an item may name an identity: it was pushed itself, and is not disabled.
+
+        One that is only named as a member is "in error" (push-api.md section 5.1). E-mail addresses of the
+        Email Security Provider need no push.
+        """
+        key = self.key(identity)
+        if key in self._disabled:
+            return False
+        if key[0] == EMAIL_PROVIDER:
+            return key[1] is IdentityType.USER and "@" in identity.identity
+        return key in self._pushed
 
     def resolve(self, user: User) -> Resolution:
         """

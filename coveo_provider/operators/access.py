@@ -32,6 +32,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         without ``only`` the documents may not be public (templated)
     :param expected: what is known to be right: ``{"user": "ann@acme.example", "document": "hr://pay", "sees":
         True}``; a user with ``"provider"`` belongs to that one, else to the Email Security Provider (templated)
+    :param alias_provider: the provider that an alias means which names none
     :param case_sensitive: whether the provider tells names apart that differ in case only
     :return: how many ``documents`` there are, and how many are ``public``, ``hidden`` (seen by nobody known),
         name an ``unknown`` identity, or leave permissions ``unstated``
@@ -57,6 +58,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         deleted: str | Sequence[str] | XComArg | None = None,
         rules: Sequence[Mapping[str, Any]] = (),
         expected: Sequence[Mapping[str, Any]] = (),
+        alias_provider: str = "Email Security Provider",
         case_sensitive: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -68,6 +70,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         self.deleted: Any = deleted
         self.rules = rules
         self.expected = expected
+        self.alias_provider = alias_provider
         self.case_sensitive = case_sensitive
 
     def act(self, context: Context) -> dict[str, Any]:
@@ -96,6 +99,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in given.items()}
         graph = IdentityGraph(
             default_provider=self.provider_id,
+            alias_provider=self.alias_provider,
             case_sensitive=(self.provider_id,) if self.case_sensitive else (),
         )
         with (

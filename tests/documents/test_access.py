@@ -521,16 +521,16 @@ def test_a_dataset_is_surveyed() -> None:
         8,
         1,
         3,
-        1,
+        2,
         1,
     )
     assert survey.examples == {
         "public": ["a://public"],
         "hidden": ["a://empty", "a://nobody", "a://denied"],
-        "unknown": ["a://unknown"],
+        "unknown": ["a://denied", "a://unknown"],  # dan is a member, and was never pushed
         "unstated": ["a://unstated"],
     }
-    assert survey.unknown_identities == [group("Unheard"), user("nobody")]
+    assert survey.unknown_identities == [user("dan"), group("Unheard"), user("nobody")]
     values = [[{"allowAnonymous": True}], None, [{"allowAnonymous": False}]]
     column = survey_access(pa.chunked_array([values[:1], values[1:]]), ORGANISATION)
     assert (column.documents, column.public, column.hidden, column.unstated) == (3, 1, 1, 1)
