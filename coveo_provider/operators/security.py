@@ -172,7 +172,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
                 count for chunk in chunks for kind, count in chunk.counts.items() if kind.value != "deleted"
             )
             if self.delete_older:  # looked at before the first push: afterwards the new ones count too
-                self._refuse_doubtful(kept)
+                refuse_doubtful_identities(self, kept, "disabling older identities")
             report["ordering_id"] = client.identity_mark(self.provider_id)
             for chunk in chunks:
                 deliver(
@@ -200,9 +200,6 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
                 "Disabling identities of provider %s older than %s", self.provider_id, report["ordering_id"]
             )
         return report
-
-    def _refuse_doubtful(self, identities: int) -> None:
-        refuse_doubtful_identities(self, identities, "disabling older identities")
 
 
 class CoveoPushIdentityOperator(CoveoOperator):
