@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow.sdk.configuration import conf
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from airflow.sdk.exceptions import AirflowFailException
 else:
     try:  # 3.2 and later
-        from airflow.sdk.configuration import conf
-        from airflow.sdk.exceptions import AirflowException, AirflowFailException
+        from airflow.sdk.exceptions import AirflowFailException
     except ImportError:  # 3.1
-        from airflow.configuration import conf
-        from airflow.exceptions import AirflowException, AirflowFailException
+        from airflow.exceptions import AirflowFailException
 
-__all__ = ["AirflowException", "AirflowFailException", "conf"]
+__all__ = ["AirflowFailException"]

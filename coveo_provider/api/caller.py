@@ -30,18 +30,7 @@ class Caller:
     """
     One organization, and a transport to it; the calls themselves are added by what derives from it.
 
-    :param organization_id: the organization's id, as after ``#/`` in the Administration Console
-    :param api_key: an API key or OAuth2 access token
-    :param region: ``us``, ``ca``, ``eu`` or ``au``
-    :param environment: ``production`` or ``hipaa``
-    :param base_url: replaces both hosts, e.g. that of the sandbox
-    :param push_url: replaces the host of the Push and Stream APIs
-    :param platform_url: replaces the host of the platform
-    :param timeout: seconds to wait for each read, and for each block of an upload to be taken
-    :param verify: whether to verify certificates, or the path of a CA bundle
-    :param policy: what is sent again, and how patiently
-    :param register_secret: called with each pre-signed address the client is given
-    :raises ConfigurationError: something is missing or unknown, or a key would travel in clear
+    Its arguments are those of :class:`~coveo_provider.api.client.CoveoClient`.
     """
 
     def __init__(

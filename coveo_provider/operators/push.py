@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators._base import CoveoOperator
 from coveo_provider.operators._storage import list_parts, open_parts
@@ -37,7 +38,7 @@ class CoveoPushBatchOperator(CoveoOperator):
         source_id: str,
         documents: str | Sequence[str] | XComArg | None = None,
         deletions: str | Sequence[str] | XComArg | None = None,
-        max_chunk_bytes: int = 250 * 1024 * 1024,
+        max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES
 from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.operators._base import CoveoOperator
 from coveo_provider.operators._guarded import after_every_part_only, number
@@ -120,7 +121,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
         queue_delay: int | str = 15,
         min_identities: int | str = 1,
         max_shrink: float | str | None = None,
-        max_chunk_bytes: int = 250 * 1024 * 1024,
+        max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
