@@ -66,7 +66,8 @@ def run(mode: str, part: Path) -> dict[str, Any]:
 
 
 def _work(mode: str, path: Path) -> dict[str, Any]:
-    from coveo_provider.documents.chunks import ChunkWriter, Section
+    from coveo_provider.documents.chunks import ChunkWriter
+    from coveo_provider.documents.contract import Section
     from coveo_provider.documents.identity_encoding import spool_identities
     from coveo_provider.documents.tables import Part
 

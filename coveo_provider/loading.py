@@ -18,7 +18,8 @@ from typing import TypeAlias, TypeVar
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.types import FileContainer
-from coveo_provider.documents.chunks import Chunk, ChunkWriter, Section
+from coveo_provider.documents.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.contract import Section
 from coveo_provider.documents.encoding import Encoded, Encoder
 from coveo_provider.documents.ids import IdLedger, refuse_duplicates
 from coveo_provider.documents.tables import Part

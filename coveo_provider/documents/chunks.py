@@ -10,29 +10,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Section
 from coveo_provider.documents.encoding import Encoded
 from coveo_provider.errors import ConfigurationError
-
-
-class Section(str, Enum):
-    """
-    The arrays a container may hold: the first two that of a source, the others that of a security provider.
-
-    In the order they are written (push-api.md sections 4.2 and 6).
-    """
-
-    ADD_OR_UPDATE = "addOrUpdate"
-    DELETE = "delete"
-    MEMBERS = "members"
-    MAPPINGS = "mappings"
-    DELETED = "deleted"
 
 
 @dataclass(frozen=True)
@@ -41,16 +26,27 @@ class Chunk:
     The body of one file container, on disk.
 
     :param size: bytes, all of them
-    :param documents: items to add or update in it
-    :param deletions: items to delete in it
     :param counts: how many objects each of its arrays has, by section
     """
 
     path: Path
     size: int
-    documents: int
-    deletions: int
-    counts: Mapping[Section, int] = field(default_factory=dict, compare=False)
+    counts: Mapping[Section, int] = field(compare=False)
+
+    @property
+    def documents(self) -> int:
+        """Items to add, update or merge in it."""
+        return self.counts[Section.ADD_OR_UPDATE] + self.counts[Section.ADD_OR_MERGE]
+
+    @property
+    def partial_updates(self) -> int:
+        """Changes of single fields in it."""
+        return self.counts[Section.PARTIAL_UPDATE]
+
+    @property
+    def deletions(self) -> int:
+        """Items to delete in it."""
+        return self.counts[Section.DELETE]
 
 
 class ChunkWriter:
@@ -146,10 +142,7 @@ class ChunkWriter:
         self._size += self._file.write(b"]}")
         path = Path(self._file.name)
         self._file.close()
-        counts = self._counts
-        self._chunks.append(
-            Chunk(path, self._size, counts[Section.ADD_OR_UPDATE], counts[Section.DELETE], counts)
-        )
+        self._chunks.append(Chunk(path, self._size, self._counts))
         self._file, self._size, self._section = None, 0, None
         self._counts = dict.fromkeys(Section, 0)
 

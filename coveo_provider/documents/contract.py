@@ -7,8 +7,27 @@ From push-api.md section 4 and limits-and-errors.md section 1 of the reference. 
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 DOCUMENT_ID = "documentId"
+
+
+class Section(str, Enum):
+    """
+    The arrays a container may hold: the first four those of a source, the others those of a security provider.
+
+    In the order they are written (push-api.md sections 4.2 and 6, stream-api.md section 3). ``addOrMerge``
+    comes from third-party code, as no official page describes that body (stream-api.md section 3.3).
+    """
+
+    ADD_OR_UPDATE = "addOrUpdate"
+    ADD_OR_MERGE = "addOrMerge"
+    PARTIAL_UPDATE = "partialUpdate"
+    DELETE = "delete"
+    MEMBERS = "members"
+    MAPPINGS = "mappings"
+    DELETED = "deleted"
+
 
 RESERVED_KEYS = {
     key.lower(): key

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from coveo_provider.documents.chunks import Chunk, ChunkWriter, Section
+from coveo_provider.documents.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.contract import Section
 from coveo_provider.documents.encoding import Encoded
 from coveo_provider.documents.identities import GROUPS, Body, encode_identity
 from coveo_provider.documents.identity_columns import (

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.chunks import Chunk, ChunkWriter, Section
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES
+from coveo_provider.documents.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Section
 from coveo_provider.documents.encoding import Encoded
 from coveo_provider.errors import ConfigurationError
 from tests.documents.strategies import read

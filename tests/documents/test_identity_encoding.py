@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.identities_expand import write_groups
-from coveo_provider.documents.chunks import ChunkWriter, Section
+from coveo_provider.documents.chunks import ChunkWriter
+from coveo_provider.documents.contract import Section
 from coveo_provider.documents.identities import (
     DisabledIdentityBody,
     Identity,
