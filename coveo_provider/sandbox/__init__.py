@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.clock import Clock
     from coveo_provider.sandbox.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
     from coveo_provider.sandbox.limits import Limits
+    from coveo_provider.sandbox.quotas import Quotas
     from coveo_provider.sandbox.sandbox import Sandbox
     from coveo_provider.sandbox.views import (
         Activity,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         IdentityLogEntry,
         IdentityView,
         LogEntry,
+        QuotaUse,
         SourceView,
     )
 
@@ -41,6 +43,8 @@ _HOME = {
     "IdentityView": "views",
     "Limits": "limits",
     "LogEntry": "views",
+    "QuotaUse": "views",
+    "Quotas": "quotas",
     "Sandbox": "sandbox",
     "Slow": "faults",
     "SourceView": "views",
@@ -60,6 +64,8 @@ __all__ = [
     "IdentityView",
     "Limits",
     "LogEntry",
+    "QuotaUse",
+    "Quotas",
     "Sandbox",
     "Slow",
     "SourceView",

@@ -54,7 +54,7 @@ class App:
         try:
             return self._answer(request)
         except Refusal as refused:
-            headers = (("Allow", refused.message),) if refused.status == 405 else ()
+            headers = (("Allow", refused.message),) if refused.status == 405 else refused.headers
             return Reply(refused.status, refused.body(request.request_id), refused.content_type, headers)
         except (ConnectionError, TimeoutError):
             raise
@@ -82,6 +82,7 @@ class App:
             raise not_found(f"There is nothing at {request.path[:200]}.")
         request.values = values
         self._authorize(request, route)
+        self._state.meter.take_call(route)  # who has no right to a call does not use up its quota (uncertain)
         request.check_json_type()
         value = route.handler(self._state, request)
         return Reply(route.status, b"" if value is None else orjson.dumps(value))

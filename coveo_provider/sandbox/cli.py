@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from coveo_provider.sandbox.quotas import PRESETS
 from coveo_provider.sandbox.sandbox import Sandbox
 from coveo_provider.sandbox.sources import KINDS
 from coveo_provider.sandbox.store import DatabaseError
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sources=dict(options.source or DEFAULT_SOURCES),
             organization_id=options.organization,
             api_key=options.api_key,
+            quotas=PRESETS[options.quotas](),
         )
     except (OSError, DatabaseError, OverflowError, ValueError) as error:
         print(f"coveo-sandbox: cannot start on port {options.port}: {error}", file=sys.stderr)
@@ -97,11 +99,18 @@ def _parser() -> argparse.ArgumentParser:
         type=_source,
         action="append",
         metavar="ID:KIND",
-        help="a source, PUSH or CATALOG; repeat for more (default: products:CATALOG and files:PUSH)",
+        help="a source, of kind PUSH, CATALOG or DATA_COLLECTION; repeat for more (default: products:CATALOG and "
+        "files:PUSH)",
     )
     parser.add_argument("--database", metavar="PATH", help="SQLite file to keep everything in")
     parser.add_argument(
         "--scale", type=_scale, default=1.0, help="seconds in the sandbox per real second (default: 1)"
+    )
+    parser.add_argument(
+        "--quotas",
+        choices=tuple(PRESETS),
+        default="off",
+        help="the Stream API's quotas of which kind of organization to enforce (default: %(default)s)",
     )
     return parser
 

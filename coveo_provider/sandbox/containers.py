@@ -173,6 +173,12 @@ class Containers:
             container.consumed = True
             return container.path
 
+    def give_back(self, file_id: str) -> None:
+        """Undo a :meth:`take` whose call was refused for something else."""
+        with self._lock:
+            if container := self._by_id.get(file_id):
+                container.consumed = False
+
     def collect(self, file_id: str) -> Path | None:
         """
         Use up a chunk of a stream that is closed, whatever its age.

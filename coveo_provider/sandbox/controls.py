@@ -18,6 +18,7 @@ from coveo_provider.sandbox import log_calls
 from coveo_provider.sandbox.access import EMAIL_PROVIDER
 from coveo_provider.sandbox.errors import ApiError, invalid_json, not_found
 from coveo_provider.sandbox.faults import read_action
+from coveo_provider.sandbox.quotas import read_quotas
 from coveo_provider.sandbox.store import LogQuery
 from coveo_provider.sandbox.wire import Reply
 
@@ -53,6 +54,8 @@ class Controls:
             case "GET", "calls":
                 offset, limit = request.whole("after", 0, 10**9), request.whole("limit", 100, _MOST)
                 return [asdict(call) for call in self._sandbox.calls[offset : offset + limit]]
+            case "GET", "quotas":
+                return {name: use and asdict(use) for name, use in self._sandbox.meter.use().items()}
             case "GET", "sources", source_id, "items":
                 return self._items(request, self._source(source_id))
             case "GET", "sources", source_id, "item":
@@ -94,6 +97,10 @@ class Controls:
                     self._sandbox.faults.add(action=action, **_plan(body))
                 case "faults", "clear":
                     self._sandbox.faults.clear()
+                case ("quotas",):
+                    self._sandbox.meter.quotas = read_quotas(body, self._sandbox.meter.quotas)
+                case "quotas", "reset":
+                    self._sandbox.meter.reset()
                 case "calls", "clear":
                     self._sandbox.clear_calls()
                 case ("sources",):

@@ -18,6 +18,7 @@ class Refusal(Exception):
     """An answer other than success. ``status`` is the HTTP status, ``content_type`` that of :meth:`body`."""
 
     content_type = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(status, code, message)
@@ -68,6 +69,16 @@ def invalid_parameter(name: str, why: str) -> ApiError:
 def too_large(message: str) -> ApiError:
     """Refuse a size: 413. No page gives the errorCode; this is the status text in the API's spelling."""
     return ApiError(413, "REQUEST_ENTITY_TOO_LARGE", message)
+
+
+def too_many_requests(
+    message: str, *, code: str = "TOO_MANY_REQUESTS", retry_after: int | None = None
+) -> ApiError:
+    """Refuse a call for now: 429. No page gives the errorCode of the Stream API; it is taken as Push's."""
+    refused = ApiError(429, code, message)
+    if retry_after is not None:
+        refused.headers = (("Retry-After", str(retry_after)),)
+    return refused
 
 
 def not_found(message: str) -> ApiError:

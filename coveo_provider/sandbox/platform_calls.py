@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.errors import invalid_json, invalid_parameter, not_found
 from coveo_provider.sandbox.log_calls import iso, moment_ms
-from coveo_provider.sandbox.sources import KINDS, OPERATIONS, VISIBILITIES
+from coveo_provider.sandbox.sources import OPERATIONS, SOURCE_KINDS, VISIBILITIES
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.sources import Source
@@ -24,7 +24,7 @@ def get_organization(state: State, request: Request) -> object:
 
 def list_sources(state: State, request: Request) -> object:
     """List all sources."""
-    return [describe(state, source) for source in state.sources.all()]
+    return [describe(state, source) for source in state.sources.listed()]
 
 
 def page_sources(state: State, request: Request) -> object:
@@ -34,7 +34,7 @@ def page_sources(state: State, request: Request) -> object:
         raise invalid_parameter("perPage", "it is at least 1.")
     wanted = request.query.get("filter", "").lower()
     found = sorted(
-        (one for one in state.sources.all() if len(wanted) < 2 or wanted in one.name.lower()),
+        (one for one in state.sources.listed() if len(wanted) < 2 or wanted in one.name.lower()),
         key=lambda one: one.name.lower(),
         reverse=request.query.get("sortingOrder") == "DESC",
     )
@@ -57,14 +57,14 @@ def create_source(state: State, request: Request) -> object:
     visibility = body.get("sourceVisibility", "SECURED")
     if not isinstance(name, str) or not name.strip():
         raise invalid_json("'name' is required and is a string.")
-    if kind not in KINDS:
-        raise invalid_json(f"'sourceType' must be one of {', '.join(KINDS)} here.")
+    if kind not in SOURCE_KINDS:
+        raise invalid_json(f"'sourceType' must be one of {', '.join(SOURCE_KINDS)} here.")
     if visibility not in VISIBILITIES:
         raise invalid_json(f"'sourceVisibility' must be one of {', '.join(VISIBILITIES)}.")
     flags = {key: body.get(key, False) for key in ("pushEnabled", "streamEnabled")}
     if not all(isinstance(flag, bool) for flag in flags.values()):
         raise invalid_json("'pushEnabled' and 'streamEnabled' are true or false.")
-    if any(source.name == name for source in state.sources.all()):
+    if any(source.name == name for source in state.sources.listed()):
         raise invalid_parameter("name", f"a source named '{name}' exists.")
     providers = body.get("securityProviderReferences") or []
     if not isinstance(providers, list) or not all(isinstance(one, str) for one in providers):
@@ -183,7 +183,7 @@ def _activity(state: State, one: Activity) -> dict[str, Any]:
 
 def _source(state: State, request: Request) -> Source:
     source = state.sources.get(request.values["source"])
-    if source is None:
+    if source is None or source.kind not in SOURCE_KINDS:
         raise not_found(f"The source '{request.values['source']}' does not exist.")
     return source
 

@@ -159,7 +159,7 @@ class Providers:
             if other not in self._by_id or other == provider.id:
                 raise ValueError(f"there is no security provider {other!r} to cascade to")
         linked = set(sources)
-        if unknown := sorted(one for one in linked if self._sources.get(one) is None):
+        if unknown := sorted(linked - {one.id for one in self._sources.listed()}):
             raise ValueError(f"there is no source {unknown[0]!r}")
         provider.type, provider.node_required = kind, node_required
         provider.case_sensitive, provider.cascades = case_sensitive, dict(cascades)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from coveo_provider.sandbox import items
 from coveo_provider.sandbox.errors import ApiError, invalid_json, invalid_parameter, too_large
 from coveo_provider.sandbox.items import ItemRefused, Rules
+from coveo_provider.sandbox.quotas import Entries, entries_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from coveo_provider.sandbox.sources import Source
     from coveo_provider.sandbox.state import State
     from coveo_provider.sandbox.wire import Request
@@ -44,6 +47,7 @@ def put_item(state: State, request: Request) -> object:
     if len(text) >= limit:
         raise too_large(f"The request has {len(text)} bytes and must stay under {limit}.")
     _check_inline(state, source, text, uri, compression)
+    state.meter.take_entries(lambda: Entries(1), push=True)
     ordering = given or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.put_item(source, text, uri, compression, ordering))
     return {}
@@ -73,6 +77,7 @@ def delete_item(state: State, request: Request) -> None:
     uri, children = request.required("documentId"), request.flag("deleteChildren")
     given = request.ordering_id()
     request.json(state.limits.request_bytes)
+    state.meter.take_entries(lambda: Entries(0, 1), push=True)
     ordering = given or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.delete_item(source, uri, children, ordering))
 
@@ -82,9 +87,25 @@ def put_batch(state: State, request: Request) -> None:
     source = push_source(state, request)
     file_id, given = request.required("fileId"), request.ordering_id()
     request.json(state.limits.request_bytes)
-    path = state.containers.take(file_id)
+    path = take_container(state, file_id, push=True)
     ordering = given or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.batch(source, file_id, path, ordering))
+
+
+def take_container(state: State, file_id: str, *, push: bool) -> Path:
+    """
+    Use up a container of items, unless it brings more than a quota has left.
+
+    Refused, it stays as it was: a container goes when its content is forwarded (push-api.md 3), and a caller
+    who repeats the call hears of the quota again, not of a container that is gone.
+    """
+    path = state.containers.take(file_id)
+    try:
+        state.meter.take_entries(lambda: entries_of(path), push=push)
+    except ApiError:
+        state.containers.give_back(file_id)
+        raise
+    return path
 
 
 def delete_older(state: State, request: Request) -> None:

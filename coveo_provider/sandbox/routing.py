@@ -156,7 +156,7 @@ ROUTES: tuple[Route, ...] = (
     _route("file.create", "POST", f"{PUSH}/files", 201, push_calls.create_file, ("ORGANIZATION:VIEW",)),
     *_stream_routes(f"{_SOURCE}/stream"),
     # The swagger lists the same operations under data-collections; uncertain, what a data collection is.
-    *_stream_routes(f"{PUSH}/data-collections/{{source}}/stream"),
+    *_stream_routes(f"{PUSH}/data-collections/{{collection}}/stream"),
     *_security_routes(),
     # platform-api.md sections 3, 6
     _route(

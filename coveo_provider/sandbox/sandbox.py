@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from coveo_provider.sandbox.limits import Limits
     from coveo_provider.sandbox.providers import Provider
+    from coveo_provider.sandbox.quotas import Quotas
     from coveo_provider.sandbox.sources import Source
 
 
@@ -43,11 +44,14 @@ class Sandbox:
 
     :ivar url: base of every path, ``http://127.0.0.1:PORT``
     :ivar faults: failures on order, see :class:`~coveo_provider.sandbox.faults.Faults`
+    :ivar meter: what the quotas have counted, and the quotas themselves, see
+        :class:`~coveo_provider.sandbox.quotas.Meter`
     :ivar clock: the sandbox's time
     """
 
     def __init__(self, state: State, port: int) -> None:
         self.state = state
+        self.meter = state.meter
         self.faults = Faults()
         self._calls: deque[Call] = deque(maxlen=_MOST_CALLS)
         self._calls_lock = threading.Lock()
@@ -68,6 +72,7 @@ class Sandbox:
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
         limits: Limits | None = None,
+        quotas: Quotas | None = None,
     ) -> Sandbox:
         """
         Start a sandbox on 127.0.0.1.
@@ -76,9 +81,12 @@ class Sandbox:
         :param port: 0 for any free port
         :param clock: the time to use; made from ``scale`` when left out
         :param scale: seconds passing in the sandbox per real second
-        :param sources: source id → ``PUSH`` or ``CATALOG``; ids a database already knows stay as they are
+        :param sources: source id → ``PUSH``, ``CATALOG`` or ``DATA_COLLECTION``; ids a database already knows
+            stay as they are
         :param api_key: a key with every privilege
         :param limits: other figures than the service's, for tests
+        :param quotas: how much of the API may be used, ``Quotas.production()`` for one; without bound when left
+            out
         :raises OSError: when the port is taken
         :raises ValueError: for a source kind that does not exist
         """
@@ -86,6 +94,7 @@ class Sandbox:
             database=database,
             clock=clock or Clock(scale=scale),
             limits=limits,
+            quotas=quotas,
             organization_id=organization_id,
             api_key=api_key,
         )
@@ -159,6 +168,7 @@ class Sandbox:
         """
         Make a source whose id and name are ``source_id``.
 
+        :param kind: ``PUSH``, ``CATALOG``, or ``DATA_COLLECTION``, which is reached by its own calls only
         :param providers: ids of the security providers linked to it, the default of permissions first
         :raises ValueError: for an unknown kind, visibility or provider, or an id that is taken
         """
@@ -216,7 +226,7 @@ class Sandbox:
         """
         Forget everything but sources, security providers and keys.
 
-        Items, identities, logs, streams, containers, calls and faults go.
+        Items, identities, logs, streams, containers, calls, faults and what the quotas counted go.
         """
         self.state.reset()
         self.faults.clear()

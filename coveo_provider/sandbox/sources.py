@@ -2,6 +2,10 @@
 Sources: what each may take, its pushed status and its activities.
 
 ``platform-api.md`` section 3 has the model, ``push-api.md`` section 8 the status.
+
+A data collection is kept as a source of a kind of its own. No page but the Push swagger knows the term
+(stream-api.md 2), so the harsher reading is taken: it is reached by its six calls only, which reach nothing
+else, and neither the platform nor the Push API knows its id.
 """
 
 from __future__ import annotations
@@ -21,7 +25,9 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.clock import Clock
     from coveo_provider.sandbox.store import Store
 
-KINDS = ("PUSH", "CATALOG")
+DATA_COLLECTION = "DATA_COLLECTION"
+SOURCE_KINDS = ("PUSH", "CATALOG")
+KINDS = (*SOURCE_KINDS, DATA_COLLECTION)
 VISIBILITIES = ("SHARED", "SECURED", "PRIVATE")
 # push-api.md 8. The 2017 docs call the values case-insensitive; the swagger's enum, the harsher reading,
 # does not.
@@ -57,7 +63,7 @@ class Source:
     @property
     def stream(self) -> bool:
         """Whether the Stream API writes to it. uncertain: a stream-enabled PUSH source; taken as not."""
-        return self.kind == "CATALOG" and self.stream_enabled
+        return self.kind in ("CATALOG", DATA_COLLECTION) and self.stream_enabled
 
     def config(self) -> bytes:
         """Give the settings as kept in the store."""
@@ -81,11 +87,15 @@ class Sources:
             self._by_id[source.id] = source
 
     def all(self) -> list[Source]:
-        """List them, oldest first."""
+        """List them, data collections among them, oldest first."""
         return list(self._by_id.values())
 
+    def listed(self) -> list[Source]:
+        """List those the platform knows, oldest first."""
+        return [one for one in self.all() if one.kind in SOURCE_KINDS]
+
     def get(self, source_id: str) -> Source | None:
-        """Find one by its id."""
+        """Find one, or a data collection, by its id."""
         return self._by_id.get(source_id)
 
     def by_number(self, n: int) -> Source | None:
@@ -99,9 +109,21 @@ class Sources:
         :raises ApiError: 412 ``SOURCE_DOES_NOT_EXIST``
         """
         source = self.get(source_id)
-        if source is None:
+        if source is None or source.kind not in SOURCE_KINDS:
             raise ApiError(412, "SOURCE_DOES_NOT_EXIST", f"The source '{source_id}' does not exist.")
         return source
+
+    def require_collection(self, collection_id: str) -> Source:
+        """
+        Find a data collection for one of its calls.
+
+        :raises ApiError: 412 ``SOURCE_DOES_NOT_EXIST``; no page gives an errorCode of its own
+        """
+        found = self.get(collection_id)
+        if found is None or found.kind != DATA_COLLECTION:
+            message = f"The data collection '{collection_id}' does not exist."
+            raise ApiError(412, "SOURCE_DOES_NOT_EXIST", message)
+        return found
 
     def add(
         self,
@@ -137,7 +159,7 @@ class Sources:
                 kind=kind,
                 visibility=visibility,
                 push_enabled=kind == "PUSH" if push_enabled is None else push_enabled,
-                stream_enabled=kind == "CATALOG" if stream_enabled is None else stream_enabled,
+                stream_enabled=kind != "PUSH" if stream_enabled is None else stream_enabled,
                 catalog_configuration=catalog_configuration,
                 created_ms=self._clock.now_ms(),
                 providers=providers or [],

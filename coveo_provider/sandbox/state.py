@@ -17,6 +17,7 @@ from coveo_provider.sandbox.indexing import Indexer
 from coveo_provider.sandbox.limits import Limits
 from coveo_provider.sandbox.pipeline import Pipeline
 from coveo_provider.sandbox.providers import Providers
+from coveo_provider.sandbox.quotas import Meter
 from coveo_provider.sandbox.sources import Sources
 from coveo_provider.sandbox.store import Store
 from coveo_provider.sandbox.streams import Streams
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coveo_provider.sandbox.providers import Provider
+    from coveo_provider.sandbox.quotas import Quotas
     from coveo_provider.sandbox.sources import Source
 
 # platform-api.md section 2, with the owners left out.
@@ -54,6 +56,7 @@ class State:
         database: str | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        quotas: Quotas | None = None,
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
     ) -> None:
@@ -69,6 +72,9 @@ class State:
         self.store = Store(database)
         self._folder = Path(tempfile.mkdtemp(prefix="coveo-sandbox-"))
         self.sources = Sources(self.store, self.clock, organization_id)
+        self.meter = Meter(
+            self.store, self.clock, quotas, lambda: sum(one.item_count for one in self.sources.all())
+        )
         self.containers = Containers(self._folder, self.clock, self.limits, organization_id)
         self.bodies = Bodies(
             Path(f"{database}.bodies") if database else self._folder / "bodies", self.containers
@@ -153,6 +159,7 @@ class State:
         self.identity_store.clear()
         self.providers.reset()
         self.streams.reset()
+        self.meter.reset()
         self.containers.reset()
         self.bodies.reset()
         self.sources.reset()

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from coveo_provider.sandbox.errors import ApiError, invalid_parameter
-from coveo_provider.sandbox.push_calls import queue_delay
+from coveo_provider.sandbox.push_calls import queue_delay, take_container
 from coveo_provider.sandbox.wire import check_ordering_id
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ _SHARD = re.compile(r"[A-Za-z0-9]{1,10}")
 
 
 def stream_source(state: State, request: Request) -> Source:
-    """Find the source of a Stream call; 412 when there is none or it takes no streams."""
+    """Find the source, or data collection, of a Stream call; 412 when there is none or it takes no streams."""
+    if "collection" in request.values:
+        return state.sources.require_collection(request.values["collection"])
     source = state.sources.require(request.values["source"])
     if not source.stream:
         raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not stream-enabled.")
@@ -96,7 +98,7 @@ def _submit(
 ) -> object:
     file_id = request.required("fileId")
     request.json(state.limits.request_bytes)
-    path = state.containers.take(file_id)
+    path = take_container(state, file_id, push=False)
     ordering = state.next_ordering()
     state.pipeline.submit(lambda: apply(source, file_id, path, ordering))
     return _ordered(request, ordering)

@@ -29,6 +29,21 @@ class Call:
 
 
 @dataclass(frozen=True)
+class QuotaUse:
+    """
+    How far a quota is used up.
+
+    :param resets_ms: when some of it comes back, in milliseconds since the Unix epoch: the next midnight UTC,
+        or when the oldest call of a sliding window leaves it; None when there is nothing to come back by time
+    """
+
+    limit: int
+    used: int
+    left: int
+    resets_ms: int | None
+
+
+@dataclass(frozen=True)
 class LogEntry:
     """
     One entry of the indexing pipeline's log (``platform-api.md`` section 7).

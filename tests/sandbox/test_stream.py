@@ -184,12 +184,6 @@ def test_ordering_ids_of_the_server_go_up(sandbox: Sandbox, caller: Caller) -> N
     assert ids == sorted(set(ids))
 
 
-def test_data_collections_are_the_same_routes(sandbox: Sandbox, caller: Caller) -> None:
-    """The swagger's second path to the Stream operations works as well."""
-    response = caller.push("POST", "/data-collections/products/stream/open")
-    assert response.status_code == 201
-
-
 def test_stream_limits(caller: Caller) -> None:
     """An item over its size, or over the number of a source, is rejected by itself; the rest is indexed."""
     with Sandbox.start(limits=Limits(stream_items=2, stream_item_bytes=100)) as small:
