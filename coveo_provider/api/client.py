@@ -8,6 +8,7 @@ responses, and raises what :mod:`coveo_provider.errors` draws.
 from __future__ import annotations
 
 from coveo_provider.api.arguments import checked_ordering_id
+from coveo_provider.api.data_collections import CollectionCalls
 from coveo_provider.api.items import ItemCalls
 from coveo_provider.api.platform import PlatformCalls
 from coveo_provider.api.security import SecurityCalls
@@ -16,7 +17,7 @@ from coveo_provider.api.streams import StreamCalls
 __all__ = ["CoveoClient", "checked_ordering_id"]
 
 
-class CoveoClient(ItemCalls, StreamCalls, SecurityCalls, PlatformCalls):
+class CoveoClient(ItemCalls, StreamCalls, CollectionCalls, SecurityCalls, PlatformCalls):
     """
     Calls the Push and Stream APIs of one organization.
 
@@ -30,7 +31,7 @@ class CoveoClient(ItemCalls, StreamCalls, SecurityCalls, PlatformCalls):
     :param timeout: seconds to wait for each read, and for each block of an upload to be taken
     :param verify: whether to verify certificates, or the path of a CA bundle
     :param policy: what is sent again, and how patiently
-    :param register_secret: called with each pre-signed address the client is given
+    :param register_secret: called with the signature of each of the first 200 upload addresses it is given
     :raises ConfigurationError: something is missing or unknown, or a key would travel in clear
 
     >>> client = CoveoClient("acme", "xx…", region="eu")

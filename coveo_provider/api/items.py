@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from coveo_provider.api import arguments, routes
 from coveo_provider.api.caller import MARK_MARGIN_MS, Caller, nothing
 from coveo_provider.api.types import CompressionType, SourceStatus
@@ -29,17 +31,20 @@ class ItemCalls(Caller):
         *,
         ordering_id: int | None = None,
         compression_type: str | None = None,
+        replay: bool = True,
     ) -> None:
         """
         Add or update one item.
 
         :param body: the document as JSON, under 5 MiB
         :param compression_type: of ``compressedBinaryData`` in it, see :class:`CompressionType`
+        :param replay: whether it is sent again when its answer was lost: not what names a file container, which
+            may be gone by then
         """
         query = {**arguments.document(document_id), **arguments.ordering(ordering_id)}
         if compression_type is not None:
             query["compressionType"] = CompressionType.of(compression_type).value
-        self._call(routes.PUT_ITEM, nothing, query, body=body, source_id=source_id)
+        self._call(replace(routes.PUT_ITEM, replay=replay), nothing, query, body=body, source_id=source_id)
 
     def delete_item(
         self,
@@ -80,7 +85,8 @@ class ItemCalls(Caller):
         :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
-        delay, mark = arguments.minutes(queue_delay), self._checked_mark(source_id, ordering_id)
+        delay = arguments.minutes(queue_delay)
+        mark = self._checked_mark(f"source {source_id}", source_id, ordering_id)
         self._call(
             routes.DELETE_OLDER, nothing, {"orderingId": str(mark), "queueDelay": delay}, source_id=source_id
         )

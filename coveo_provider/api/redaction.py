@@ -42,6 +42,15 @@ for _name in ("connectionpool", "connection", "poolmanager", "response", "util.r
     logging.getLogger(f"urllib3.{_name}").addFilter(_redactor)
 
 
+def signature_of(address: str) -> str:
+    """Return what makes an upload address a credential: its signature, else its query, else all of it."""
+    query = urlsplit(address).query
+    signatures = [
+        value for name, value in parse_qsl(query) if name.lower() in {"x-amz-signature", "signature"}
+    ]
+    return next((value for value in signatures if len(value) >= _MIN_SECRET), query or address)
+
+
 def secrets_of(address: str) -> list[str]:
     """Return what an answer must not quote of an upload address, in the spellings a page may use."""
     query = urlsplit(address).query

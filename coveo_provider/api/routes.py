@@ -80,6 +80,13 @@ UPDATE_STREAM = Route("PUT", "/sources/{source_id}/stream/update", replay=False)
 MERGE_STREAM = Route("PUT", "/sources/{source_id}/stream/merge", replay=False)
 DELETE_STREAM_OLDER = Route("POST", "/sources/{source_id}/stream/deleteolderthan/{mark}")
 
+OPEN_COLLECTION = Route("POST", "/data-collections/{collection_id}/stream/open")
+REQUEST_COLLECTION_CHUNK = Route("POST", "/data-collections/{collection_id}/stream/{stream_id}/chunk")
+CLOSE_COLLECTION = Route("POST", "/data-collections/{collection_id}/stream/{stream_id}/close")
+UPDATE_COLLECTION = Route("PUT", "/data-collections/{collection_id}/stream/update", replay=False)
+MERGE_COLLECTION = Route("PUT", "/data-collections/{collection_id}/stream/merge", replay=False)
+DELETE_COLLECTION_OLDER = Route("POST", "/data-collections/{collection_id}/stream/deleteolderthan/{mark}")
+
 GET_SOURCE = Route("GET", "/sources/{source_id}", privileges="Sources (View)", host=Host.PLATFORM)
 LIST_SOURCES = Route("GET", "/sources/pages", privileges="Sources (View)", host=Host.PLATFORM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from coveo_provider.api import arguments, reading, routes
 from coveo_provider.api.answers import Answer
@@ -18,16 +19,30 @@ _NOT_ABOUT_THE_STREAM = frozenset(
 """Refusals of a close that do not say that the stream is closed already (limits-and-errors.md section 3)."""
 
 
-class StreamCalls(Caller):
+class StreamingCaller(Caller):
+    """What is the same for every kind of stream."""
+
+    def _opened(self, answer: Answer) -> OpenStream:
+        return OpenStream(answer.fields("streamId")["streamId"], self._container(answer))
+
+    @staticmethod
+    def _closed(stream_id: str, close: Callable[[], Accepted]) -> Accepted:
+        """Call ``close``, and recognise what it says of a stream that an earlier attempt has closed."""
+        try:
+            return close()
+        except (NotFound, SourceRefused) as error:
+            if not error.after_lost_answer or error.code in _NOT_ABOUT_THE_STREAM:
+                raise
+            log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
+            return Accepted(None, "")
+
+
+class StreamCalls(StreamingCaller):
     """Items of a stream source."""
 
     def open_stream(self, source_id: str) -> OpenStream:
         """Open a stream, whose close will replace the whole content of the source."""
-
-        def read(answer: Answer) -> OpenStream:
-            return OpenStream(answer.fields("streamId")["streamId"], self._container(answer))
-
-        return self._call(routes.OPEN_STREAM, read, source_id=source_id)
+        return self._call(routes.OPEN_STREAM, self._opened, source_id=source_id)
 
     def request_chunk(self, source_id: str, stream_id: str) -> FileContainer:
         """Return a new container that belongs to an open stream."""
@@ -40,13 +55,11 @@ class StreamCalls(Caller):
         When the answer to a first attempt is lost, the second is refused as the stream is no longer open;
         that is recognised as success, without an ``ordering_id``.
         """
-        try:
+
+        def close() -> Accepted:
             return self._call(routes.CLOSE_STREAM, reading.accepted, source_id=source_id, stream_id=stream_id)
-        except (NotFound, SourceRefused) as error:
-            if not error.after_lost_answer or error.code in _NOT_ABOUT_THE_STREAM:
-                raise
-            log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
-            return Accepted(None, "")
+
+        return self._closed(stream_id, close)
 
     def update_stream(self, source_id: str, file_id: str) -> Accepted:
         """Submit a container of items to add, update, partially update and delete."""
@@ -66,7 +79,8 @@ class StreamCalls(Caller):
         :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
-        delay, mark = arguments.minutes(queue_delay), self._checked_mark(source_id, ordering_id)
+        delay = arguments.minutes(queue_delay)
+        mark = self._checked_mark(f"source {source_id}", source_id, ordering_id)
         return self._call(
             routes.DELETE_STREAM_OLDER,
             reading.accepted,
