@@ -1,5 +1,5 @@
 """
-A worker in a process of its own: runs the upload operator as a task does, and tells time and peak memory.
+A worker in a process of its own: runs an operator that sends a part as a task does, and tells time and peak memory.
 
 ``python -m benchmarks.worker idle`` only imports what every worker has imported that could run the task.
 """
@@ -37,7 +37,7 @@ def run(mode: str, url: str = "", part: str = "") -> dict[str, Any]:
 
 def _work(mode: str, part: str) -> dict[str, Any]:
     from coveo_provider.hooks.coveo import CoveoHook
-    from coveo_provider.operators import CoveoUploadChunkOperator
+    from coveo_provider.operators import CoveoPushBatchOperator, CoveoUploadChunkOperator
 
     CoveoHook().get_connection("coveo_default")
     result: dict[str, Any] = {}
@@ -47,6 +47,10 @@ def _work(mode: str, part: str) -> dict[str, Any]:
             task_id="upload", source_id="products", stream_id="stream", documents=part
         )
         result["report"] = operator.execute({})
+    if mode == "push":
+        result["report"] = CoveoPushBatchOperator(task_id="push", source_id="files", documents=part).execute(
+            {}
+        )
     result["seconds"] = time.perf_counter() - start
     # Not ru_maxrss: that of a new process starts at its parent's.
     status = Path("/proc/self/status").read_text()

@@ -15,6 +15,8 @@ Every exception this package raises on purpose.
     │   └── UploadRefused           the storage behind an upload address  (transient)
     ├── Unreachable             no answer, or half of one                 (transient)
     ├── UnexpectedAnswer        a success whose body cannot be understood (transient)
+    ├── ContentUnavailable      a file of content could not be read now   (transient)
+    ├── ContainerExpired        sending took longer than containers live  (transient)
     ├── DataError               the data is wrong; nothing of it was sent
     │   ├── DatasetError            a part is missing, empty or not Parquet; a column cannot be sent
     │   ├── MappingError            a mapping and a frame do not fit
@@ -164,6 +166,49 @@ class UnexpectedAnswer(CoveoError):
         return (
             f"{self.route} answered with success, but without {self.expected}. Is the connection's URL "
             "that of the Coveo API, and no proxy's page in between?"
+        )
+
+
+class ContentUnavailable(CoveoError):
+    """
+    A file that a document names as its content could not be read, for a reason that may pass.
+
+    :param document_id: the document
+    :param uri: the file's URI, without password and query
+    :param reason: what the storage said
+    """
+
+    transient = True
+
+    def __init__(self, document_id: str, uri: str, reason: str) -> None:
+        super().__init__(document_id, uri, reason)
+        self.document_id, self.uri, self.reason = document_id, uri, reason
+
+    def __str__(self) -> str:
+        return (
+            f"document {self.document_id}: its content {self.uri} could not be read ({self.reason}); nothing "
+            "was sent. Check the storage's connection, and what lies between worker and storage"
+        )
+
+
+class ContainerExpired(CoveoError):
+    """
+    Sending took so long that a file container, which lives 60 minutes, would not be there when it is used.
+
+    :param minutes: how long it took
+    :param size: bytes that were uploaded meanwhile
+    """
+
+    transient = True
+
+    def __init__(self, minutes: int, size: int) -> None:
+        super().__init__(minutes, size)
+        self.minutes, self.size = minutes, size
+
+    def __str__(self) -> str:
+        return (
+            f"uploading {self.size:,} bytes took {self.minutes} minutes, and a file container lives 60; it was "
+            "not submitted. Is the network slow? Lower max_chunk_bytes, or send fewer files at once"
         )
 
 

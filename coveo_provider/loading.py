@@ -8,25 +8,40 @@ with row one million is said while the index is still as it was.
 from __future__ import annotations
 
 import io
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from coveo_provider.api.client import CoveoClient
+from coveo_provider.api.files import FileUploads
 from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.types import FileContainer
-from coveo_provider.documents.chunks import Chunk, ChunkWriter
-from coveo_provider.documents.contract import Section
-from coveo_provider.documents.encoding import Encoded, Encoder
-from coveo_provider.documents.ids import IdLedger, refuse_duplicates
+from coveo_provider.documents.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.content_files import ContentSpool
+from coveo_provider.documents.contents import Item, fill
+from coveo_provider.documents.contract import Section, shown
+from coveo_provider.documents.encoding import Encoded
+from coveo_provider.documents.ids import (
+    IdLedger,
+    refuse_contradictions,
+    refuse_duplicates,
+    refuse_swallowed,
+    swallowing,
+)
+from coveo_provider.documents.partial_update_encoding import BatchEncoder, encoder_for
+from coveo_provider.documents.rows import Rows
 from coveo_provider.documents.tables import Part
-from coveo_provider.errors import CoveoError
+from coveo_provider.errors import CoveoError, UnexpectedAnswer
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Log: TypeAlias = "Callable[..., object]"
+Load: TypeAlias = "Mapping[Section, Sequence[Part | Rows]]"
 
 PROGRESS_SECONDS = 10.0
 _ENCODERS = 2
@@ -74,59 +89,86 @@ class Progress:
 
 
 def spool(
-    writer: ChunkWriter,
-    *,
-    documents: Iterable[Part] = (),
-    deletions: Iterable[Part] = (),
-    item_limit: int,
-    log: Log,
+    writer: ChunkWriter, load: Load, *, item_limit: int, log: Log, contents: ContentSpool | None = None
 ) -> list[Chunk]:
     """
-    Encode and check whole parts into chunks on disk, and return these.
+    Encode and check a whole load into chunks on disk, and return these.
 
-    :param item_limit: the most one document may take, in bytes
+    :param load: parts or rows, by the array of a container they go to
+    :param item_limit: the most one item may take, in bytes
+    :param contents: reads the files that documents name in ``contentUri``; keep it open until all is delivered
     :raises DataError: names what is wrong; nothing was sent
     """
-    for section, encoded in _encode(documents, deletions, item_limit, log):
-        writer.add(encoded, section)
+    read = Progress(log, "Read", None, "bytes")
+    for section, encoded in _encode(load, item_limit, log):
+        if contents is None or not encoded.files:
+            writer.add(encoded, section)
+            continue
+        for piece in fill(encoded, contents, item_limit):
+            writer.add(piece, section)
+            size = len(piece.data) + sum(attachment.size for attachment in piece.attachments)
+            read.step(size, size)
     return writer.finish()
 
 
-def check(
-    *,
-    documents: Iterable[Part] = (),
-    deletions: Iterable[Part] = (),
-    item_limit: int,
-    log: Log,
-) -> int:
+def check(load: Load, *, item_limit: int, log: Log, contents: ContentSpool | None = None) -> int:
     """
-    Encode and check whole parts, keep nothing, and return the number of rows.
+    Encode and check a whole load, keep nothing, and return the number of rows.
 
+    :param contents: looks whether the files are there that documents name in ``contentUri``
     :raises DataError: names what is wrong
     """
-    return sum(len(encoded.ends) for _, encoded in _encode(documents, deletions, item_limit, log))
+    rows = 0
+    for _, encoded in _encode(load, item_limit, log):
+        rows += len(encoded.ends)
+        if contents is not None:
+            contents.look(encoded.files[row] for row in sorted(encoded.files))
+    return rows
 
 
-def _encode(
-    documents: Iterable[Part], deletions: Iterable[Part], item_limit: int, log: Log
-) -> Iterator[tuple[Section, Encoded]]:
-    """Return every batch of all parts as JSON; once the last is taken, no id stood twice."""
-    adding, removing = list(documents), list(deletions)
-    total = sum(part.rows for part in (*adding, *removing))
-    ledger = IdLedger()
-    progress = Progress(log, "Encoded", total)
-    for section, parts in ((Section.ADD_OR_UPDATE, adding), (Section.DELETE, removing)):
-        for part in parts:
-            deleting = section is Section.DELETE
-            encoder = Encoder(part.schema, where=part.name, item_limit=item_limit, deletions=deleting)
-            for encoded in _side_by_side(encoder, part):
-                ledger.add(encoded.id_hashes)
+def _encode(load: Load, item_limit: int, log: Log) -> Iterator[tuple[Section, Encoded]]:
+    """Return every batch of a load as JSON; once the last is taken, no item is named twice."""
+    load = {section: list(load.get(section, ())) for section in Section}
+    changes, gone = load[Section.PARTIAL_UPDATE], load[Section.DELETE]
+    added = [*load[Section.ADD_OR_UPDATE], *load[Section.ADD_OR_MERGE]]
+    items, fields = IdLedger(), IdLedger()
+    progress = Progress(log, "Encoded", sum(source.rows for sources in load.values() for source in sources))
+    for section, sources in load.items():
+        for source in sources:
+            for encoded in _batches(source, section, item_limit):
+                items.add(encoded.id_hashes, many=section is Section.PARTIAL_UPDATE)
+                if encoded.field_hashes is not None:
+                    fields.add(encoded.field_hashes)
                 progress.step(len(encoded.ends), len(encoded.data))
                 yield section, encoded
-    refuse_duplicates(ledger, (*adding, *removing))
+    refuse_duplicates(items, [*added, *gone], changes)
+    refuse_contradictions(fields, changes)
+    prefixes = swallowing(gone)
+    refuse_swallowed(prefixes, [*added, *changes])
+    _warn_of_siblings(prefixes)
 
 
-def _side_by_side(encoder: Encoder, part: Part) -> Iterator[Encoded]:
+def _warn_of_siblings(prefixes: Sequence[str]) -> None:
+    """Say which deletions may take more along than what lies below them (push-api.md section 4.2)."""
+    wide = [prefix for prefix in prefixes if not prefix.endswith("/")]
+    if wide:
+        _log.warning(
+            "%s deletions with deleteChildren take along every item whose id starts with theirs: %s takes %s, "
+            "which is no child of it. An id that ends with / takes only what lies below it",
+            f"{len(wide):,}",
+            shown(wide[0]),
+            shown(f"{wide[0]}-sibling"),
+        )
+
+
+def _batches(source: Part | Rows, section: Section, item_limit: int) -> Iterator[Encoded]:
+    if isinstance(source, Rows):
+        return source.encode(section, item_limit)
+    encoder = encoder_for(section, source.schema, where=source.name, item_limit=item_limit)
+    return _side_by_side(encoder, source)
+
+
+def _side_by_side(encoder: BatchEncoder, part: Part) -> Iterator[Encoded]:
     """Encode two batches at a time while this thread reads and writes; return them in order."""
     with ThreadPoolExecutor(_ENCODERS, thread_name_prefix="coveo-encode") as threads:
         waiting: deque[Future[Encoded]] = deque()
@@ -147,6 +189,8 @@ def deliver(
     container: Callable[[], FileContainer],
     submit: Callable[[str], T],
     log: Log,
+    joins_on_upload: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """
     Upload a chunk into a container and submit it; return what ``submit`` returns.
@@ -155,19 +199,44 @@ def deliver(
     container and a new upload: a container that was forwarded is gone, and sending the same items twice
     leaves the index the same.
 
+    Contents that go through containers of their own are uploaded first. When only the chunk's upload has to be
+    repeated, their containers are kept while they are young.
+
     :param container: asked right before each upload, as a container lives 60 minutes
     :param submit: called with the container's ``file_id``
+    :param joins_on_upload: whether an uploaded chunk counts without being submitted, as in a stream
+    :param clock: monotonic seconds
     """
-    stage = "container"
+    stage = "files"
+    files = FileUploads(client, [(file.path, file.size) for file in chunk.attachments], clock=clock)
+    if joins_on_upload and chunk.attachments:
+        _log.warning(
+            "%d contents go through containers of their own, which live 60 minutes, and no page says whether the "
+            "service takes them before the stream is closed: close it within the hour, or send updates instead",
+            len(chunk.attachments),
+        )
 
     def attempt() -> T:
+        try:
+            return send()
+        except CoveoError as error:
+            used = stage == "submit" or (stage == "upload" and joins_on_upload)
+            if used and may_have_been_carried_out(error):
+                files.forget()
+            raise
+
+    def send() -> T:
         nonlocal stage
+        stage = "files"
+        for attachment, file_id in zip(chunk.attachments, files.file_ids(), strict=True):
+            chunk.write_at(attachment.offset, _named(file_id))
         stage = "container"
         target = container()
         stage = "upload"
         progress = Progress(log, "Uploaded", chunk.size, "bytes")
         with _Watched(chunk.path, progress) as file:
             client.upload(target, file, chunk.size)
+        files.refuse_old()
         stage = "submit"
         return submit(target.file_id)
 
@@ -177,6 +246,49 @@ def deliver(
         return stage == "submit" and may_have_been_carried_out(error)
 
     return client.policy.run(attempt, may_retry)
+
+
+def push_item(
+    client: CoveoClient, source_id: str, item: Item, *, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """
+    Add or update one item by a call of its own, its content uploaded first when it is too large to go inline.
+
+    :param clock: monotonic seconds
+    """
+    files = FileUploads(client, [(file.path, file.size) for file in item.attachments], clock=clock)
+    submitting = False
+
+    def attempt() -> None:
+        nonlocal submitting
+        if submitting:  # an earlier attempt got no answer: its container may be used up
+            files.forget()
+        submitting = False
+        body = item.body
+        for attachment, file_id in zip(item.attachments, files.file_ids(), strict=True):
+            place = _named(file_id)
+            body = body[: attachment.offset] + place + body[attachment.offset + len(place) :]
+        submitting = True
+        client.put_item(
+            source_id,
+            item.document_id,
+            body,
+            compression_type=item.compression,
+            replay=not item.attachments,
+        )
+
+    def may_retry(error: CoveoError) -> bool:
+        return submitting and bool(item.attachments) and may_have_been_carried_out(error)
+
+    client.policy.run(attempt, may_retry)
+
+
+def _named(file_id: str) -> bytes:
+    """Return the id of a container as JSON of the placeholder's length."""
+    try:
+        return placed(file_id)
+    except ValueError as error:
+        raise UnexpectedAnswer("POST /files", str(error)) from None
 
 
 class _Watched(io.FileIO):

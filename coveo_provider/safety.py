@@ -28,6 +28,7 @@ def total(reports: Any, *, source_id: str, step: str) -> Report:
         try:
             summed.parts += _list(report.get("parts", []))
             summed.documents += _count(report["documents"])
+            summed.partial_updates += _count(report.get("partial_updates", 0))
             summed.deletions += _count(report.get("deletions", 0))
             summed.bytes += _count(report.get("bytes", 0))
             summed.chunks += _count(report.get("chunks", 0))

@@ -29,6 +29,8 @@ SAMPLES: list[errors.CoveoError] = [
     errors.ServerError(503, ROUTE, "", "Detail.", "", 3.0),
     errors.Unreachable(ROUTE, "the proxy refused", sent=False),
     errors.UnexpectedAnswer(ROUTE, "a fileId"),
+    errors.ContentUnavailable("file://a", "s3://bucket/a.pdf", "TimeoutError: no answer"),
+    errors.ContainerExpired(61, 500_000_000),
     *[
         kind("Message.")
         for kind in (
@@ -77,7 +79,10 @@ def test_pickling_keeps_everything(error: errors.CoveoError) -> None:
 def test_what_is_transient() -> None:
     """Only what the very same request could survive later."""
     transient = {type(sample).__name__ for sample in SAMPLES if sample.transient}
-    assert transient == {"Throttled", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer"}
+    assert transient == {
+        "Throttled", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer", "ContentUnavailable",
+        "ContainerExpired",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

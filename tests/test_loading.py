@@ -17,7 +17,7 @@ from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
 from coveo_provider.api.types import FileContainer
 from coveo_provider.documents.chunks import Chunk, ChunkWriter
-from coveo_provider.documents.contract import STREAM_ITEM_BYTES
+from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
 from coveo_provider.documents.tables import Part
 from coveo_provider.errors import (
     AccessDenied,
@@ -94,7 +94,7 @@ def push(client: CoveoClient, chunk: Chunk) -> None:
 
 def one_chunk(writer: ChunkWriter, part: PartMaker, rows: int = 3) -> Chunk:
     documents = [part("one", documentId=uris(0, rows), data=["text"] * rows)]
-    (chunk,) = spool(writer, documents=documents, item_limit=STREAM_ITEM_BYTES, log=log.info)
+    (chunk,) = spool(writer, {Section.ADD_OR_UPDATE: documents}, item_limit=STREAM_ITEM_BYTES, log=log.info)
     return chunk
 
 
@@ -119,7 +119,10 @@ def test_parts_become_chunks_become_items(
     sandbox.clear_calls()
 
     chunks = spool(
-        writer, documents=documents, deletions=deletions, item_limit=STREAM_ITEM_BYTES, log=log.info
+        writer,
+        {Section.ADD_OR_UPDATE: documents, Section.DELETE: deletions},
+        item_limit=STREAM_ITEM_BYTES,
+        log=log.info,
     )
     assert sandbox.calls == []
     report = Report(parts=["a", "b", "gone"])
@@ -137,6 +140,7 @@ def test_parts_become_chunks_become_items(
     assert report.as_json() == {
         "parts": ["a", "b", "gone"],
         "documents": 60,
+        "partial_updates": 0,
         "deletions": 1,
         "bytes": sum(chunk.size for chunk in chunks),
         "chunks": len(chunks),
@@ -151,7 +155,9 @@ def test_chunks_of_a_stream_replace_the_source(
     """The same corridor with containers of an open stream."""
     stream = client.open_stream("products")
     documents = [part("a", documentId=uris(0, 50))]
-    for chunk in spool(writer, documents=documents, item_limit=STREAM_ITEM_BYTES, log=log.info):
+    for chunk in spool(
+        writer, {Section.ADD_OR_UPDATE: documents}, item_limit=STREAM_ITEM_BYTES, log=log.info
+    ):
         deliver(
             client,
             chunk,
@@ -178,7 +184,7 @@ def test_what_submit_returns_is_returned(client: CoveoClient, writer: ChunkWrite
 
 def test_no_parts_are_no_chunks(writer: ChunkWriter) -> None:
     """Nothing to send is nothing sent."""
-    assert spool(writer, item_limit=100, log=log.info) == []
+    assert spool(writer, {}, item_limit=100, log=log.info) == []
 
 
 # Before the first byte
@@ -199,7 +205,7 @@ def test_an_error_in_the_last_row_comes_before_the_first_call(
 ) -> None:
     """Whole parts are checked before anything is sent."""
     with pytest.raises(DataError, match=text):
-        spool(writer, documents=[part("a", **columns)], item_limit=3_000, log=log.info)
+        spool(writer, {Section.ADD_OR_UPDATE: [part("a", **columns)]}, item_limit=3_000, log=log.info)
     assert sandbox.calls == []
 
 
@@ -209,10 +215,10 @@ def test_an_error_in_the_last_part_comes_before_the_first_call(
     """Also what is wrong among the deletions, or stands in both."""
     good, bad = part("good", documentId=uris(0, 99)), part("bad", documentId=["no uri"])
     with pytest.raises(DocumentError):
-        spool(writer, documents=[good], deletions=[bad], item_limit=3_000, log=log.info)
+        spool(writer, {Section.ADD_OR_UPDATE: [good], Section.DELETE: [bad]}, item_limit=3_000, log=log.info)
     both = part("both", documentId=uris(98, 99))
     with pytest.raises(DataError, match="good and both"):
-        spool(writer, documents=[good], deletions=[both], item_limit=3_000, log=log.info)
+        spool(writer, {Section.ADD_OR_UPDATE: [good], Section.DELETE: [both]}, item_limit=3_000, log=log.info)
     assert sandbox.calls == []
 
 
@@ -220,9 +226,13 @@ def test_check_counts_and_keeps_nothing(part: PartMaker) -> None:
     """The rows of all parts, encoded and forgotten."""
     parts = [part("a", documentId=uris(0, 30)), part("b", documentId=uris(30, 50))]
     gone = [part("gone", documentId=uris(50, 55))]
-    assert check(documents=parts, deletions=gone, item_limit=3_000, log=log.info) == 55
+    assert check({Section.ADD_OR_UPDATE: parts, Section.DELETE: gone}, item_limit=3_000, log=log.info) == 55
     with pytest.raises(DataError):
-        check(documents=[*parts, part("c", documentId=uris(0, 1))], item_limit=3_000, log=log.info)
+        check(
+            {Section.ADD_OR_UPDATE: [*parts, part("c", documentId=uris(0, 1))]},
+            item_limit=3_000,
+            log=log.info,
+        )
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -232,7 +242,9 @@ def test_the_spool_is_removed(tmp_path: Path, part: PartMaker, fails: bool) -> N
     def run() -> None:
         with ChunkWriter(1_000, str(tmp_path / "spools")) as writer:
             names = uris(0, 60) + (["no uri"] if fails else [])
-            spool(writer, documents=[part("a", documentId=names)], item_limit=3_000, log=log.info)
+            spool(
+                writer, {Section.ADD_OR_UPDATE: [part("a", documentId=names)]}, item_limit=3_000, log=log.info
+            )
             assert len(list((tmp_path / "spools").rglob("*.json"))) > 1
 
     (tmp_path / "spools").mkdir()
@@ -406,7 +418,7 @@ def test_a_load_logs_its_progress(
         lines.append(message % args)
 
     documents = [part("a", documentId=uris(0, 5))]
-    (chunk,) = spool(writer, documents=documents, item_limit=3_000, log=note)
+    (chunk,) = spool(writer, {Section.ADD_OR_UPDATE: documents}, item_limit=3_000, log=note)
     deliver(
         client,
         chunk,

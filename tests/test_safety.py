@@ -24,7 +24,15 @@ def refuse(documents: int, *, held: int | None = None, **bounds: Any) -> None:
     )
 
 
-ONE = {"parts": ["a"], "documents": 3, "deletions": 1, "bytes": 90, "chunks": 1, "ordering_ids": [5]}
+ONE = {
+    "parts": ["a"],
+    "documents": 3,
+    "partial_updates": 2,
+    "deletions": 1,
+    "bytes": 90,
+    "chunks": 1,
+    "ordering_ids": [5],
+}
 TWO = {"parts": ["b"], "documents": 4, "deletions": 0, "bytes": 10, "chunks": 2, "ordering_ids": [6, 7]}
 
 
@@ -52,12 +60,12 @@ class Lazy(Sequence[Any]):
 )
 def test_reports_are_summed_however_they_are_nested(reports: Any) -> None:
     """Documents, deletions, bytes and chunks add up; parts and ordering ids follow one another."""
-    assert summed(reports) == Report(["a", "b"], 7, 1, 100, 3, [5, 6, 7])
+    assert summed(reports) == Report(["a", "b"], 7, 2, 1, 100, 3, [5, 6, 7])
 
 
 def test_one_report_and_none() -> None:
     """One report is its own sum, and no reports are an empty load."""
-    assert summed(ONE) == Report(["a"], 3, 1, 90, 1, [5])
+    assert summed(ONE) == Report(["a"], 3, 2, 1, 90, 1, [5])
     assert summed([]) == Report()
     assert summed({"documents": 2}) == Report(documents=2)
 

@@ -8,16 +8,23 @@ is bounded by one batch of rows, not by the chunk.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Section
+from coveo_provider.documents.content_files import PLACEHOLDER_BYTES, Attachment
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
 from coveo_provider.documents.encoding import Encoded
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.documents.values import dump
+from coveo_provider.errors import ConfigurationError, DatasetError
+
+# Of the contents that go along with one chunk: they are uploaded before it, and their containers live 60 minutes.
+_MAX_ATTACHED_BYTES = 512 * MIB
+_MAX_ATTACHED_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,18 @@ class Chunk:
 
     :param size: bytes, all of them
     :param counts: how many objects each of its arrays has, by section
+    :param attachments: contents of its documents that go through containers of their own, uploaded before it
     """
 
     path: Path
     size: int
     counts: Mapping[Section, int] = field(compare=False)
+    attachments: Sequence[Attachment] = field(default=(), compare=False)
+
+    @property
+    def attached_bytes(self) -> int:
+        """Bytes of the contents that go along with it."""
+        return sum(attachment.size for attachment in self.attachments)
 
     @property
     def documents(self) -> int:
@@ -47,6 +61,34 @@ class Chunk:
     def deletions(self) -> int:
         """Items to delete in it."""
         return self.counts[Section.DELETE]
+
+    def described(self) -> str:
+        """Return what it holds, in words: ``1,200 documents, 3 deletions``."""
+        held = {
+            "documents": self.documents,
+            "partial updates": self.partial_updates,
+            "deletions": self.deletions,
+        }
+        files = f" and {len(self.attachments):,} files of their content" if self.attachments else ""
+        return ", ".join(f"{count:,} {name}" for name, count in held.items() if count) + files
+
+    def write_at(self, offset: int, text: bytes) -> None:
+        """Write ``text`` over what stands at ``offset``."""
+        with self.path.open("r+b") as file:
+            file.seek(offset)
+            file.write(text)
+
+
+def placed(file_id: str) -> bytes:
+    """
+    Return the id of a container as JSON of the placeholder's length: JSON allows blanks behind a value.
+
+    :raises ValueError: it is too long to be an id
+    """
+    text = dump(file_id)
+    if len(text) > PLACEHOLDER_BYTES:
+        raise ValueError(f"a fileId of at most {PLACEHOLDER_BYTES - 2} characters")
+    return text.ljust(PLACEHOLDER_BYTES)
 
 
 class ChunkWriter:
@@ -81,6 +123,7 @@ class ChunkWriter:
         self._size = 0
         self._section: Section | None = None
         self._counts = dict.fromkeys(Section, 0)
+        self._attachments: list[Attachment] = []
 
     def __enter__(self) -> ChunkWriter:
         return self
@@ -91,13 +134,24 @@ class ChunkWriter:
         self._folder.cleanup()
 
     def add(self, encoded: Encoded, section: Section) -> None:
-        """Append a batch, starting new chunks where the bound asks for it."""
+        """
+        Append a batch, starting new chunks where the bound asks for it.
+
+        :raises DatasetError: it names files, and these were not read
+        """
+        if encoded.files:
+            raise DatasetError(
+                f"document {next(iter(encoded.files.values())).document_id}: contentUri names a file, and nothing "
+                "was given to read it with"
+            )
         done = 0  # rows written
         start = 0  # bytes written
         ends = encoded.ends
+        attached = deque(encoded.attachments)
         while done < len(ends):
             # A row's comma is replaced by the closing bracket, so the tail counts one byte less.
             room = self._max_bytes - self._size - self._opening(section) - len(b"]}") + 1
+            room = min(room, self._room_for_files(attached, ends[-1]) - start)
             fits = int(np.searchsorted(ends, start + room, side="right"))
             if fits == done:
                 if self._section is None:
@@ -109,6 +163,10 @@ class ChunkWriter:
                 continue
             stop = int(ends[fits - 1])
             self._write(section, encoded.data[start:stop], fits - done)
+            moved = self._size - stop
+            while attached and attached[0].offset < stop:
+                file = attached.popleft()
+                self._attachments.append(replace(file, offset=file.offset + moved))
             done, start = fits, stop
 
     def finish(self) -> list[Chunk]:
@@ -116,6 +174,15 @@ class ChunkWriter:
         if self._section is not None:
             self._seal()
         return list(self._chunks)
+
+    def _room_for_files(self, attached: Iterable[Attachment], end: int) -> int:
+        """Return where in a batch the first file is named that is too much for the chunk; else its end."""
+        count, size = len(self._attachments), sum(file.size for file in self._attachments)
+        for file in attached:
+            count, size = count + 1, size + file.size
+            if count > 1 and (count > _MAX_ATTACHED_FILES or size > _MAX_ATTACHED_BYTES):
+                return file.offset
+        return end
 
     def _opening(self, section: Section) -> int:
         """Return the bytes that have to be written before the first object of a section."""
@@ -142,7 +209,8 @@ class ChunkWriter:
         self._size += self._file.write(b"]}")
         path = Path(self._file.name)
         self._file.close()
-        self._chunks.append(Chunk(path, self._size, self._counts))
+        self._chunks.append(Chunk(path, self._size, self._counts, self._attachments))
+        self._attachments = []
         self._file, self._size, self._section = None, 0, None
         self._counts = dict.fromkeys(Section, 0)
 

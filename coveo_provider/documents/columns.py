@@ -7,14 +7,19 @@ the API's DocumentBody, any other column is metadata (push-api.md section 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.contract import BODY_KEYS, DOCUMENT_ID, RESERVED_KEYS
+from coveo_provider.documents.contract import (
+    BODY_KEYS,
+    CONTENT_URI,
+    DOCUMENT_ID,
+    DOCUMENT_KEYS,
+)
 from coveo_provider.documents.permission_arrays import check_permissions_type
 from coveo_provider.errors import DatasetError
 
@@ -31,6 +36,7 @@ class Kind(Enum):
     JSON_TEXT = auto()  # a string that holds JSON, sent as the JSON it holds
     PERMISSIONS = auto()  # typed lists of permission sets or levels
     BINARY = auto()  # bytes, sent as Base64
+    CONTENT = auto()  # URIs of files; never sent: a placeholder stands in the JSON until they are read
     VALUES = auto()  # everything else the contract allows: value by value, slower
     ABSENT = auto()  # a column of type null: nothing to send
 
@@ -60,7 +66,7 @@ def plan_documents(schema: pa.Schema, where: str) -> list[Column]:
     problems = []
     columns = []
     for field in schema:
-        key = RESERVED_KEYS.get(field.name.lower(), field.name)
+        key = DOCUMENT_KEYS.get(field.name.lower(), field.name)
         try:
             columns.append(Column(field.name, key, _kind(key, field.type)))
         except DatasetError as error:
@@ -78,27 +84,56 @@ def plan_deletions(schema: pa.Schema, where: str) -> list[Column]:
 
     :raises DatasetError: another column stands there, or one of these is of the wrong type
     """
-    _refuse_equal_names(schema.names, where)
+
+    def kind(key: str, dtype: pa.DataType) -> Kind:
+        fits = is_text(dtype) if key == DOCUMENT_ID else pt.is_boolean(dtype) or pt.is_null(dtype)
+        if not fits:
+            expected = "strings" if key == DOCUMENT_ID else "true or false"
+            raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}")
+        return Kind.ABSENT if pt.is_null(dtype) else Kind.PLAIN
+
     known = {"documentid": DOCUMENT_ID, "deletechildren": "deleteChildren"}
+    return plan_named(schema, where, known, kind, what="a deletion", required=(DOCUMENT_ID,))
+
+
+def plan_named(
+    schema: pa.Schema,
+    where: str,
+    known: Mapping[str, str],
+    kind: Callable[[str, pa.DataType], Kind],
+    *,
+    what: str,
+    required: Sequence[str],
+) -> list[Column]:
+    """
+    Return the columns of a dataset that may have certain ones only, ``documentId`` first.
+
+    :param known: lower-case name to key
+    :param kind: how a column of a type is encoded; raises ``DatasetError`` when it cannot be
+    :param what: what a row is, for the error
+    :param required: keys that must be there
+    :raises DatasetError: one is missing, of the wrong type, or has no place there
+    """
+    _refuse_equal_names(schema.names, where)
     columns = []
     for field in schema:
         key = known.get(field.name.lower())
         if key is None:
+            others = [one for one in known.values() if one not in required]
+            optional = f" and, optionally, {', '.join(others)}" if others else ""
             raise DatasetError(
-                f"{where}: column {field.name!r} has no place in a deletion: expected documentId and, "
-                "optionally, deleteChildren. Is this a dataset of documents?"
+                f"{where}: column {field.name!r} has no place in {what}: expected {', '.join(required)}"
+                f"{optional}. Is this a dataset of documents?"
             )
-        fits = (
-            _is_text(field.type)
-            if key == DOCUMENT_ID
-            else pt.is_boolean(field.type) or pt.is_null(field.type)
-        )
-        if not fits:
-            expected = "strings" if key == DOCUMENT_ID else "true or false"
-            raise DatasetError(f"{where}: column {field.name!r} holds {field.type}, expected {expected}")
-        columns.append(Column(field.name, key, Kind.ABSENT if pt.is_null(field.type) else Kind.PLAIN))
-    if not any(column.key == DOCUMENT_ID for column in columns):
+        try:
+            columns.append(Column(field.name, key, kind(key, field.type)))
+        except DatasetError as error:
+            raise DatasetError(f"{where}: {error}") from None
+    missing = [key for key in required if key not in {column.key for column in columns}]
+    if DOCUMENT_ID in missing:
         raise DatasetError(f"{where}: {_missing_id(schema.names)}")
+    if missing:
+        raise DatasetError(f"{where}: column {missing[0]} is missing; {what} needs {', '.join(required)}")
     return sorted(columns, key=lambda column: column.key != DOCUMENT_ID)
 
 
@@ -133,11 +168,11 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
         return _permissions_kind(dtype)
     if key == "compressedBinaryData" and _is_binary(dtype):
         return Kind.BINARY
-    if key in RESERVED_KEYS.values() or key == DOCUMENT_ID:
-        if not _is_text(dtype):
+    if key in DOCUMENT_KEYS.values():
+        if not is_text(dtype):
             hint = " (only compressedBinaryData may hold bytes)" if key in BODY_KEYS else ""
             raise DatasetError(f"column {key} holds {dtype}, expected strings{hint}")
-        return Kind.PLAIN
+        return Kind.CONTENT if key == CONTENT_URI else Kind.PLAIN
     kind = _metadata_kind(dtype)
     if kind is not None and pt.is_struct(dtype):
         _refuse_equal_fields(key, dtype)
@@ -151,7 +186,7 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
 
 
 def _permissions_kind(dtype: pa.DataType) -> Kind:
-    if _is_text(dtype):
+    if is_text(dtype):
         return Kind.JSON_TEXT
     if _is_list(dtype) and pt.is_struct(dtype.value_type):
         _refuse_equal_fields("permissions", dtype)
@@ -176,7 +211,7 @@ def _metadata_kind(dtype: pa.DataType) -> Kind | None:
     if pt.is_struct(dtype):  # a dictionary field: one level of pairs (push-api.md section 4.3)
         return Kind.VALUES if all(_is_entry(field.type) for field in dtype) else None
     if pt.is_map(dtype):
-        return Kind.VALUES if _is_text(dtype.key_type) and _is_entry(dtype.item_type) else None
+        return Kind.VALUES if is_text(dtype.key_type) and _is_entry(dtype.item_type) else None
     return None
 
 
@@ -187,7 +222,7 @@ def _is_entry(dtype: pa.DataType) -> bool:
 def _scalar_kind(dtype: pa.DataType) -> Kind | None:
     if pt.is_dictionary(dtype):
         return _scalar_kind(dtype.value_type)
-    if _is_text(dtype) or pt.is_boolean(dtype) or pt.is_integer(dtype):
+    if is_text(dtype) or pt.is_boolean(dtype) or pt.is_integer(dtype):
         return Kind.PLAIN
     if pt.is_floating(dtype):
         return Kind.FLOAT
@@ -198,9 +233,10 @@ def _scalar_kind(dtype: pa.DataType) -> Kind | None:
     return None
 
 
-def _is_text(dtype: pa.DataType) -> bool:
+def is_text(dtype: pa.DataType) -> bool:
+    """Return whether a column holds strings, repeated ones kept once or not."""
     if pt.is_dictionary(dtype):
-        return _is_text(dtype.value_type)
+        return is_text(dtype.value_type)
     return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
 
 

@@ -45,10 +45,25 @@ RESERVED_KEYS = {
 }
 """The API's own keys, by their lower-case spelling: keys are accepted in any case."""
 
-BODY_KEYS = ("data", "compressedBinaryData", "compressedBinaryDataFileId")
-"""Of these a document has one at most."""
+CONTENT_URI = "contentUri"
+"""Our own key, never sent: the URI of a file that the loader reads and sends as the document's content."""
+
+DOCUMENT_KEYS = {**RESERVED_KEYS, CONTENT_URI.lower(): CONTENT_URI}
+"""What is no metadata in a documents dataset, by lower-case spelling."""
+
+DATA = "data"
+BINARY_DATA = "compressedBinaryData"
+FILE_ID = "compressedBinaryDataFileId"
+COMPRESSION_TYPE = "compressionType"
+FILE_EXTENSION = "fileExtension"
+
+BODY_KEYS = (DATA, BINARY_DATA, FILE_ID)
+"""Of these, and :data:`CONTENT_URI`, a document has one at most."""
 
 COMPRESSION_TYPES = ("UNCOMPRESSED", "ZLIB", "GZIP", "LZMA", "DEFLATE")
+
+DEFAULT_COMPRESSION = "ZLIB"
+"""The service's own default, too (push-api.md section 4.4)."""
 
 _NOT_IN_A_URI = (
     r"\x00-\x20\x7f\\<>\x22"
@@ -81,8 +96,11 @@ DEFAULT_CHUNK_BYTES = 250 * MIB
 STREAM_ITEM_BYTES = 3_000_000
 """The most one item of a stream source takes: 3 MB, read the harsher way (limits-and-errors.md 1.2)."""
 
-PUSH_ITEM_BYTES = 5 * MIB
-"""The most one item of a Push source takes inline; larger content goes through a container of its own."""
+PUSH_ITEM_BYTES = 5 * MIB - 1
+"""
+The most one item of a Push source takes inline: under 5 MiB (push-api.md section 4.1). Larger content goes through
+a container of its own.
+"""
 
 _SHOWN = 200  # characters of an id that an error repeats
 

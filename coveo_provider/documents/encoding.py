@@ -8,8 +8,8 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from coveo_provider.documents.columns import Column, Kind, plan_deletions, plan_documents
+from coveo_provider.documents.content_columns import sent_columns, with_placeholders
+from coveo_provider.documents.content_files import Attachment, ContentFile
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPES,
@@ -49,11 +51,18 @@ class Encoded:
     :param data: all objects, one after the other
     :param ends: int64[n]: where in ``data`` each object's comma ends
     :param id_hashes: uint64[n]: a hash of each ``documentId``, to find duplicates by
+    :param field_hashes: uint64[n]: of partial updates, a hash of the item and field that each changes
+    :param files: the files that rows name as their content, by row: placeholders stand for them, and
+        :func:`~coveo_provider.documents.contents.fill` reads them
+    :param attachments: contents read, too large to stand in ``data``
     """
 
     data: memoryview
     ends: npt.NDArray[np.int64]
     id_hashes: npt.NDArray[np.uint64]
+    field_hashes: npt.NDArray[np.uint64] | None = None
+    files: Mapping[int, ContentFile] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
 
 
 class Encoder:
@@ -69,7 +78,10 @@ class Encoder:
 
     def __init__(self, schema: pa.Schema, *, where: str, item_limit: int, deletions: bool = False) -> None:
         plan = plan_deletions if deletions else plan_documents
-        self.columns = [column for column in plan(schema, where) if column.kind is not Kind.ABSENT]
+        given = [column for column in plan(schema, where) if column.kind is not Kind.ABSENT]
+        names_files = any(column.kind is Kind.CONTENT for column in given)
+        self.columns = sent_columns(given) if names_files else given
+        self._given = given if names_files else None
         self.where = where
         self.item_limit = item_limit
         self._warned = False
@@ -83,6 +95,9 @@ class Encoder:
         """
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
+        files: Mapping[int, ContentFile] = {}
+        if self._given is not None:
+            batch, files = with_placeholders(batch, self._given, where=self.where, first_row=first_row)
         arrays = {column.key: _arrow(batch, column, self.where) for column in self.columns}
         apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
         native = [column for column in self.columns if column not in apart]
@@ -97,7 +112,7 @@ class Encoder:
             first = int(over[0])
             raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
         data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
-        return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy())
+        return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy(), files=files)
 
     def _check(self, frame: pl.DataFrame, native: Sequence[Column], first_row: int) -> None:
         """Refuse the batch with the name of the first document that breaks the contract."""

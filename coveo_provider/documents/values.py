@@ -22,7 +22,9 @@ import orjson
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPES,
+    CONTENT_URI,
     DOCUMENT_ID,
+    DOCUMENT_KEYS,
     FILE_EXTENSION_PATTERN,
     RESERVED_KEYS,
     URI_EXPECTED,
@@ -56,15 +58,21 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
         twin = seen.setdefault(given.lower(), given)
         if twin != given:
             raise DocumentError(name, f"keys {twin!r} and {given!r} are the same key to the API")
-        key = RESERVED_KEYS.get(given.lower(), given)
+        key = DOCUMENT_KEYS.get(given.lower(), given)
         if key == "orderingId":
             raise DocumentError(name, "orderingId cannot be sent with an item: the service assigns it")
         try:
             cleaned = _cleaned(key, value)
         except (ValueError, RecursionError) as error:
             raise DocumentError(name, f"{key}: {error}") from None
-        if cleaned is not _ABSENT:
-            body[key] = cleaned
+        if cleaned is _ABSENT:
+            continue
+        if key == CONTENT_URI:  # whoever reads the file puts its content here instead
+            raise DocumentError(
+                name,
+                f"{CONTENT_URI} names a file, which is read by operators only; pass compressedBinaryData",
+            )
+        body[key] = cleaned
     _check(name, body)
     body = {DOCUMENT_ID: body.pop(DOCUMENT_ID), **body}
     if needlessly_named(body.get("permissions", [])):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.chunks import Chunk, ChunkWriter
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, Section
+from coveo_provider.documents import chunks
+from coveo_provider.documents.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.content_files import Attachment
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
 from coveo_provider.documents.encoding import Encoded
 from coveo_provider.errors import ConfigurationError
 from tests.documents.strategies import read
@@ -125,3 +128,84 @@ def test_a_bound_outside_the_limits_is_refused(limit: Any) -> None:
 def test_the_default_stays_below_what_a_container_takes() -> None:
     """In MiB, and in the smaller unit the pages may mean."""
     assert DEFAULT_CHUNK_BYTES < MAX_CHUNK_BYTES == 256 * 2**20
+
+
+# Contents that go along
+
+
+def with_files(objects: list[bytes], folder: Path, sizes: dict[int, int]) -> Encoded:
+    """Return objects, some of which (row to size) have a content of its own whose container is not known yet."""
+    encoded = batch_of(objects)
+    attachments = []
+    for row, size in sizes.items():
+        offset = int(encoded.ends[row]) - len(objects[row]) - 1 + objects[row].index(b'"' + b"0" * 62 + b'"')
+        attachments.append(Attachment(f"row {row}", folder / str(row), size, offset))
+    return replace(encoded, attachments=attachments)
+
+
+def waiting(count: int) -> list[bytes]:
+    """Return objects with a placeholder each, of different sizes."""
+    return [f'{{"n":{n},"id":"{"0" * 62}","x":"{"-" * n}"}}'.encode() for n in range(count)]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    first=st.sets(st.integers(0, 19)),
+    second=st.sets(st.integers(0, 19)),
+    most=st.integers(1, 12),
+    limit=st.integers(1_000, 1_500),
+)
+def test_a_placeholder_is_found_where_the_chunk_has_it(
+    tmp_path_factory: pytest.TempPathFactory, first: set[int], second: set[int], most: int, limit: int
+) -> None:
+    """Wherever chunks begin and end, every content belongs to its document, and a chunk has few of them."""
+    objects = waiting(20)
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch, ChunkWriter(limit, str(folder)) as writer:
+        patch.setattr(chunks, "_MAX_ATTACHED_FILES", most)
+        for rows in (first, second):
+            writer.add(with_files(objects, folder, dict.fromkeys(sorted(rows), 7)), ADD)
+        sealed = writer.finish()
+        for chunk in sealed:
+            for number, file in enumerate(chunk.attachments):
+                chunk.write_at(file.offset, placed(f"{number}:{file.document_id}"))
+        bodies = [read(chunk.path.read_bytes())["addOrUpdate"] for chunk in sealed]
+
+    named = []
+    for chunk, body in zip(sealed, bodies, strict=True):
+        assert len(chunk.attachments) <= most
+        assert chunk.attached_bytes == 7 * len(chunk.attachments)
+        ids = [item["id"] for item in body if item["id"] != "0" * 62]
+        assert ids == [f"{n}:{file.document_id}" for n, file in enumerate(chunk.attachments)]
+        named += [item["n"] for item in body if item["id"] != "0" * 62]
+    assert named == [*sorted(first), *sorted(second)]
+
+
+def test_a_chunk_takes_few_bytes_along(tmp_path: Path) -> None:
+    """They are uploaded before it, within the life of their containers; a single one may be of any size."""
+    sizes = {0: 300 * MIB, 1: 212 * MIB, 2: 1, 3: 600 * MIB, 4: 1}
+    with ChunkWriter(10_000, str(tmp_path)) as writer:
+        writer.add(with_files(waiting(6), tmp_path, sizes), ADD)
+        sealed = writer.finish()
+
+    assert [[file.document_id for file in chunk.attachments] for chunk in sealed] == [
+        ["row 0", "row 1"], ["row 2"], ["row 3"], ["row 4"]
+    ]  # fmt: skip
+    assert [chunk.documents for chunk in sealed] == [2, 1, 1, 2]
+    assert sealed[0].described() == "2 documents and 2 files of their content"
+
+
+@pytest.mark.parametrize(
+    "file_id", ["", "a" * 62, "05ee7647-15a6-464a-8ffd-cd2fb6c1a03b", "é" * 31, '"' * 31]
+)
+def test_the_id_of_a_container_takes_the_placeholders_room(file_id: str) -> None:
+    """Blanks behind it fill the room; as JSON it is the same."""
+    text = placed(file_id)
+    assert len(text) == 64
+    assert read(text) == file_id
+
+
+def test_an_id_that_is_none_has_no_room() -> None:
+    """Whatever answers so is not the service."""
+    with pytest.raises(ValueError, match="62 characters"):
+        placed("a" * 63)

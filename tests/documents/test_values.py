@@ -91,7 +91,7 @@ def test_values_become_json(value: Any, expected: Any) -> None:
         (time(1), "k: time is no JSON value"),
         (timedelta(1), "k: timedelta is no JSON value"),
         (np.timedelta64(1, "s"), "k: a duration"),
-        (object(), "k: object is no JSON value"),
+        (NotImplemented, "k: NotImplementedType is no JSON value"),
         ([["a"]], "k: is nested deeper"),
         (np.ones((1, 1), np.float32), "k: is nested deeper"),
         ({"a": {}}, "k: is nested deeper"),

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,7 @@ def test_pandas_values_arrive(tmp_path: Path, values: Any, expected: list[Any]) 
         [date(2020, 1, 1), datetime(2020, 1, 1, 5)],
         [datetime(2020, 1, 1, 5), date(2020, 1, 1)],
         [np.ones((2, 2))],
-        [object()],
+        [NotImplemented],
         pd.Series([1j]),
         pd.Series(pd.arrays.SparseArray([1, 0])),
     ],
@@ -118,7 +118,7 @@ def test_values_without_a_common_type_are_named(tmp_path: Path, values: Any) -> 
         pd.Series(pd.period_range("2020", periods=2)),
         pd.Series(pd.to_timedelta([1, 2], unit="s")),
         pd.Series(pd.interval_range(0, 2)),
-        [uuid4()],
+        [UUID(int=7)],
         [b"x"],
         [[["a"]]],
         [datetime(2020, 1, 1, 5).time()],

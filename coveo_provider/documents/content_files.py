@@ -1,0 +1,291 @@
+"""
+Files that are the contents of documents: read from wherever they lie, and compressed to disk.
+
+How the types are written is stated nowhere (uncertain): ZLIB is RFC 1950, GZIP RFC 1952, DEFLATE RFC 1951
+without a wrapper, and LZMA an ``.xz`` file. Coveo's one published sample of DEFLATE (docs 69) holds bytes of
+RFC 1950. ZLIB, the default of the service and ours, is free of doubt.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import secrets
+import tempfile
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol, TypeAlias, TypeVar
+from urllib.parse import unquote
+
+from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB
+from coveo_provider.errors import ContentUnavailable, CoveoError, DocumentError
+
+T = TypeVar("T")
+OpenFile: TypeAlias = "Callable[[str], AbstractContextManager[IO[bytes]]]"
+
+PLACEHOLDER_BYTES = 64
+"""Bytes of JSON that stand for the id of a container until it is known, quotes included."""
+
+_READERS = 8
+_AHEAD = 16  # files read before they are asked for
+_BLOCK = MIB
+_SHOWN = 300  # characters of what a storage library says
+_SECRET = 4  # characters of a query's value that are worth hiding
+_EXTENSION = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,10}")  # not the .2 of "Version 1.2"
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+
+
+def new_token() -> str:
+    """Return a text that stands nowhere else, and fills the placeholder."""
+    return secrets.token_hex((PLACEHOLDER_BYTES - 2) // 2)
+
+
+@dataclass(frozen=True)
+class ContentFile:
+    """
+    A file that a document names as its content.
+
+    :param document_id: the document, as errors name it
+    :param uri: where the file lies; may hold a password or a signature
+    :param compression: how its content is to be sent
+    :param token: what stands for it in the document's JSON
+    """
+
+    document_id: str
+    uri: str = field(repr=False)
+    compression: str
+    token: str = field(default_factory=new_token, repr=False)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a document, compressed, on disk."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """
+    A content that goes through a file container of its own.
+
+    :param document_id: whose content it is, as errors name it
+    :param path: its compressed bytes
+    :param size: how many these are
+    :param offset: where the JSON has the placeholder for the container's id
+    """
+
+    document_id: str
+    path: Path
+    size: int
+    offset: int
+
+
+class ContentSpool:
+    """
+    Reads files side by side and keeps them, compressed, in a folder of its own.
+
+    A context manager: leaving it stops the reading and deletes the folder. Memory is bounded by a block of each
+    file being read; the disk needs room for the compressed files of all containers of one load.
+
+    :param open_file: opens the file of a URI for reading in binary, as a context manager; called in threads
+    :param folder: where to put the files; the system's temporary folder when ``None``
+    """
+
+    def __init__(self, open_file: OpenFile, folder: str | None = None) -> None:
+        self._open = open_file
+        self._folder = tempfile.TemporaryDirectory(prefix="coveo-contents-", dir=folder)
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="coveo-read")
+        self._stopped = threading.Event()
+        self._numbers = count()
+
+    def __enter__(self) -> ContentSpool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._threads.shutdown(cancel_futures=True)
+        self._folder.cleanup()
+
+    def read(self, files: Iterable[ContentFile]) -> Iterator[Content]:
+        """
+        Return the contents of files, in order.
+
+        :raises DocumentError: a file is missing, no file, or too large for a container
+        :raises ContentUnavailable: the storage failed in a way that may pass
+        """
+        return self._side_by_side(self._compressed, files)
+
+    def look(self, files: Iterable[ContentFile]) -> None:
+        """
+        Make sure that files are there, can be opened, and are not too large as far as that is known.
+
+        :raises DocumentError: names the first that is not
+        :raises ContentUnavailable: the storage failed in a way that may pass
+        """
+        for _ in self._side_by_side(self._looked_at, files):
+            pass
+
+    def _side_by_side(self, work: Callable[[ContentFile], T], files: Iterable[ContentFile]) -> Iterator[T]:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for file in files:
+                waiting.append(self._threads.submit(work, file))
+                if len(waiting) > _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _looked_at(self, file: ContentFile) -> None:
+        with _blamed_on(file), self._open(file.uri) as source:
+            _refuse_too_large(file, source)
+
+    def _compressed(self, file: ContentFile) -> Content:
+        path = Path(self._folder.name) / f"content-{next(self._numbers):08d}"
+        compressor = _COMPRESSORS[file.compression]()
+        size = 0
+        with path.open("wb") as sink:
+            for block in self._blocks(file):
+                size += sink.write(compressor.compress(block))
+                if size > MAX_CHUNK_BYTES:
+                    raise _too_large(file, "")
+            size += sink.write(compressor.flush())
+        if size > MAX_CHUNK_BYTES:
+            raise _too_large(file, "")
+        return Content(path, size)
+
+    def _blocks(self, file: ContentFile) -> Iterator[bytes]:
+        """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
+        with _blamed_on(file):
+            opened = self._open(file.uri)
+            source = opened.__enter__()
+        try:
+            with _blamed_on(file):
+                _refuse_too_large(file, source)
+            while not self._stopped.is_set():
+                with _blamed_on(file):
+                    block = source.read(_BLOCK)
+                if not block:
+                    return
+                yield block
+            raise ContentUnavailable(file.document_id, shown_uri(file.uri), "the load was given up")
+        finally:
+            with _blamed_on(file):
+                opened.__exit__(None, None, None)
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes:
+        """Return what is ready of the data so far."""
+
+    def flush(self) -> bytes:
+        """Return the rest."""
+
+
+class _Plain:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def _zlib(window: int) -> Callable[[], _Compressor]:
+    return lambda: zlib.compressobj(wbits=window)
+
+
+_COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
+    "UNCOMPRESSED": _Plain,
+    "ZLIB": _zlib(zlib.MAX_WBITS),
+    "GZIP": _zlib(16 + zlib.MAX_WBITS),
+    "DEFLATE": _zlib(-zlib.MAX_WBITS),
+    "LZMA": lambda: lzma.LZMACompressor(preset=1),  # takes 9 MB; the default preset takes 94 MB a file
+}
+
+
+@contextmanager
+def _blamed_on(file: ContentFile) -> Iterator[None]:
+    """Name document and file in whatever a storage library raises, and nothing secret of the URI."""
+    try:
+        yield
+    except CoveoError:
+        raise
+    except Exception as error:  # noqa: BLE001  each storage library has its own
+        raise _failure(file, error) from None
+
+
+def _failure(file: ContentFile, error: Exception) -> CoveoError:
+    uri = shown_uri(file.uri)
+    if isinstance(error, FileNotFoundError):
+        return DocumentError(file.document_id, f"its content {uri} is missing")
+    if isinstance(error, IsADirectoryError):
+        return DocumentError(file.document_id, f"its content {uri} is a folder, expected a file")
+    if isinstance(error, PermissionError):
+        return DocumentError(file.document_id, f"its content {uri} cannot be read: permission denied")
+    reason = f"{type(error).__name__}: {_without_secrets(file.uri, str(error))[:_SHOWN]}".removesuffix(": ")
+    if isinstance(error, (ValueError, ImportError, NotADirectoryError)):  # an unknown scheme, a null byte
+        return DocumentError(file.document_id, f"its content {uri} cannot be read: {reason}")
+    return ContentUnavailable(file.document_id, uri, reason)
+
+
+def _refuse_too_large(file: ContentFile, source: IO[bytes]) -> None:
+    try:
+        size = source.seek(0, os.SEEK_END)
+        source.seek(0)
+    except (OSError, ValueError):  # a stream whose end is not known before it comes
+        return
+    if file.compression == "UNCOMPRESSED" and size > MAX_CHUNK_BYTES:
+        raise _too_large(file, f"has {size:,} bytes, ")
+
+
+def _too_large(file: ContentFile, size: str) -> DocumentError:
+    how = size or f"has more than {MAX_CHUNK_BYTES:,} bytes compressed with {file.compression}, "
+    return DocumentError(
+        file.document_id,
+        f"its content {shown_uri(file.uri)} {how}over the limit of {MAX_CHUNK_BYTES:,} bytes for one file; "
+        "shrink the file, or leave its contentUri empty and index its metadata only",
+    )
+
+
+def extension_of(uri: str) -> str | None:
+    """Return the suffix of a URI's last segment, in lower case, when it looks like a file's extension."""
+    name = re.split(r"[?#]", uri, maxsplit=1)[0].rpartition("/")[2]
+    suffix = PurePosixPath(unquote(name)).suffix.lower()
+    return suffix if _EXTENSION.fullmatch(suffix) else None
+
+
+def shown_uri(uri: str) -> str:
+    """Return a URI as errors name it: without password and query, which may hold a signature."""
+    bare, mark, _ = uri.partition("?")
+    if secret := _secret_user(uri):
+        bare = bare.replace(f"{secret}@", "…@", 1)
+    return f"{bare}?…" if mark else bare
+
+
+def _secret_user(uri: str) -> str:
+    """Return what stands before the host, unless it only names a connection, as in ``s3://aws@bucket``."""
+    found = _USER.search(uri.partition("?")[0])
+    user = found[0].removesuffix("@") if found else ""
+    return user if ":" in user or uri.lower().startswith("http") else ""
+
+
+def _without_secrets(uri: str, text: str) -> str:
+    user, query = _secret_user(uri), uri.partition("?")[2]
+    secrets_in = [user, user.partition(":")[2], query, *(pair.partition("=")[2] for pair in query.split("&"))]
+    text = text.replace(uri, shown_uri(uri))
+    for secret in sorted({*secrets_in, *map(unquote, secrets_in)}, key=len, reverse=True):
+        if len(secret) >= _SECRET:
+            text = text.replace(secret, "…")
+    return text

@@ -1,0 +1,66 @@
+"""The types a user gives for columns of CSV, as pandas names them, and how texts become values of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from coveo_provider.errors import ConfigurationError, DatasetError
+
+
+def arrow_type(name: str, dtype: Any) -> pa.DataType:
+    """
+    Return the Arrow type of a pandas dtype.
+
+    :param name: the column, for the error
+    :param dtype: ``"Int64"``, ``"float64"``, ``"boolean"``, ``"string"``, ``"datetime64[ns, UTC]"``, a dtype object
+    :raises ConfigurationError: it is no dtype, or not one that texts can become
+    """
+    try:
+        found: Any = pd.api.types.pandas_dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"dtypes: {dtype!r} of column {name!r} is no dtype of pandas: {error}"
+        ) from None
+    if isinstance(found, pd.ArrowDtype):
+        return found.pyarrow_dtype
+    if isinstance(found, pd.DatetimeTZDtype):
+        return pa.timestamp(found.unit, str(found.tz))
+    if isinstance(found, (pd.StringDtype, pd.CategoricalDtype)) or found.kind in "OU":
+        return pa.string()
+    if found.kind in "iufbM":
+        return pa.from_numpy_dtype(getattr(found, "numpy_dtype", found))
+    raise ConfigurationError(
+        f"dtypes: {dtype!r} of column {name!r} is not one that CSV can hold: expected string, Int64, float64, "
+        "boolean, datetime64[ns] or the like"
+    )
+
+
+def converted(column: pa.ChunkedArray, dtype: pa.DataType, name: str, place: str) -> pa.ChunkedArray:
+    """
+    Return texts as values of a type; an empty one is missing.
+
+    :param name: the column, for errors
+    :param place: which rows these are, for errors
+    :raises DatasetError: a text is not of the type
+    """
+    texts = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    try:
+        if pt.is_timestamp(dtype) and dtype.tz is not None:
+            return _moments(texts, dtype)
+        return texts.cast(dtype)
+    except (pa.ArrowException, ValueError) as error:
+        raise DatasetError(
+            f"{place}: column {name!r} holds what is no {dtype}: {error}. Give it another type in dtypes"
+        ) from None
+
+
+def _moments(texts: pa.ChunkedArray, dtype: pa.DataType) -> pa.ChunkedArray:
+    """Return moments with a zone: their own where they name one, else that of the type."""
+    if pc.any(pc.match_substring_regex(texts, r"(?:Z|[+-]\d\d:?\d\d)$")).as_py():
+        return texts.cast(dtype)
+    return pc.assume_timezone(texts.cast(pa.timestamp(dtype.unit)), dtype.tz)

@@ -1,0 +1,143 @@
+"""
+Whole files on any storage: read as if local, written whole or not at all.
+
+A path here is what the operators hand in: ``pathlib.Path`` or Airflow's ``ObjectStoragePath``, which share the few
+methods used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """
+    What a file turned out to be.
+
+    :param size: in bytes
+    :param sha256: of its bytes, in hex
+    """
+
+    size: int
+    sha256: str
+
+
+def is_local(path: Any) -> bool:
+    """Return whether a path lies on this machine."""
+    return getattr(path, "protocol", "") in {"", "file", "local"}
+
+
+@contextmanager
+def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> Iterator[IO[bytes]]:
+    """
+    Open a file that can be read back and forth; one of another machine is first copied to this one's disk.
+
+    :param check: given what the file is before it is opened; raises when that is not what it should be
+    :raises FileNotFoundError: it is missing
+    :raises PermissionError: it must not be read
+    """
+    with ExitStack() as stack:
+        file: IO[bytes] = stack.enter_context(path.open("rb"))
+        if not is_local(path):
+            copy = stack.enter_context(tempfile.TemporaryFile(prefix="coveo-part-"))
+            stored = _copied(file, copy) if check else None
+            if stored is None:
+                shutil.copyfileobj(file, copy, _BLOCK)
+            copy.seek(0)
+            file = copy
+        else:
+            stored = _copied(file, None) if check else None
+            file.seek(0)
+        if check is not None and stored is not None:
+            check(stored)
+        yield file
+
+
+def store(source: Path, target: Any) -> Stored:
+    """Copy a local file to a path, a missing local folder being made; return what was written."""
+    return copied(source, target)
+
+
+def copied(source: Any, target: Any) -> Stored:
+    """Copy a file from one path to another, a missing local folder being made; return what was written."""
+    make_folder(target.parent)
+    with source.open("rb") as file, target.open("wb") as sink:
+        return _copied(file, sink)
+
+
+def replace(target: Any, data: bytes) -> None:
+    """
+    Write a small file so that a reader finds the former or the new one, never half of either.
+
+    Object storage shows a file when it is complete; a local one is written beside its place and moved there.
+    """
+    if not is_local(target):
+        with target.open("wb") as sink:
+            sink.write(data)
+        return
+    make_folder(target.parent)
+    place = Path(getattr(target, "path", str(target)))
+    descriptor, name = tempfile.mkstemp(prefix=f".{place.name}-", dir=place.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as sink:
+            sink.write(data)
+            sink.flush()
+            os.fsync(sink.fileno())
+        Path(name).chmod(0o644)  # mkstemp's files are for their owner alone; other workers read this one
+        Path(name).replace(place)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def make_folder(folder: Any) -> None:
+    """Make a local folder and those above it; object storage has none to make."""
+    if is_local(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def read_if_there(path: Any) -> bytes | None:
+    """Return a small file's bytes, ``None`` when there is none."""
+    try:
+        with path.open("rb") as file:
+            data: bytes = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return data
+
+
+def remove(path: Any) -> None:
+    """Delete a file, unless it is gone already."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+
+
+def remove_empty_folders(folder: Any) -> None:
+    """Delete what is empty below a local folder; object storage has no folders to leave behind."""
+    if is_local(folder):
+        for place, _, _ in os.walk(getattr(folder, "path", str(folder)), topdown=False):
+            with suppress(OSError):  # not empty
+                Path(place).rmdir()
+
+
+def _copied(file: IO[bytes], sink: IO[bytes] | None) -> Stored:
+    digest, size = hashlib.sha256(), 0
+    while block := file.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
+        if sink is not None:
+            sink.write(block)
+    return Stored(size, digest.hexdigest())

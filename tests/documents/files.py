@@ -1,0 +1,47 @@
+"""Files in memory, as the readers take them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pandas as pd
+
+from coveo_provider.documents.readers import Batch, read_batches
+from coveo_provider.documents.source_files import ReadOptions, SourceFile
+from coveo_provider.documents.tables import to_table
+
+
+def source(name: str, data: bytes) -> SourceFile:
+    """Return a file of these bytes."""
+
+    @contextmanager
+    def opened() -> Iterator[IO[bytes]]:
+        yield io.BytesIO(data)
+
+    return SourceFile(name, opened)
+
+
+def batches(*files: tuple[str, bytes], **options: Any) -> list[Batch]:
+    """Return the batches of an extract."""
+    return list(read_batches([source(*file) for file in files], ReadOptions(**options)))
+
+
+def rows(*files: tuple[str, bytes], **options: Any) -> list[dict[str, Any]]:
+    """Return the rows of an extract as Python values."""
+    found: list[dict[str, Any]] = []
+    for batch in batches(*files, **options):
+        if isinstance(batch.rows, pd.DataFrame):
+            values = batch.rows.astype(object)
+            found += values.where(
+                values.map(lambda value: value is not None and value is not pd.NA), None
+            ).to_dict("records")
+        else:
+            found += to_table(batch.rows, batch.where).to_pylist()
+    return [{name: None if _is_nan(value) else value for name, value in row.items()} for row in found]
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
