@@ -27,11 +27,27 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "coveo_provider.operators.access",
                     "coveo_provider.operators.dataset",
+                    "coveo_provider.operators.diff",
+                    "coveo_provider.operators.finalize",
+                    "coveo_provider.operators.item",
                     "coveo_provider.operators.push",
                     "coveo_provider.operators.security",
                     "coveo_provider.operators.source",
                     "coveo_provider.operators.stream",
+                    "coveo_provider.operators.transform",
+                    "coveo_provider.operators.update",
                 ],
+            }
+        ],
+        "extra-links": [
+            "coveo_provider.links.CoveoLogBrowserLink",
+            "coveo_provider.links.CoveoSourcesLink",
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["coveo"],
+                "handler": "coveo_provider.assets.sanitize_uri",
+                "factory": "coveo_provider.assets.coveo_asset",
             }
         ],
         "connection-types": [

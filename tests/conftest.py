@@ -89,6 +89,15 @@ def write_part(tmp_path: Path) -> WritePart:
     return write
 
 
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """Let Airflow's masker forget: it compiles all it knows anew for each secret, over thousands of tests."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.endswith("_shared.secrets_masker.secrets_masker") and name.startswith("airflow."):
+            module.reset_secrets_masker()
+
+
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """Airflow's metadata database, on SQLite."""

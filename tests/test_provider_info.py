@@ -38,6 +38,14 @@ def test_every_module_it_lists_can_be_imported(kind: str) -> None:
             import_module(module)
 
 
+def test_every_link_it_lists_can_be_imported() -> None:
+    """The links Airflow lists are those that tasks have."""
+    from coveo_provider.links import SOURCE_LINKS
+
+    listed = get_provider_info()["extra-links"]
+    assert set(listed) == {f"{type(link).__module__}.{type(link).__name__}" for link in SOURCE_LINKS}
+
+
 def test_every_operator_module_is_listed() -> None:
     """An operator that users can import is one that Airflow lists."""
     from coveo_provider import operators
@@ -59,6 +67,20 @@ def test_airflow_finds_hook_and_fields() -> None:
         "Coveo",
     )
     assert manager.providers["airflow-provider-coveo"].version == __version__
+
+
+def test_airflow_finds_the_scheme_of_assets() -> None:
+    """The handler checks URIs as DAG files are parsed; the factory makes assets of what hooks report."""
+    from coveo_provider.assets import coveo_asset, sanitize_uri
+
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as Manager
+    except ImportError:  # 3.1
+        from airflow.providers_manager import ProvidersManager as Manager  # type: ignore[assignment]
+    manager = cast("Any", Manager)()
+
+    assert manager.asset_uri_handlers["coveo"] is sanitize_uri
+    assert manager.asset_factories["coveo"] is coveo_asset
 
 
 def test_the_form_has_drop_downs_and_no_mandatory_extra() -> None:

@@ -6,6 +6,9 @@ Importing this package costs no more than Airflow itself: the data libraries are
 
 from coveo_provider.operators.access import CoveoCheckAccessOperator
 from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
+from coveo_provider.operators.diff import CoveoDiffOperator
+from coveo_provider.operators.finalize import CoveoFinalizeOperator
+from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
 from coveo_provider.operators.push import CoveoPushBatchOperator
 from coveo_provider.operators.security import (
     CoveoDeleteOlderIdentitiesOperator,
@@ -19,18 +22,27 @@ from coveo_provider.operators.stream import (
     CoveoOpenStreamOperator,
     CoveoUploadChunkOperator,
 )
+from coveo_provider.operators.transform import CoveoTransformOperator
+from coveo_provider.operators.update import CoveoMergeStreamOperator, CoveoUpdateStreamOperator
 
 __all__ = [
     "CoveoCheckAccessOperator",
     "CoveoCheckDatasetOperator",
     "CoveoCloseStreamOperator",
+    "CoveoDeleteItemOperator",
     "CoveoDeleteOlderIdentitiesOperator",
     "CoveoDeleteOlderOperator",
+    "CoveoDiffOperator",
+    "CoveoFinalizeOperator",
+    "CoveoMergeStreamOperator",
     "CoveoOpenStreamOperator",
     "CoveoPushBatchOperator",
     "CoveoPushIdentityOperator",
+    "CoveoPushItemOperator",
     "CoveoSecurityExpansionOperator",
     "CoveoSecurityProviderOperator",
     "CoveoSetSourceStatusOperator",
+    "CoveoTransformOperator",
+    "CoveoUpdateStreamOperator",
     "CoveoUploadChunkOperator",
 ]

@@ -8,6 +8,8 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._contents import open_content
+from coveo_provider.operators._mapping import mappable
 from coveo_provider.operators._storage import list_parts, open_parts
 
 
@@ -16,14 +18,15 @@ class CoveoCheckDatasetOperator(CoveoOperator):
     Check a documents dataset to its last row, and return the URIs of its parts to map over.
 
     Put it before the first task that changes anything: a missing part, a part that is not Parquet, a
-    ``documentId`` that stands in two parts, an item over its limit then stop the run while the index is as it
-    was. It calls no API and needs no connection.
+    ``documentId`` that stands in two parts, an item over its limit, a file that is named in ``contentUri`` and
+    not there then stop the run while the index is as it was. It calls no API and needs no connection.
 
     :param documents: URI of the dataset: a folder of Parquet files, one file, or a list of them (templated)
     :param deletions: URI of a dataset of deletions that belongs to it (templated)
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with
         5 MiB
-    :return: URIs of the parts of ``documents``, in order
+    :return: URIs of the parts of ``documents``, in order; lists of them where there are more than Airflow maps
+        over (``[core] max_map_length``)
     """
 
     template_fields: Sequence[str] = ("documents", "deletions")
@@ -41,19 +44,24 @@ class CoveoCheckDatasetOperator(CoveoOperator):
         self.deletions: Any = deletions
         self.stream = stream
 
-    def act(self, context: Context) -> list[str]:
+    def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, check and encode every row, and throw the result away."""
-        from coveo_provider.documents.contract import PUSH_ITEM_BYTES, STREAM_ITEM_BYTES
+        from coveo_provider.documents.content_files import ContentSpool
+        from coveo_provider.documents.contract import PUSH_ITEM_BYTES, STREAM_ITEM_BYTES, Section
         from coveo_provider.loading import check
 
         uris = list_parts(self.documents, "documents")
         gone = list_parts(self.deletions, "deletions") if self.deletions else []
-        with open_parts(uris) as parts, open_parts(gone) as removals:
+        with (
+            open_parts(uris) as parts,
+            open_parts(gone) as removals,
+            ContentSpool(open_content) as contents,
+        ):
             rows = check(
-                documents=parts,
-                deletions=removals,
+                {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals},
                 item_limit=STREAM_ITEM_BYTES if self.stream else PUSH_ITEM_BYTES,
                 log=self.log.info,
+                contents=contents,
             )
         self.log.info("Checked %s rows in %s parts", f"{rows:,}", len(uris) + len(gone))
-        return uris
+        return mappable(uris)

@@ -8,8 +8,9 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.errors import CoveoError, SafetyStop
+from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._guarded import GuardedOperator, number
+from coveo_provider.operators._guarded import GuardedOperator, number, truth
 
 
 class CoveoSetSourceStatusOperator(CoveoOperator):
@@ -30,6 +31,7 @@ class CoveoSetSourceStatusOperator(CoveoOperator):
     """
 
     template_fields: Sequence[str] = ("source_id", "status", "coveo_conn_id")
+    operator_extra_links = SOURCE_LINKS
 
     def __init__(self, *, source_id: str, status: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -66,7 +68,8 @@ class CoveoDeleteOlderOperator(GuardedOperator):
 
     It looks before it leaps. A load without documents, of fewer than ``min_documents``, or one that would
     shrink the source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to
-    the trigger rule ``all_success``: it never runs when a part failed or was skipped.
+    the trigger rule ``all_success``: it never runs when a part failed or was skipped. When it
+    succeeds, the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`).
 
     :param source_id: the source (templated)
     :param ordering_id: the mark: items last updated before it go. From
@@ -74,6 +77,10 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         update, which is taken from ``reports`` when left out (templated)
     :param reports: the reports of all parts of the refresh: ``push.output`` (templated)
     :param stream: whether it is a stream source, served by the Stream API's own call
+    :param full: whether the load held all there is: after one of changes only, nothing is deleted for its age.
+        From :class:`~coveo_provider.operators.diff.CoveoDiffOperator` (templated)
+    :param final: whether this ends the refresh, and the asset of the source gets its event; not where
+        :class:`~coveo_provider.operators.finalize.CoveoFinalizeOperator` follows
     :param queue_delay: minutes the service waits, so that nothing queued is indexed after the deletion
         (templated)
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
@@ -87,6 +94,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         "source_id",
         "ordering_id",
         "reports",
+        "full",
         "queue_delay",
         "min_documents",
         "max_shrink",
@@ -100,6 +108,8 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         reports: Any,
         ordering_id: int | str | XComArg | None = None,
         stream: bool = False,
+        full: bool | str | XComArg = True,
+        final: bool = True,
         queue_delay: int | str = 15,
         min_documents: int | str = 1,
         max_shrink: float | str | None = None,
@@ -110,6 +120,8 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         self.reports = reports
         self.ordering_id: Any = ordering_id
         self.stream = stream
+        self.full: Any = full
+        self.final = final
         self.queue_delay = queue_delay
         self.min_documents = min_documents
         self.max_shrink = max_shrink
@@ -118,6 +130,11 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         """Check what was loaded, then delete what is older."""
         from coveo_provider.api.client import checked_ordering_id
 
+        if not truth(self.full, "full"):
+            report = self._nothing_deleted()
+            if self.final:
+                self.refreshed(context, report)
+            return report
         loaded = self.checked_load("deleting older items")
         given = (
             self.ordering_id
@@ -137,7 +154,16 @@ class CoveoDeleteOlderOperator(GuardedOperator):
             delay,
             f"{loaded.documents:,}",
         )
-        return {**loaded.as_json(), "ordering_id": mark}
+        report = {**loaded.as_json(), "ordering_id": mark}
+        if self.final:
+            self.refreshed(context, report)
+        return report
+
+    def _nothing_deleted(self) -> dict[str, Any]:
+        from coveo_provider.safety import total
+
+        self.log.info("Only changes were sent to source %s: nothing is deleted for its age", self.source_id)
+        return total(self.reports, source_id=self.source_id, step="deleting older items").as_json()
 
     def _first_update(self, ordering_ids: list[int]) -> int:
         if not self.stream or not ordering_ids:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES
+from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
+from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators._base import CoveoOperator
 from coveo_provider.operators._guarded import GuardedOperator
-from coveo_provider.operators._storage import list_parts, open_parts
+from coveo_provider.operators._sending import SendingOperator
 
 
 class CoveoOpenStreamOperator(CoveoOperator):
@@ -26,6 +27,7 @@ class CoveoOpenStreamOperator(CoveoOperator):
     """
 
     template_fields: Sequence[str] = ("source_id", "coveo_conn_id")
+    operator_extra_links = SOURCE_LINKS
 
     def __init__(self, *, source_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,7 +40,7 @@ class CoveoOpenStreamOperator(CoveoOperator):
         return stream.stream_id
 
 
-class CoveoUploadChunkOperator(CoveoOperator):
+class CoveoUploadChunkOperator(SendingOperator):
     """
     Upload documents into an open stream. Meant to be mapped: one task per part of the dataset.
 
@@ -47,10 +49,10 @@ class CoveoUploadChunkOperator(CoveoOperator):
 
     :param source_id: the source the stream belongs to (templated)
     :param stream_id: the stream, from :class:`CoveoOpenStreamOperator` (templated)
-    :param documents: URI of a part, a folder of parts, or a list of them (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows (templated)
     :param max_chunk_bytes: the most a chunk may take, in bytes, envelope included
     :param coveo_conn_id: connection to the organization that owns the source (templated)
-    :return: a report: ``parts``, ``documents``, ``deletions``, ``bytes``, ``chunks``, ``ordering_ids``
+    :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``
     """
 
     template_fields: Sequence[str] = ("source_id", "stream_id", "documents", "coveo_conn_id")
@@ -60,44 +62,23 @@ class CoveoUploadChunkOperator(CoveoOperator):
         *,
         source_id: str,
         stream_id: str | XComArg,
-        documents: str | Sequence[str] | XComArg,
-        max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source_id = source_id
         self.stream_id: Any = stream_id
         self.documents: Any = documents
-        self.max_chunk_bytes = max_chunk_bytes
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check the part, then ask for a container per chunk and upload."""
-        from coveo_provider.documents.chunks import ChunkWriter
-        from coveo_provider.documents.contract import STREAM_ITEM_BYTES
-        from coveo_provider.loading import deliver, spool
-        from coveo_provider.report import Report
-
-        uris = list_parts(self.documents, "documents")
-        client = self.client
-        report = Report(parts=uris)
-        with open_parts(uris) as parts, ChunkWriter(self.max_chunk_bytes) as writer:
-            for chunk in spool(writer, documents=parts, item_limit=STREAM_ITEM_BYTES, log=self.log.info):
-                deliver(
-                    client,
-                    chunk,
-                    container=partial(client.request_chunk, self.source_id, self.stream_id),
-                    submit=lambda _: None,  # an uploaded chunk belongs to its stream already
-                    log=self.log.info,
-                )
-                report.count(chunk)
-                self.log.info(
-                    "Uploaded a chunk of %s documents, %s bytes, into stream %s of source %s",
-                    f"{chunk.documents:,}",
-                    f"{chunk.size:,}",
-                    self.stream_id,
-                    self.source_id,
-                )
-        return report.as_json()
+        return self.send(
+            {Section.ADD_OR_UPDATE: self.documents},
+            item_limit=STREAM_ITEM_BYTES,
+            container=partial(self.client.request_chunk, self.source_id, self.stream_id),
+            submit=lambda _: None,  # an uploaded chunk belongs to its stream already
+            joins_on_upload=True,
+        )
 
 
 class CoveoCloseStreamOperator(GuardedOperator):
@@ -106,7 +87,8 @@ class CoveoCloseStreamOperator(GuardedOperator):
 
     It looks before it leaps. An empty load, one of fewer than ``min_documents``, or one that would shrink the
     source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to the trigger
-    rule ``all_success``: it never runs when a part failed or was skipped.
+    rule ``all_success``: it never runs when a part failed or was skipped. Once Coveo has accepted the close,
+    the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`).
 
     :param source_id: the source the stream belongs to (templated)
     :param stream_id: the stream (templated)
@@ -156,4 +138,6 @@ class CoveoCloseStreamOperator(GuardedOperator):
             accepted.ordering_id,
         )
         ordering_ids = [] if accepted.ordering_id is None else [accepted.ordering_id]
-        return {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}
+        report = {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}
+        self.refreshed(context, report)
+        return report

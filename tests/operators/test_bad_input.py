@@ -32,7 +32,7 @@ BAD_ROWS: dict[str, tuple[list[dict[str, Any]] | pa.Table, list[str]]] = {
         [{**ROW, "data": "x", "compressedBinaryData": "eA=="}],
         ["file://1", "more than one", "data"],
     ),
-    "over the limit": ([{**ROW, "data": "x" * 5_300_000}], ["file://1", "5,300,0", "5,242,880"]),
+    "over the limit": ([{**ROW, "data": "x" * 5_300_000}], ["file://1", "5,300,0", "5,242,879"]),
     "infinity": ([{**ROW, "price": float("inf")}], ["file://1", "price", "infinity"]),
     "no rows": (pa.table({"documentId": pa.array([], pa.string())}), ["part-0.parquet", "no rows"]),
 }
@@ -175,7 +175,7 @@ def test_a_push_source_cannot_be_streamed_to(connected: Sandbox) -> None:
 
 def test_a_push_needs_something_to_push(connected: Sandbox) -> None:
     """Neither documents nor deletions is a mistake."""
-    with pytest.raises(AirflowFailException, match="documents, deletions or both"):
+    with pytest.raises(AirflowFailException, match=r"nothing to send\. Name one of documents, deletions"):
         run(CoveoPushBatchOperator(task_id="push", source_id="files"))
 
 

@@ -1,0 +1,135 @@
+"""What the operators that send items share: given → opened → encoded and checked → sent, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, Section
+from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._contents import open_content
+from coveo_provider.operators._storage import list_parts, open_parts
+
+if TYPE_CHECKING:
+    from coveo_provider.api.types import Accepted, FileContainer
+    from coveo_provider.documents.rows import Rows
+    from coveo_provider.documents.tables import Part
+
+_ARGUMENTS = {
+    Section.ADD_OR_UPDATE: "documents",
+    Section.ADD_OR_MERGE: "documents",
+    Section.PARTIAL_UPDATE: "partial_updates",
+    Section.DELETE: "deletions",
+}
+
+
+class SendingOperator(CoveoOperator):
+    """
+    A task that sends items in as many file containers as they need.
+
+    Everything is encoded and checked before the first container is sent.
+
+    :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    """
+
+    operator_extra_links = SOURCE_LINKS
+
+    source_id: str
+
+    def __init__(self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_chunk_bytes = max_chunk_bytes
+
+    def send(
+        self,
+        given: Mapping[Section, Any],
+        *,
+        item_limit: int,
+        container: Callable[[], FileContainer],
+        submit: Callable[[str], Accepted | None],
+        joins_on_upload: bool = False,
+    ) -> dict[str, Any]:
+        """
+        Send what is given, and return a report.
+
+        :param given: URIs of parts or folders, or rows, by the array of a container they go to; ``None`` for none
+        :param item_limit: the most one item may take, in bytes
+        :param container: asks for a container, once a chunk is ready
+        :param submit: called with the ``file_id`` of a container that was uploaded
+        :param joins_on_upload: whether an uploaded container counts without being submitted, as in a stream
+        :raises ConfigurationError: nothing is given at all
+        :raises DataError: names what is wrong; nothing was sent
+        """
+        from coveo_provider.documents.chunks import ChunkWriter
+        from coveo_provider.documents.content_files import ContentSpool
+        from coveo_provider.loading import deliver, spool
+        from coveo_provider.report import Report
+
+        given = {section: value for section, value in given.items() if value is not None}
+        if not given:
+            names = ", ".join(name for name in dict.fromkeys(_ARGUMENTS.values()) if hasattr(self, name))
+            raise ConfigurationError(f"task {self.task_id}: there is nothing to send. Name one of {names}")
+        client = self.client
+        report = Report()
+        with ExitStack() as stack:
+            load = {}
+            for section, value in given.items():
+                load[section] = stack.enter_context(opened(value, _ARGUMENTS[section], report.parts))
+            writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes))
+            contents = stack.enter_context(ContentSpool(open_content))
+            for chunk in spool(writer, load, item_limit=item_limit, log=self.log.info, contents=contents):
+                accepted = deliver(
+                    client,
+                    chunk,
+                    container=container,
+                    submit=submit,
+                    log=self.log.info,
+                    joins_on_upload=joins_on_upload,
+                )
+                if accepted is not None and accepted.ordering_id is not None:
+                    report.ordering_ids.append(accepted.ordering_id)
+                report.count(chunk)
+                self.log.info(
+                    "Sent %s, %s bytes, to source %s", chunk.described(), f"{chunk.size:,}", self.source_id
+                )
+        return report.as_json()
+
+
+@contextmanager
+def opened(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part | Rows]]:
+    """
+    Open what an argument gives: a dataset by its URIs, or rows as they are.
+
+    :param value: the URI of a part or folder, a list of them, or a list of rows (mappings)
+    :param name: the argument's name, for errors
+    :param uris: to it those of the parts are added
+    :raises DatasetError: it is neither, or a part is missing or cannot be read
+    """
+    rows = _rows(value, name)
+    if rows is not None:
+        from coveo_provider.documents.rows import Rows
+
+        yield [Rows(rows, f"{name} given inline")]
+        return
+    found = list_parts(value, name)
+    uris.extend(found)
+    with open_parts(found) as parts:
+        yield parts
+
+
+def _rows(value: Any, name: str) -> list[Mapping[str, Any]] | None:
+    """Return the rows an argument holds, or ``None`` when it holds URIs."""
+    if isinstance(value, Mapping):
+        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
+    if isinstance(value, str) or not isinstance(value, Sequence) or not len(value):
+        return None
+    # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
+    entries = [value[position] for position in range(len(value))]
+    if not any(isinstance(entry, Mapping) for entry in entries):
+        return None
+    if not all(isinstance(entry, Mapping) for entry in entries):
+        raise DatasetError(f"{name} holds rows and URIs; expected either")
+    return entries

@@ -1,0 +1,166 @@
+"""An extract of any size, made into a documents dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Context, XComArg
+
+from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, PUSH_ITEM_BYTES, STREAM_ITEM_BYTES
+from coveo_provider.documents.fingerprint import fingerprint
+from coveo_provider.documents.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.mapping import DocumentMapping
+from coveo_provider.documents.source_files import BATCH_ROWS, ReadOptions
+from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._mapping import mappable
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.transformation import Transform
+
+DEFAULT_PART_BYTES = 100 * MIB
+MIN_PART_BYTES = MIB
+
+
+class CoveoTransformOperator(CoveoOperator):
+    """
+    Make a documents dataset of Parquet, CSV, NDJSON or JSON files of any size, and return its parts to map over.
+
+    Files are read in batches; ``transform`` and then ``mapping`` are applied to each. Every row is checked against
+    the contract and encoded, so parts come out with about one chunk each, and a ``documentId`` that stands twice
+    anywhere is refused. The folder gets a ``_manifest.json`` that later steps hold the parts against: a
+    half-written dataset is never loaded. Memory is bounded by the batch. It calls no API and needs no connection.
+
+    CSV is read without loss: a column becomes numbers only when every one of its values, over all files, could be
+    written from its number again, so ``007`` stays text; empty means missing, and ``NA`` and ``null`` are texts.
+
+    :param source: URI of a file or a folder, or a list of them, all of one format and never empty (templated)
+    :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
+        files in it is refused (templated)
+    :param mapping: how the columns become those of the dataset; ``None`` when they are that already
+    :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
+        the mapping. Whole numbers and booleans come as nullable dtypes. It must not depend on where batches begin
+    :param kind: what the rows are: ``documents``, ``deletions`` or ``partial_updates``
+    :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with 5 MiB
+    :param batch_rows: the most rows in memory at once
+    :param part_bytes: the most a part may have when encoded, in bytes, 1 MiB to 256 MiB
+    :param file_format: ``parquet``, ``csv``, ``ndjson`` or ``json``; by default each file's suffix says it. A text
+        file whose name ends with ``.gz`` is unpacked
+    :param dtypes: pandas dtypes of columns of CSV, instead of finding out: ``{"sku": "string"}``
+    :param csv_separator: between the values of CSV; by default a comma, or a tab in ``.tsv``
+    :param csv_encoding: of CSV; by default UTF-8
+    :param json_records: where the array stands in JSON files, as ``data.products``; by default the file is the
+        array
+    :return: URIs of the parts, in order; lists of them where there are more than Airflow maps over
+        (``[core] max_map_length``)
+    """
+
+    template_fields: Sequence[str] = ("source", "output_uri")
+
+    def __init__(
+        self,
+        *,
+        source: str | Sequence[str] | XComArg,
+        output: str | XComArg,
+        mapping: DocumentMapping | None = None,
+        transform: Transform | None = None,
+        kind: str = DatasetKind.DOCUMENTS.value,
+        stream: bool = False,
+        batch_rows: int = BATCH_ROWS,
+        part_bytes: int = DEFAULT_PART_BYTES,
+        file_format: str | None = None,
+        dtypes: Mapping[str, Any] | None = None,
+        csv_separator: str | None = None,
+        csv_encoding: str | None = None,
+        json_records: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source: Any = source
+        self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
+        self.mapping = mapping
+        self.transform = transform
+        self.kind = kind
+        self.stream = stream
+        self.batch_rows = batch_rows
+        self.part_bytes = part_bytes
+        self.file_format = file_format
+        self.dtypes = dtypes
+        self.csv_separator = csv_separator
+        self.csv_encoding = csv_encoding
+        self.json_records = json_records
+
+    def act(self, context: Context) -> list[str] | list[list[str]]:
+        """Read, transform, check and write batch by batch, then complete the manifest."""
+        from coveo_provider.documents.part_writer import PartWriter
+        from coveo_provider.documents.readers import read_batches
+        from coveo_provider.documents.transformation import rows_of
+        from coveo_provider.loading import Progress
+        from coveo_provider.operators._extracts import list_sources, prepared_output, stamp_of
+
+        kind = self._checked()
+        options = ReadOptions(
+            file_format=self.file_format,
+            batch_rows=self.batch_rows,
+            dtypes=self.dtypes,
+            separator=self.csv_separator,
+            encoding=self.csv_encoding,
+            records=self.json_records,
+        )
+        options.check()
+        files = list_sources(self.source)
+        options.format_of(files)
+        manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform))
+        folder = prepared_output(self.output_uri, manifest, sources=self.source)
+        progress = Progress(self.log.info, "Transformed", None)
+        read = 0
+        with PartWriter(
+            folder,
+            section=kind.section,
+            part_bytes=self.part_bytes,
+            item_limit=STREAM_ITEM_BYTES if self.stream else PUSH_ITEM_BYTES,
+            stamp=stamp_of,
+        ) as writer:
+            for batch in read_batches(files, options):
+                read += len(batch.rows)
+                rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
+                progress.step(*writer.add(rows, batch.where))
+            manifest = replace(manifest, complete=True, parts=writer.finish(), sha256=writer.sha256)
+        if not manifest.rows:
+            raise DatasetError(
+                f"source: {files[0].name}{' and the others hold' if len(files) > 1 else ' holds'} "
+                + (f"{read:,} rows, of which none is left" if read else "no rows")
+                + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
+            )
+        self._complete(folder, manifest)
+        self.log.info(
+            "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
+            f"{read:,}",
+            f"{manifest.rows:,}",
+            kind.value,
+            f"{manifest.encoded_bytes:,}",
+            f"{len(manifest.parts):,}",
+            folder,
+        )
+        return mappable([str(folder / part.name) for part in manifest.parts])
+
+    def _checked(self) -> DatasetKind:
+        least, most = MIN_PART_BYTES, MAX_CHUNK_BYTES
+        size = self.part_bytes
+        if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= most:
+            raise ConfigurationError(
+                f"part_bytes must lie between {least:,} and {most:,} (what a chunk takes), not {size!r}"
+            )
+        try:
+            return DatasetKind(self.kind)
+        except ValueError:
+            known = ", ".join(kind.value for kind in DatasetKind)
+            raise ConfigurationError(f"unknown kind {self.kind!r}: expected one of {known}") from None
+
+    @staticmethod
+    def _complete(folder: Any, manifest: Manifest) -> None:
+        from coveo_provider.documents.files import replace as replace_file
+
+        replace_file(folder / MANIFEST, manifest.as_json())
