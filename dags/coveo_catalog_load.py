@@ -1,5 +1,5 @@
 """
-Replace the whole content of a Catalog source: extract → transform → open → mapped upload → close.
+Replace the whole content of a Catalog source: extract → transform → check → open → upload → close.
 
 Choose this when the catalog is small enough to send whole (below 1,000,000 items, four loads an hour at
 most) and must be equal to its origin afterwards. Here the catalog is every Python distribution installed
@@ -15,12 +15,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath, Param, dag, task
 
 from coveo_provider.documents import Constant, DocumentMapping, Split, Template, write_documents
-from coveo_provider.operators import (
-    CoveoCheckDatasetOperator,
-    CoveoCloseStreamOperator,
-    CoveoOpenStreamOperator,
-    CoveoUploadChunkOperator,
-)
+from coveo_provider.task_groups import catalog_load
 
 PRODUCTS = DocumentMapping(
     document_id="product://{name:uri}",
@@ -88,21 +83,11 @@ def coveo_catalog_load() -> None:
         (path.parent.parent / "documents").mkdir(parents=True, exist_ok=True)
         return write_documents(documents, path.parent.parent / "documents" / path.name)
 
-    source = "{{ params.source_id }}"
-    documents = transform.expand(raw=extract())
-    check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True)
-    stream = CoveoOpenStreamOperator(task_id="open", source_id=source)
-    upload = CoveoUploadChunkOperator.partial(
-        task_id="upload", source_id=source, stream_id=stream.output
-    ).expand(documents=check.output)
-    CoveoCloseStreamOperator(
-        task_id="close",
-        source_id=source,
-        stream_id=stream.output,
-        reports=upload.output,
+    catalog_load(
+        source_id="{{ params.source_id }}",
+        documents=transform.expand(raw=extract()),
         max_shrink="{{ params.max_shrink }}",
     )
-    check >> stream
 
 
 coveo_catalog_load()

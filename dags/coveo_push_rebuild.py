@@ -15,12 +15,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath, Param, dag, task
 
 from coveo_provider.documents import Constant, DocumentMapping, Template, write_documents
-from coveo_provider.operators import (
-    CoveoCheckDatasetOperator,
-    CoveoDeleteOlderOperator,
-    CoveoPushBatchOperator,
-    CoveoSetSourceStatusOperator,
-)
+from coveo_provider.task_groups import push_rebuild
 
 TEXTS = DocumentMapping(
     document_id="python://{path:uri}",
@@ -63,22 +58,12 @@ def coveo_push_rebuild() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         return write_documents(TEXTS.apply(rows), folder / f"{kind}.parquet")
 
-    source = "{{ params.source_id }}"
-    documents = extract_and_transform.expand(kind=["python_topics", "python_modules"])
-    check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
-    rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", source_id=source, status="REBUILD")
-    push = CoveoPushBatchOperator.partial(task_id="push", source_id=source).expand(documents=check.output)
-    delete_older = CoveoDeleteOlderOperator(
-        task_id="delete_older",
-        source_id=source,
-        ordering_id=rebuild.output,
-        reports=push.output,
+    push_rebuild(
+        source_id="{{ params.source_id }}",
+        documents=extract_and_transform.expand(kind=["python_topics", "python_modules"]),
         queue_delay="{{ params.queue_delay }}",
         max_shrink="{{ params.max_shrink }}",
     )
-    idle = CoveoSetSourceStatusOperator(task_id="idle", source_id=source, status="IDLE")
-    check >> rebuild >> push >> delete_older >> idle
-    idle.as_teardown(setups=rebuild)
 
 
 coveo_push_rebuild()

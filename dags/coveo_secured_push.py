@@ -15,14 +15,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath, dag, task
 
 from coveo_provider.documents import Constant, DocumentMapping, PermissionColumns, write_documents
-from coveo_provider.operators import (
-    CoveoCheckAccessOperator,
-    CoveoDeleteOlderOperator,
-    CoveoPushBatchOperator,
-    CoveoSecurityExpansionOperator,
-    CoveoSecurityProviderOperator,
-    CoveoSetSourceStatusOperator,
-)
+from coveo_provider.task_groups import secured_push
 
 PROVIDER = "acme-directory"
 PAPERS = DocumentMapping(
@@ -61,14 +54,13 @@ def coveo_secured_push() -> None:
             found[kind] = str(path)
         return found
 
-    source = "{{ params.source_id }}"
     found: Any = extract_and_transform()
-    check = CoveoCheckAccessOperator(
-        task_id="check_access",
+    secured_push(
+        source_id="{{ params.source_id }}",
+        provider_id=PROVIDER,
         documents=found["documents"],
         members=found["members"],
         mappings=found["mappings"],
-        provider_id=PROVIDER,
         rules=[{"documents": "*"}, {"documents": "acme://hr/*", "only": ["hr", "leads"]}],
         expected=[
             {"user": "ann@acme.example", "document": "acme://hr/salaries", "sees": True},
@@ -77,22 +69,6 @@ def coveo_secured_push() -> None:
             {"user": None, "document": "acme://handbook", "sees": False},
         ],
     )
-    provider = CoveoSecurityProviderOperator(task_id="provider", provider_id=PROVIDER, source_ids=[source])
-    identities = CoveoSecurityExpansionOperator(
-        task_id="identities",
-        provider_id=PROVIDER,
-        members=found["members"],
-        mappings=found["mappings"],
-        delete_older=True,
-    )
-    rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", source_id=source, status="REBUILD")
-    push = CoveoPushBatchOperator(task_id="push", source_id=source, documents=found["documents"])
-    delete_older = CoveoDeleteOlderOperator(
-        task_id="delete_older", source_id=source, ordering_id=rebuild.output, reports=push.output
-    )
-    idle = CoveoSetSourceStatusOperator(task_id="idle", source_id=source, status="IDLE")
-    check >> provider >> identities >> rebuild >> push >> delete_older >> idle
-    idle.as_teardown(setups=rebuild)
 
 
 coveo_secured_push()

@@ -1,5 +1,5 @@
 """
-`make demo`: two real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
+`make demo`: real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
 
 Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQLite below `.airflow/`.
 """
@@ -24,6 +24,8 @@ from tools.airflow_home import ROOT, airflow, environment
 HOME = ROOT / ".airflow" / "demo"
 STAGING = HOME / "staging"
 DAGS = {"coveo_catalog_load": "products", "coveo_push_rebuild": "files"}
+REFRESH, REFRESHED = "coveo_catalog_refresh", "refreshed"
+FIRST_ROWS = 50  # of the catalog that is refreshed in the first run, all of it in the second
 DAG_SECONDS = 300
 
 
@@ -32,21 +34,26 @@ def main() -> int:
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     STAGING.mkdir(parents=True)
-    with Sandbox.start() as sandbox:
+    with Sandbox.start(sources={"products": "CATALOG", "files": "PUSH", REFRESHED: "CATALOG"}) as sandbox:
         print(f"Sandbox      {sandbox.url}, organization {sandbox.organization_id!r}")
         variables = environment(
             HOME, sandbox.url, api_key=sandbox.api_key, organization_id=sandbox.organization_id
         )
         if not _run("Airflow", "made a database in", airflow("db", "migrate"), variables):
             return 1
-        conf = json.dumps({"staging": STAGING.as_uri()})
         for dag in DAGS:
-            command = airflow("dags", "test", dag, "--conf", conf)
-            if not _run("DAG", f"{dag} ran in", command, variables):
+            if not _dag(dag, variables):
                 return 1
+        sandbox.settle()
+        for limit in (FIRST_ROWS, None):
+            before = len(sandbox.calls)
+            if not _dag(REFRESH, variables, source_id=REFRESHED, limit=limit):
+                return 1
+            sandbox.settle()
+            _show_refresh(sandbox, before)
         # Old items go after a quarter of an hour; the sandbox's clock is moved there.
         sandbox.settle()
-        reports = [_report(sandbox, dag, source) for dag, source in DAGS.items()]
+        reports = [_report(sandbox, dag, source) for dag, source in {**DAGS, REFRESH: REFRESHED}.items()]
         equal = all(reports)
         _show_item(sandbox)
         calls = Counter(call.route for call in sandbox.calls)
@@ -54,6 +61,21 @@ def main() -> int:
     print(f"Time         {time.monotonic() - started:.0f} s")
     print("Result       " + ("the index equals the input" if equal else "THE INDEX DIFFERS FROM THE INPUT"))
     return 0 if equal else 1
+
+
+def _dag(name: str, variables: dict[str, str], **params: Any) -> bool:
+    conf = json.dumps({"staging": STAGING.as_uri(), **params})
+    return _run("DAG", f"{name} ran in", airflow("dags", "test", name, "--conf", conf), variables)
+
+
+def _show_refresh(sandbox: Sandbox, before: int) -> None:
+    """Say what a run of the refresh sent, by the sandbox's log of calls."""
+    calls = sandbox.calls[before:]
+    uploaded = sum(call.content_length or 0 for call in calls if call.route == "upload")
+    print(
+        f"Sent         {uploaded / 1e3:,.0f} kB in {len(calls)} calls; {REFRESHED} holds "
+        f"{sandbox.count(REFRESHED):,} items"
+    )
 
 
 def _run(label: str, what: str, command: list[str], variables: dict[str, str]) -> bool:
@@ -77,11 +99,13 @@ def _run(label: str, what: str, command: list[str], variables: dict[str, str]) -
 
 def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
     """Say what a source holds, and return whether that is what the DAG's dataset holds."""
-    expected = dict(_documents(STAGING / dag))
+    runs = [path for path in (STAGING / dag).iterdir() if (path / "documents").is_dir()]
+    newest = max(runs, key=lambda path: path.stat().st_mtime_ns)
+    expected = dict(_documents(newest))
     held = sandbox.items(source)
     missing, extra = expected.keys() - held.keys(), held.keys() - expected.keys()
     different = [i for i in expected.keys() & held.keys() if not _same(expected[i], held[i])]
-    parts = len(list((STAGING / dag).rglob("documents/*.parquet")))
+    parts = len(list(newest.glob("documents/*.parquet")))
     print(f"Source       {source}: {len(held):,} items; the dataset has {len(expected):,} in {parts} parts")
     for name, ids in (("missing", missing), ("not expected", extra), ("different", different)):
         if ids:
@@ -95,7 +119,7 @@ def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
 
 
 def _documents(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for part in sorted(folder.rglob("documents/*.parquet")):
+    for part in sorted(folder.glob("documents/*.parquet")):
         for row in pq.read_table(part).to_pylist():
             yield row["documentId"], {key: value for key, value in row.items() if value is not None}
 

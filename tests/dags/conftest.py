@@ -35,12 +35,17 @@ def run_dag(airflow_database: None) -> RunDag:
     def run(name: str, **conf: Any) -> tuple[str, dict[str, str]]:
         module = import_module(name)
         dag = getattr(reload(module), name)()
-        make_known(dag)
-        dag_run = dag.test(run_conf=conf)
-        states = {
-            ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]": str(ti.state)
-            for ti in dag_run.get_task_instances()
-        }
-        return str(dag_run.state), states
+        return ran(dag, **conf)
 
     return run
+
+
+def ran(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
+    """Run a DAG and return its state, and that of each task, named without its group."""
+    make_known(dag)
+    dag_run = dag.test(run_conf=conf)
+    states = {}
+    for ti in dag_run.get_task_instances():
+        name = ti.task_id.rpartition(".")[2]
+        states[name if ti.map_index < 0 else f"{name}[{ti.map_index}]"] = str(ti.state)
+    return str(dag_run.state), states

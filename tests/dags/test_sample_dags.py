@@ -14,6 +14,13 @@ from coveo_provider.sandbox import Answer, Cut, Sandbox
 from tests.dags.conftest import RunDag
 
 Run = Callable[..., tuple[str, dict[str, str]]]
+SAMPLES = [
+    "coveo_catalog_load",
+    "coveo_catalog_refresh",
+    "coveo_incremental_push",
+    "coveo_push_rebuild",
+    "coveo_secured_push",
+]
 FAIL = Answer(500, body='{"message": "Internal error"}')
 
 
@@ -50,16 +57,16 @@ def dataset(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_the_samples_can_be_parsed(airflow_database: None) -> None:
-    """Airflow finds both DAGs in the folder, and no error."""
+    """Airflow finds every sample in the folder, and no error."""
     from airflow.models import DagBag
 
     bag = DagBag(dag_folder=str(Path(sample_rows.__file__).parent))
 
     assert bag.import_errors == {}
-    assert set(bag.dag_ids) == {"coveo_catalog_load", "coveo_push_rebuild", "coveo_secured_push"}
+    assert set(bag.dag_ids) == set(SAMPLES)
 
 
-@pytest.mark.parametrize("name", ["coveo_catalog_load", "coveo_push_rebuild", "coveo_secured_push"])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_serializes_the_same_each_time(name: str) -> None:
     """A DAG whose arguments change with each parse would be a new version each time."""
     from importlib import import_module
