@@ -21,10 +21,10 @@ demo: $(STAMP)
 	$(BIN)/python -m tools.demo
 
 test: lint types $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -1,0 +1,58 @@
+"""The README's table: every call of the published description, the client's method for it, and its operators."""
+
+from __future__ import annotations
+
+import pytest
+
+from coveo_provider import operators
+from coveo_provider.api.client import CoveoClient
+from coveo_provider.sandbox import Sandbox
+from tests.contract.descriptions import push
+from tests.contract.readme import Row, rows
+from tests.contract.uses import PLATFORM_USES, USES, Use
+
+_NO_CALL = {"close", "upload"}  # of the API: one closes connections, the other goes to the storage
+
+
+def test_every_call_is_in_the_table() -> None:
+    """Each call of the description has one row, and no row is about another."""
+    assert sorted(row.call for row in rows()) == sorted(push().calls)
+
+
+def test_every_method_is_in_the_table_once() -> None:
+    """No call can be made in two ways: each public method is the one of a row, or calls the platform only."""
+    named = [row.client for row in rows()]
+    public = {name for name in dir(CoveoClient) if not name.startswith("_")}
+    assert len(named) == len(set(named))
+    assert {*named} == {use.method for use in USES}
+    assert public == {*named} | {use.method for use in PLATFORM_USES} | _NO_CALL
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row.client)
+def test_the_operators_of_a_row_are_there(row: Row) -> None:
+    """Users can import them. That they make the call is for ``test_operators`` to show."""
+    assert set(row.operators) <= set(operators.__all__)
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.method)
+def test_a_method_makes_exactly_its_call(client: CoveoClient, sandbox: Sandbox, use: Use) -> None:
+    """Over the socket: one call of the Push description, the one of its row."""
+    call = use.prepare(client)
+    sandbox.clear_calls()
+
+    call()
+
+    made = [(one.method, one.path) for one in sandbox.calls if one.path.startswith(push().base)]
+    assert [push().call_of(*one) for one in made] == [row.call for row in rows() if row.client == use.method]
+
+
+@pytest.mark.parametrize("use", PLATFORM_USES, ids=lambda use: use.method)
+def test_the_other_methods_make_none(client: CoveoClient, sandbox: Sandbox, use: Use) -> None:
+    """Those that are in no row ask the platform."""
+    call = use.prepare(client)
+    sandbox.clear_calls()
+
+    call()
+
+    assert sandbox.calls
+    assert all(one.path.startswith("/rest/") for one in sandbox.calls)
