@@ -173,9 +173,13 @@ class CsvFiles:
             raise DatasetError(f"{file.name}: cannot be read as CSV: {error}{self._hint()}") from None
 
     def _refuse_ragged(self, file: SourceFile, row: pc_csv.InvalidRow) -> NoReturn:
+        other = (
+            ", and csv_separator names a separator other than the comma" if row.expected_columns == 1 else ""
+        )
         raise DatasetError(
             f"{file.name}: {self._line_of(file, row.number)} has {row.actual_columns} values, and the header "
             f"{row.expected_columns} columns. A value that holds the separator or a line end must stand in quotes"
+            f"{other}"
         ) from None
 
     def _refuse_open_quote(self, file: SourceFile) -> None:
