@@ -11,12 +11,14 @@ Every exception this package raises on purpose.
     │   ├── SourceRefused           412: unknown source, unsuited source, bad parameter
     │   ├── PayloadTooLarge         413
     │   ├── Throttled               429: wait, then send again            (transient)
+    │   │   └── QuotaExhausted          a day's quota is used up              (transient)
     │   ├── ServerError             5xx: a fault on the other side        (transient)
     │   └── UploadRefused           the storage behind an upload address  (transient)
     ├── Unreachable             no answer, or half of one                 (transient)
     ├── UnexpectedAnswer        a success whose body cannot be understood (transient)
     ├── ContentUnavailable      a file of content could not be read now   (transient)
     ├── ContainerExpired        sending took longer than containers live  (transient)
+    ├── SourceBusy              another DAG run is loading the source     (transient)
     ├── DataError               the data is wrong; nothing of it was sent
     │   ├── DatasetError            a part is missing, empty or not Parquet; a column cannot be sent
     │   ├── MappingError            a mapping and a frame do not fit
@@ -107,6 +109,17 @@ class Throttled(_AsksToWait):
     429: too many requests.
 
     :param retry_after: seconds the API asked to wait, ``None`` when it did not say
+    """
+
+    day_left: float | None = None
+    """Seconds until the next day (UTC) begins, by the server's clock, when quotas of a day come back."""
+
+
+class QuotaExhausted(Throttled):
+    """
+    429: what the license allows for a day is used up.
+
+    :param retry_after: seconds until the next day (UTC) begins, ``None`` when the server told no time
     """
 
 
@@ -209,6 +222,33 @@ class ContainerExpired(CoveoError):
         return (
             f"uploading {self.size:,} bytes took {self.minutes} minutes, and a file container lives 60; it was "
             "not submitted. Is the network slow? Lower max_chunk_bytes, or send fewer files at once"
+        )
+
+
+class SourceBusy(CoveoError):
+    """
+    Another DAG run is loading the source; nothing was changed.
+
+    :param source_id: the source
+    :param dag_id: the other DAG
+    :param run_id: its run
+    :param since: when it began, in ISO 8601
+    :param variable: the Airflow Variable that says so
+    """
+
+    transient = True
+
+    def __init__(self, source_id: str, dag_id: str, run_id: str, since: str, variable: str) -> None:
+        super().__init__(source_id, dag_id, run_id, since, variable)
+        self.source_id, self.dag_id, self.run_id = source_id, dag_id, run_id
+        self.since, self.variable = since, variable
+
+    def __str__(self) -> str:
+        return (
+            f"source {self.source_id} is being loaded by DAG {self.dag_id}, run {self.run_id}, since {self.since}; "
+            "nothing was changed. Runs on one source take turns: set max_active_runs=1 on a DAG, and "
+            "deferrable=True, or retries with a retry_delay, to wait for another. If that run is dead, mark it as "
+            f"failed, or delete the Variable {self.variable}"
         )
 
 

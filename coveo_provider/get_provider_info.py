@@ -50,6 +50,7 @@ def get_provider_info() -> dict[str, Any]:
                 "factory": "coveo_provider.assets.coveo_asset",
             }
         ],
+        "triggers": [{"integration-name": "Coveo", "python-modules": ["coveo_provider.triggers.wait"]}],
         "connection-types": [
             {
                 "connection-type": "coveo",

@@ -35,7 +35,7 @@ from coveo_provider.documents.ids import (
 from coveo_provider.documents.partial_update_encoding import BatchEncoder, encoder_for
 from coveo_provider.documents.rows import Rows
 from coveo_provider.documents.tables import Part
-from coveo_provider.errors import CoveoError, UnexpectedAnswer
+from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +182,15 @@ def _side_by_side(encoder: BatchEncoder, part: Part) -> Iterator[Encoded]:
             yield waiting.popleft().result()
 
 
+def estimate(chunks: Sequence[Chunk], calls_per_chunk: int = 2) -> int:
+    """
+    Return how many calls of the API it takes to send chunks, if none has to be repeated; uploads are no calls.
+
+    :param calls_per_chunk: to ask for a container and submit it; 1 for a stream, whose chunks need no submission
+    """
+    return sum(calls_per_chunk + len(chunk.attachments) for chunk in chunks)
+
+
 def deliver(
     client: CoveoClient,
     chunk: Chunk,
@@ -221,7 +230,7 @@ def deliver(
             return send()
         except CoveoError as error:
             used = stage == "submit" or (stage == "upload" and joins_on_upload)
-            if used and may_have_been_carried_out(error):
+            if used and (may_have_been_carried_out(error) or _container_is_gone(error)):
                 files.forget()
             raise
 
@@ -243,9 +252,22 @@ def deliver(
     def may_retry(error: CoveoError) -> bool:
         if stage == "upload":
             return error.transient
-        return stage == "submit" and may_have_been_carried_out(error)
+        return stage == "submit" and (may_have_been_carried_out(error) or _container_is_gone(error))
 
     return client.policy.run(attempt, may_retry)
+
+
+def _container_is_gone(error: CoveoError) -> bool:
+    """
+    Return whether a submission was refused for its container: used up by a request that came twice, or expired.
+
+    Uncertain: no page gives that refusal; a bad ``fileId`` is INVALID_PARAMETER (limits-and-errors.md section 3).
+    """
+    return (
+        isinstance(error, SourceRefused)
+        and error.code == "INVALID_PARAMETER"
+        and "fileid" in error.detail.lower()
+    )
 
 
 def push_item(

@@ -18,6 +18,9 @@ group               source      choose it when
 `incremental_push`  Push        only what changed shall be pushed
 `secured_push`      Push        as ``push_rebuild``, with the identities that permissions name
 ==================  ==========  ====================================================================
+
+While a run is in a group, another run that begins a load of the same source gets ``SourceBusy`` from the first
+task that would touch it. ``default_args={"exclusive": False}`` lets both go on.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from airflow.sdk import BaseOperator, TaskGroup, XComArg
+from airflow.sdk import BaseOperator, TaskGroup, XComArg, chain
 
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators import (
@@ -278,7 +281,7 @@ def secured_push(
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Push secured content: check who will see what → provider → identities → a push rebuild of the items.
+    Push secured content: check who will see what → REBUILD → provider → identities → push → delete older → IDLE.
 
     :param source_id: the source (templated)
     :param provider_id: the security provider the identities belong to (templated)
@@ -327,25 +330,28 @@ def secured_push(
             delete_older=True,
             **provider,
         )
-        check >> check_access >> ensure >> identities >> _rebuild(check.output, guards, source)
+        check >> check_access >> _rebuild(check.output, guards, source, before=(ensure, identities))
     return group
 
 
 def _group(group_id: str, default_args: dict[str, Any] | None) -> TaskGroup:
-    options: dict[str, Any] = {"default_args": default_args or {}}
+    options: dict[str, Any] = {"default_args": {"exclusive": True, **(default_args or {})}}
     return TaskGroup(group_id, **options)
 
 
 def _rebuild(
-    parts: XComArg, guards: Mapping[str, Any], source: Mapping[str, Any]
+    parts: XComArg,
+    guards: Mapping[str, Any],
+    source: Mapping[str, Any],
+    before: Sequence[BaseOperator] = (),
 ) -> CoveoSetSourceStatusOperator:
-    """Add the tasks of a push rebuild, and return the first."""
+    """Add the tasks of a push rebuild, with those that come before the push, and return the first."""
     rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", status="REBUILD", **source)
     push = CoveoPushBatchOperator.partial(task_id="push", **source).expand(documents=parts)
     delete_older = CoveoDeleteOlderOperator(
         task_id="delete_older", ordering_id=rebuild.output, reports=push.output, **guards, **source
     )
-    rebuild >> push >> delete_older >> _idle(rebuild, source)
+    chain(rebuild, *before, push, delete_older, _idle(rebuild, source))
     return rebuild
 
 

@@ -68,11 +68,12 @@ def connected(sandbox: Sandbox, connect: Connect) -> Sandbox:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits of all clients, in seconds, taken down instead of slept through."""
-    from coveo_provider.api import caller
-    from coveo_provider.api.retries import RetryPolicy
+    from coveo_provider.api import caller, retries
 
     taken: list[float] = []
-    monkeypatch.setattr(caller, "RetryPolicy", partial(RetryPolicy, sleep=taken.append))
+    patient = partial(retries.RetryPolicy, sleep=taken.append)
+    for module in (caller, retries):
+        monkeypatch.setattr(module, "RetryPolicy", patient)
     return taken
 
 
@@ -112,3 +113,14 @@ def products(count: int, start: int = 0) -> list[dict[str, Any]]:
         {"documentId": f"product://{n}", "ec_name": f"Shoe {n}", "ec_category": ["Shoes", "Größe 42"], "n": n}
         for n in range(start, start + count)
     ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the storms of `tests/chaos` came to, over all processes."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    counted = [value for report in reports for name, value in report.user_properties if name == "chaos"]
+    if counted:
+        from tests.chaos.tally import Tally
+
+        terminalreporter.section("chaos")
+        terminalreporter.write_line(str(Tally.sum(counted)))

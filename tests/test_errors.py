@@ -26,11 +26,13 @@ SAMPLES: list[errors.CoveoError] = [
         )
     ],
     errors.Throttled(429, ROUTE, "CODE", "Detail.", "request-1", 7.5),
+    errors.QuotaExhausted(429, ROUTE, "CODE", "Detail.", "request-1", 3_600.0),
     errors.ServerError(503, ROUTE, "", "Detail.", "", 3.0),
     errors.Unreachable(ROUTE, "the proxy refused", sent=False),
     errors.UnexpectedAnswer(ROUTE, "a fileId"),
     errors.ContentUnavailable("file://a", "s3://bucket/a.pdf", "TimeoutError: no answer"),
     errors.ContainerExpired(61, 500_000_000),
+    errors.SourceBusy("products", "shop", "scheduled__2026", "2026-01-02T03:04:05+00:00", "coveo_load__1"),
     *[
         kind("Message.")
         for kind in (
@@ -80,8 +82,8 @@ def test_what_is_transient() -> None:
     """Only what the very same request could survive later."""
     transient = {type(sample).__name__ for sample in SAMPLES if sample.transient}
     assert transient == {
-        "Throttled", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer", "ContentUnavailable",
-        "ContainerExpired",
+        "Throttled", "QuotaExhausted", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer",
+        "ContentUnavailable", "ContainerExpired", "SourceBusy",
     }  # fmt: skip
 
 

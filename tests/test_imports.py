@@ -28,9 +28,11 @@ ARROWS = {
     "loading.py": {"errors", "documents", "api"},
     "hooks": {"errors", "api", "get_provider_info"},
     "operators": {
-        "errors", "documents", "api", "hooks", "loading", "safety", "report", "assets", "links", "_compat",
+        "errors", "documents", "api", "hooks", "loading", "safety", "report",
+        "assets", "links", "triggers", "_compat",
     },
     "task_groups.py": {"errors", "operators"},
+    "triggers": set(),
     "sandbox": set(),
 }  # fmt: skip
 _BY_COLUMN = {
@@ -58,7 +60,7 @@ _EXTRACTS = {
 }
 # library → the only places that name it; a folder names all it holds
 HOMES = {
-    "airflow": {"hooks", "operators", "task_groups.py", "assets.py", "links.py", "_compat.py"},
+    "airflow": {"hooks", "operators", "triggers", "task_groups.py", "assets.py", "links.py", "_compat.py"},
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
     "tenacity": {"api/retries.py"},

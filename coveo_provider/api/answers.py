@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timezone
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,13 +21,18 @@ from coveo_provider.api.routes import Route
 from coveo_provider.api.types import MARK_DIGITS
 
 _TEXT_LIMIT = 500  # characters of a refusal worth repeating in a log
-_MAX_WAIT = 31 * 86_400.0  # seconds; abuse is throttled "for up to a week" (limits-and-errors.md section 4)
+_DAY = 86_400.0  # seconds
+_LAST_MOMENT = 253_402_300_800.0  # seconds since the epoch; the year 10000, which no calendar here has
+_MAX_WAIT = 31 * _DAY  # seconds; abuse is throttled "for up to a week" (limits-and-errors.md section 4)
 _TAG = re.compile(r"<[^>]{0,1000}>")
 _STYLE = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _XML_CODE = re.compile(r"<Code>([^<]{1,200})</Code>")
 _XML_MESSAGE = re.compile(r"<Message>([^<]{0,2000})</Message>")
 
 NO_REASON = "the answer gives no reason."
+
+DAILY_ITEMS = "TOO_MANY_DOCUMENTS_DAILY"
+"""The code of a day's quota; that a day ends at midnight UTC is stated for the Stream API only (uncertain)."""
 
 _REMEDIES = {
     "INVALID_JSON": "Look for a key that stands twice (Title and title), or an object as value.",
@@ -37,8 +42,9 @@ _REMEDIES = {
     "ORGANIZATION_NOT_FOUND": "Check the organization id (the connection's login) and its region.",
     "SOURCE_DOES_NOT_EXIST": "Check source_id; a new organization's first source needs some ten minutes.",
     "INVALID_SOURCE_ID": "Check source_id, and that the source's kind suits the call: Push or Catalog.",
+    "INVALID_STREAM_ID": "Of a stream that was not closed nothing is applied: start the load again, from its open.",
     "DOCUMENT_LIMIT_EXCEEDED": "The organization's item limit is reached: delete items or raise the license.",
-    "TOO_MANY_DOCUMENTS_DAILY": "The license's items per day are used up; the next day brings new ones.",
+    DAILY_ITEMS: "The license's items per day are used up; the next day (UTC) brings new ones.",
 }
 
 
@@ -66,7 +72,7 @@ class Answer:
         if not isinstance(parsed, dict):
             raise errors.UnexpectedAnswer(self.route, "a JSON object")
         for name in names:
-            if not isinstance(parsed.get(name), str) or not parsed[name]:
+            if not isinstance(parsed.get(name), str) or not parsed[name] or not _is_text(parsed[name]):
                 raise errors.UnexpectedAnswer(self.route, name)
         return parsed
 
@@ -89,6 +95,15 @@ class Answer:
         return next(
             (_clean(self.headers[name], secrets, 100) for name in names if self.headers.get(name)), ""
         )
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a string can be sent back: an escape in JSON can make half a character of it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_json(body: bytes) -> Any:
@@ -133,7 +148,7 @@ def refusal(answer: Answer, route: Route, *, secrets: Sequence[str] = ()) -> err
     status, request_id = answer.status, answer.request_id(secrets)
     detail = " ".join(filter(None, (message, _remedy(status, code, route)))) or NO_REASON
     if status == 429:
-        return errors.Throttled(status, answer.route, code, detail, request_id, retry_after(answer.headers))
+        return _throttled(answer, code, detail, request_id)
     if status >= 500:
         return errors.ServerError(status, answer.route, code, detail, request_id, retry_after(answer.headers))
     kind = {
@@ -144,6 +159,29 @@ def refusal(answer: Answer, route: Route, *, secrets: Sequence[str] = ()) -> err
         413: errors.PayloadTooLarge,
     }.get(status, errors.ApiError)
     return kind(status, answer.route, code, detail, request_id)
+
+
+def _throttled(answer: Answer, code: str, detail: str, request_id: str) -> errors.Throttled:
+    """
+    Return the exception for a 429, which says when to go on as far as that is known.
+
+    A burst comes with ``Retry-After``; without it, it is a day's quota, or a gateway's (limits-and-errors.md 3).
+    """
+    now, wait = http_date(answer.headers.get("date", "")), retry_after(answer.headers)
+    day_left = None if now is None else _DAY - now % _DAY
+    kind = errors.QuotaExhausted if code == DAILY_ITEMS else errors.Throttled
+    if wait is None and kind is errors.QuotaExhausted:
+        wait = day_left
+    if wait is None:
+        detail += (
+            " It does not say for how long: a burst passes in five minutes, a day's quota at midnight UTC."
+        )
+    elif now is not None and now + wait < _LAST_MOMENT:
+        moment = datetime.fromtimestamp(now + wait, timezone.utc)
+        detail += f" It works again after {moment:%Y-%m-%d %H:%M:%S} UTC."
+    error = kind(answer.status, answer.route, code, detail, request_id, wait)
+    error.day_left = day_left
+    return error
 
 
 def _remedy(status: int, code: str, route: Route) -> str:

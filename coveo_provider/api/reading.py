@@ -66,8 +66,8 @@ def source(answer: Answer, source_id: str) -> Source:
     count = information.get("numberOfDocuments") if isinstance(information, dict) else None
     return Source(
         source_id=source_id,
-        name=str(model.get("name", "")),
-        kind=str(model.get("sourceType", "")),
+        name=_text(model.get("name")),
+        kind=_text(model.get("sourceType")),
         document_count=_count(count),
         push_enabled=model.get("pushEnabled") is True,
         stream_enabled=model.get("streamEnabled") is True,
@@ -84,6 +84,10 @@ def total_entries(answer: Answer) -> int:
     if count is None:
         raise UnexpectedAnswer(answer.route, "totalEntries")
     return count
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from coveo_provider.api import arguments, routes
 from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import MARK_MARGIN_MS, Caller, nothing
-from coveo_provider.errors import NotFound
+from coveo_provider.errors import ConfigurationError, NotFound
 
 EMAIL_PROVIDER = "Email Security Provider"
 """The provider that aliases usually lead to; every organization has it (push-api.md section 6)."""
@@ -132,7 +132,7 @@ def ensure_security_provider(
         found = False
     wanted = dict(model)
     linked = _entries(model.get("referencedBy"))
-    links = {entry.get("id") for entry in linked if entry.get("type") == "SOURCE"}
+    links = [entry.get("id") for entry in linked if entry.get("type") == "SOURCE"]
     wanted["referencedBy"] = linked + [
         {"id": source_id, "type": "SOURCE"}
         for source_id in dict.fromkeys(source_ids)
@@ -140,7 +140,10 @@ def ensure_security_provider(
     ]
     cascades = model.get("cascadingSecurityProviders")
     cascades = dict(cascades) if isinstance(cascades, Mapping) else {}
-    reached = {entry.get("id") or entry.get("name") or key for key, entry in cascades.items()}
+    reached = [
+        (entry.get("id") or entry.get("name") or key) if isinstance(entry, Mapping) else key
+        for key, entry in cascades.items()
+    ]
     for target in cascades_to:
         if target not in reached:
             kind = "EMAIL" if target == EMAIL_PROVIDER else "EXPANDED"
@@ -164,4 +167,7 @@ def _model(answer: Answer) -> dict[str, Any]:
 
 
 def _json(model: Mapping[str, Any]) -> bytes:
-    return json.dumps(model).encode()
+    try:
+        return json.dumps(model).encode()
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"the provider's model is no JSON: {str(error)[:200]}") from None

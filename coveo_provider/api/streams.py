@@ -26,12 +26,13 @@ class StreamingCaller(Caller):
         return OpenStream(answer.fields("streamId")["streamId"], self._container(answer))
 
     @staticmethod
-    def _closed(stream_id: str, close: Callable[[], Accepted]) -> Accepted:
+    def _closed(stream_id: str, close: Callable[[], Accepted], *, sent_before: bool = False) -> Accepted:
         """Call ``close``, and recognise what it says of a stream that an earlier attempt has closed."""
         try:
             return close()
         except (NotFound, SourceRefused) as error:
-            if not error.after_lost_answer or error.code in _NOT_ABOUT_THE_STREAM:
+            lost = sent_before or error.after_lost_answer
+            if not lost or error.code in _NOT_ABOUT_THE_STREAM:
                 raise
             log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
             return Accepted(None, "")
@@ -48,18 +49,20 @@ class StreamCalls(StreamingCaller):
         """Return a new container that belongs to an open stream."""
         return self._call(routes.REQUEST_CHUNK, self._container, source_id=source_id, stream_id=stream_id)
 
-    def close_stream(self, source_id: str, stream_id: str) -> Accepted:
+    def close_stream(self, source_id: str, stream_id: str, *, sent_before: bool = False) -> Accepted:
         """
         Close a stream: what was uploaded into it replaces the source's content.
 
         When the answer to a first attempt is lost, the second is refused as the stream is no longer open;
         that is recognised as success, without an ``ordering_id``.
+
+        :param sent_before: whether another process may have sent this close, and got no answer
         """
 
         def close() -> Accepted:
             return self._call(routes.CLOSE_STREAM, reading.accepted, source_id=source_id, stream_id=stream_id)
 
-        return self._closed(stream_id, close)
+        return self._closed(stream_id, close, sent_before=sent_before)
 
     def update_stream(self, source_id: str, file_id: str) -> Accepted:
         """Submit a container of items to add, update, partially update and delete."""

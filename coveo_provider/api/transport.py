@@ -145,7 +145,7 @@ class Transport:
             nonlocal lost
             try:
                 answer = self._exchange(route, url, query, body)
-                if answer.status >= 300:
+                if not _is_success(answer.status):
                     raise refusal(answer, route, secrets=self._secrets)
                 return read(answer)
             except CoveoError as error:
@@ -181,9 +181,9 @@ class Transport:
             auth=_no_auth,
             connect_timeout=self._timeout,  # urllib3 sends under the connection's timeout, not the read's
         )
-        if answer.status < 300:
+        if _is_success(answer.status):
             return
-        secrets = secrets_of(url)
+        secrets = [*self._secrets, *secrets_of(url)]
         code, message = explain(answer.body, secrets)
         if answer.status == 413 or code == "EntityTooLarge":
             kind: type[ApiError] = PayloadTooLarge
@@ -195,11 +195,15 @@ class Transport:
         raise kind(answer.status, UPLOAD, code, detail, answer.request_id(secrets))
 
     def _exchange(self, route: Route, url: str, query: Mapping[str, str] | None, body: bytes) -> Answer:
+        try:
+            parameters = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"one of {', '.join(query or ())} is no Unicode text") from None
         # A GET has no body, and some gateways refuse one.
         return self._send(
             route.method,
             f"{route.method} {urlsplit(url).path}",
-            f"{url}?{urlencode(query, quote_via=quote, safe='')}" if query else url,
+            f"{url}{parameters}",
             headers={"Content-Type": "application/json"},
             body=None if route.method == "GET" else body,
             auth=self._auth,
@@ -263,10 +267,14 @@ class _Exactly:
         return data
 
 
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # a 1xx as the last word has carried nothing out
+
+
 def _read(name: str, response: requests.Response) -> Answer:
     """Return the whole answer; of a refusal as much as there is, since its status says enough."""
     content = bytearray()
-    refused = response.status_code >= 300
+    refused = not _is_success(response.status_code)
     try:
         while len(content) <= MAX_ANSWER_BYTES:
             block = response.raw.read(_READ_BLOCK, decode_content=True)

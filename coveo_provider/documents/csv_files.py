@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any, NoReturn
@@ -22,12 +23,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.csv_streams import CountedQuotes, Transcoded
 from coveo_provider.documents.csv_types import arrow_type, converted
 from coveo_provider.documents.source_files import SourceFile, rows_named
 from coveo_provider.errors import ConfigurationError, DatasetError
 
 _BLOCK = MIB  # read at once; Arrow holds up to 32 of them, and each row has to fit into one
 _LONGEST_ROW = 64 * MIB
+_LONGEST_HEADER = 4 * MIB  # characters
+_MAX_COLUMNS = 10_000
 
 _INTEGER = r"^(?:0|-?[1-9][0-9]{0,18})$"
 _DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
@@ -121,7 +125,7 @@ class CsvFiles:
         with self._opened(file) as stream:
             try:
                 text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-                rows = csv.reader(text, delimiter=self._separator_of(file))
+                rows = csv.reader(_first_lines(text, file), delimiter=self._separator_of(file))
                 header: list[str] = next((row for row in rows if row), [])
                 text.detach()
             except (csv.Error, UnicodeError) as error:
@@ -130,7 +134,11 @@ class CsvFiles:
             raise DatasetError(
                 f"{file.name}: is empty: not even a header stands there. Did the extract fail?"
             )
-        twice = sorted({name for name in header if header.count(name) > 1})
+        if len(header) > _MAX_COLUMNS:
+            raise DatasetError(
+                f"{file.name}: has {len(header):,} columns, over the limit of {_MAX_COLUMNS:,}"
+            )
+        twice = sorted(name for name, times in Counter(header).items() if times > 1)
         if twice:
             raise DatasetError(f"{file.name}: column {twice[0]!r} stands twice in the header")
         return header
@@ -144,8 +152,9 @@ class CsvFiles:
             return "error"
 
         try:
-            with self._opened(file) as stream:
-                quotes = _Quotes(stream)
+            with ExitStack() as stack:
+                stream = stack.enter_context(self._opened(file))
+                quotes = stack.enter_context(CountedQuotes(stream))
                 reader = pc_csv.open_csv(
                     pa.PythonFile(quotes, mode="r"),
                     read_options=pc_csv.ReadOptions(use_threads=False, block_size=self._blocks[file.name]),
@@ -223,7 +232,7 @@ class CsvFiles:
             if codecs.lookup(self._encoding).name in {"utf-8", "utf-8-sig"}:
                 yield stream
             else:
-                yield io.BufferedReader(_Transcoded(stream, self._encoding), MIB)
+                yield io.BufferedReader(Transcoded(stream, self._encoding), MIB)
 
     def _separator_of(self, file: SourceFile) -> str:
         tabs = file.name.lower().removesuffix(".gz").endswith(".tsv")
@@ -231,6 +240,18 @@ class CsvFiles:
 
     def _hint(self) -> str:
         return f". It is read as {self._encoding}; another encoding is named by csv_encoding"
+
+
+def _first_lines(text: io.TextIOWrapper, file: SourceFile) -> Iterator[str]:
+    """Return the lines of a file as far as a header may reach."""
+    left = _LONGEST_HEADER
+    while line := text.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise DatasetError(
+                f"{file.name}: no header ends within {_LONGEST_HEADER:,} characters. Is a quote missing?"
+            )
+        yield line
 
 
 class _RowTooLong(Exception):
@@ -329,45 +350,6 @@ def _differing(first: str, header: list[str], other: str, found: list[str]) -> s
     ]
     what = " and ".join(problems) or "has the columns in another order"
     return f"{other}: {what}, compared with {first}; the files of one source have the same header"
-
-
-class _Quotes(io.RawIOBase):
-    """A file that counts the quotes read from it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.odd = False
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._stream.read(size)
-        self.odd ^= bool(data.count(b'"') % 2)
-        return data
-
-
-class _Transcoded(io.RawIOBase):
-    """A file in some encoding, read as UTF-8."""
-
-    def __init__(self, stream: IO[bytes], encoding: str) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._held = b""
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        while not self._held and not self._ended:
-            data = self._stream.read(MIB)
-            self._ended = not data
-            self._held = self._decoder.decode(data, final=self._ended).encode()
-        taken = self._held[: len(buffer)]
-        buffer[: len(taken)] = taken
-        self._held = self._held[len(taken) :]
-        return len(taken)
 
 
 @contextmanager

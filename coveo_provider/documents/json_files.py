@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES
 from coveo_provider.documents.frames import frame_of
+from coveo_provider.documents.json_stream import READ_BYTES, BoundedJson
 from coveo_provider.documents.source_files import BATCH_BYTES, FileFormat, SourceFile
 from coveo_provider.errors import DatasetError
 
@@ -120,12 +121,14 @@ def _in_array(stream: IO[bytes], file: SourceFile, prefix: str) -> Iterator[tupl
     stream.seek(start)
     number = -1
     try:
-        for number, record in enumerate(_items(stream, start, prefix)):
+        for number, record in enumerate(_items(stream, start, prefix, file.name)):
             yield f"record {number:,}", record, _weight(record)
         if number < 0:
             stream.seek(start)
             _refuse_no_array(stream, file, prefix.rpartition(".")[0])
-    except (ijson.JSONError, RecursionError) as error:
+    except DatasetError:
+        raise
+    except (ijson.JSONError, RecursionError, ValueError) as error:  # of a number of 5,000 digits a ValueError
         reason = " ".join(str(error).split())[:200]
         lines = '. One object a line is file_format="ndjson"' if "trailing garbage" in reason else ""
         raise DatasetError(
@@ -133,11 +136,13 @@ def _in_array(stream: IO[bytes], file: SourceFile, prefix: str) -> Iterator[tupl
         ) from None
 
 
-def _items(stream: IO[bytes], start: int, prefix: str) -> Iterator[Any]:
+def _items(stream: IO[bytes], start: int, prefix: str, name: str) -> Iterator[Any]:
     """Return the records; in a second attempt, when a whole number beyond 64 bits turns up, with every digit."""
     done = 0
+    bounded = BoundedJson(stream, name)
     try:
-        for record in ijson.items(stream, prefix, use_float=True):
+        for record in ijson.items(bounded, prefix, use_float=True, buf_size=READ_BYTES):
+            bounded.record_ended()
             yield record
             done += 1
         return
@@ -145,7 +150,9 @@ def _items(stream: IO[bytes], start: int, prefix: str) -> Iterator[Any]:
         if "integer overflow" not in str(error):
             raise
     stream.seek(start)
-    for position, record in enumerate(ijson.items(stream, prefix)):
+    bounded = BoundedJson(stream, name)
+    for position, record in enumerate(ijson.items(bounded, prefix, buf_size=READ_BYTES)):
+        bounded.record_ended()
         if position >= done:
             yield _with_floats(record)
 
@@ -160,7 +167,10 @@ def _with_floats(value: Any) -> Any:
 
 def _refuse_no_array(stream: IO[bytes], file: SourceFile, path: str) -> None:
     """Refuse a file whose array is not where it is said to be; one that is there and empty is fine."""
-    if any(prefix == path and event == "start_array" for prefix, event, _ in ijson.parse(stream)):
+    if any(
+        prefix == path and event == "start_array"
+        for prefix, event, _ in ijson.parse(BoundedJson(stream, file.name), buf_size=READ_BYTES)
+    ):
         return
     stands = f"no array stands at {path!r}" if path else "it is no array"
     raise DatasetError(

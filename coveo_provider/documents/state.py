@@ -41,6 +41,8 @@ LAST = "last.json"
 _HASHES = "hashes"
 _PENDING = "pending"
 _CHANGES = "changes"
+_NAMES = ("key", "absorbed", "files", "sha256")
+"""Of what is read, the names of files, of which none may lead out of the folder."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,10 @@ class State:
             remove(self._folder / folder / name)
 
 
+def _is_name(name: str) -> bool:
+    return bool(name) and not set(name) & set("/\\\0") and not name.startswith(".")
+
+
 def _source(path: Any) -> SourceFile:
     return SourceFile(str(path), partial(opened_local, path))
 
@@ -235,6 +241,8 @@ def _read(kind: type[T], text: bytes, where: str) -> T:
                 value = tuple(value)
             elif type(value) is not types[field.name]:
                 raise ValueError(f"{field.name} is wrong")
+            if field.name in _NAMES and not all(map(_is_name, [value] if isinstance(value, str) else value)):
+                raise ValueError(f"{field.name} is no name of a file")
             values[field.name] = value
         return kind(**values)
     except (ValueError, KeyError, RecursionError) as error:

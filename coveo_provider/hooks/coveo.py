@@ -25,6 +25,8 @@ class CoveoHook(BaseHook):
     ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle).
 
     :param coveo_conn_id: the connection's id
+    :param max_block_seconds: a wait that the API asks for is slept through up to this long, in seconds; beyond, the
+        call fails with :class:`~coveo_provider.errors.Throttled`
     """
 
     conn_name_attr = "coveo_conn_id"
@@ -32,9 +34,10 @@ class CoveoHook(BaseHook):
     conn_type = "coveo"
     hook_name = "Coveo"
 
-    def __init__(self, coveo_conn_id: str = default_conn_name) -> None:
+    def __init__(self, coveo_conn_id: str = default_conn_name, *, max_block_seconds: float = 60.0) -> None:
         super().__init__()
         self.coveo_conn_id = coveo_conn_id
+        self.max_block_seconds = max_block_seconds
 
     @cached_property
     def client(self) -> CoveoClient:
@@ -43,6 +46,7 @@ class CoveoHook(BaseHook):
 
         :raises ConfigurationError: names the field of the connection that is missing or wrong
         """
+        from coveo_provider.api import retries
         from coveo_provider.api.client import CoveoClient
 
         connection = self.get_connection(self.coveo_conn_id)
@@ -62,6 +66,7 @@ class CoveoHook(BaseHook):
                 timeout=_timeout(extra.get("timeout")),
                 verify=_verify(extra.get("verify")),
                 register_secret=mask_secret,
+                policy=retries.RetryPolicy(max_block_seconds=self.max_block_seconds),
                 **options,
             )
         except ConfigurationError as error:

@@ -9,13 +9,13 @@ from airflow.sdk import AssetAlias, BaseOperator, Context, TriggerRule
 from coveo_provider.assets import ANY_REFRESH, coveo_asset
 from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._claims import SourceOperator
 
 if TYPE_CHECKING:
     from coveo_provider.report import Report
 
 
-class GuardedOperator(CoveoOperator):
+class GuardedOperator(SourceOperator):
     """
     A task that removes items, and first checks the load that is to take their place.
 
@@ -25,7 +25,6 @@ class GuardedOperator(CoveoOperator):
 
     operator_extra_links = SOURCE_LINKS
 
-    source_id: str
     reports: Any
     min_documents: int | str
     max_shrink: float | str | None

@@ -7,16 +7,18 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, Section
-from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError, Throttled
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._claims import SourceOperator
 from coveo_provider.operators._contents import open_content
 from coveo_provider.operators._storage import list_parts, open_parts
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Accepted, FileContainer
+    from coveo_provider.documents.chunks import Chunk
     from coveo_provider.documents.rows import Rows
     from coveo_provider.documents.tables import Part
+    from coveo_provider.report import Report
 
 _ARGUMENTS = {
     Section.ADD_OR_UPDATE: "documents",
@@ -26,21 +28,22 @@ _ARGUMENTS = {
 }
 
 
-class SendingOperator(CoveoOperator):
+class SendingOperator(SourceOperator):
     """
     A task that sends items in as many file containers as they need.
 
     Everything is encoded and checked before the first container is sent.
 
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
     """
 
     operator_extra_links = SOURCE_LINKS
 
-    source_id: str
-
-    def __init__(self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, exclusive: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(exclusive=exclusive, **kwargs)
         self.max_chunk_bytes = max_chunk_bytes
 
     def send(
@@ -63,7 +66,7 @@ class SendingOperator(CoveoOperator):
         :raises ConfigurationError: nothing is given at all
         :raises DataError: names what is wrong; nothing was sent
         """
-        from coveo_provider.documents.chunks import ChunkWriter
+        from coveo_provider.documents.chunks import ChunkWriter, digest
         from coveo_provider.documents.content_files import ContentSpool
         from coveo_provider.loading import deliver, spool
         from coveo_provider.report import Report
@@ -80,15 +83,33 @@ class SendingOperator(CoveoOperator):
                 load[section] = stack.enter_context(opened(value, _ARGUMENTS[section], report.parts))
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes))
             contents = stack.enter_context(ContentSpool(open_content))
-            for chunk in spool(writer, load, item_limit=item_limit, log=self.log.info, contents=contents):
-                accepted = deliver(
-                    client,
-                    chunk,
-                    container=container,
-                    submit=submit,
-                    log=self.log.info,
-                    joins_on_upload=joins_on_upload,
-                )
+            chunks = spool(writer, load, item_limit=item_limit, log=self.log.info, contents=contents)
+            self._estimate(chunks, calls_per_chunk=1 if joins_on_upload else 2)
+            done = self._accepted_before(chunks, report)
+            for number, chunk in enumerate(chunks[done:], start=done):
+                try:
+                    accepted = deliver(
+                        client,
+                        chunk,
+                        container=container,
+                        submit=submit,
+                        log=self.log.info,
+                        joins_on_upload=joins_on_upload,
+                    )
+                except CoveoError as error:
+                    self.log.error(
+                        "Chunk %s of %s, %s, was not accepted by source %s; those before it were",
+                        number + 1,
+                        len(chunks),
+                        chunk.described(),
+                        self.source_id,
+                    )
+                    if isinstance(error, Throttled):
+                        self.progress["sent"] = {
+                            "digest": digest(chunks[:number]),
+                            "report": report.as_json(),
+                        }
+                    raise
                 if accepted is not None and accepted.ordering_id is not None:
                     report.ordering_ids.append(accepted.ordering_id)
                 report.count(chunk)
@@ -96,6 +117,39 @@ class SendingOperator(CoveoOperator):
                     "Sent %s, %s bytes, to source %s", chunk.described(), f"{chunk.size:,}", self.source_id
                 )
         return report.as_json()
+
+    def _accepted_before(self, chunks: Sequence[Chunk], report: Report) -> int:
+        """
+        Return how many chunks were accepted before this try waited, with what the report said of them.
+
+        The same input makes the same chunks; were it another one by now, everything is sent.
+        """
+        from coveo_provider.documents.chunks import digest
+
+        sent = self.progress.get("sent") or {}
+        told = sent.get("report") or {}
+        done = told.get("chunks", 0)
+        if not done or digest(chunks[:done]) != sent.get("digest"):
+            return 0
+        for name, value in told.items():
+            setattr(report, name, value)
+        self.log.info("The first %s of %s chunks were accepted before the wait", done, len(chunks))
+        return int(done)
+
+    def _estimate(self, chunks: Sequence[Chunk], calls_per_chunk: int) -> None:
+        """Say beforehand how many calls this makes, and what they leave of the quotas that are published."""
+        from coveo_provider.loading import estimate
+
+        plan = estimate(chunks, calls_per_chunk)
+        self.log.info(
+            "Sending %s chunks of %s bytes takes %s API calls; of the Stream API's 250 in 5 minutes that leaves "
+            "%s, of its 15,000 a day %s",
+            len(chunks),
+            f"{sum(chunk.size for chunk in chunks):,}",
+            f"{plan:,}",
+            f"{max(250 - plan, 0):,}",
+            f"{max(15_000 - plan, 0):,}",
+        )
 
 
 @contextmanager

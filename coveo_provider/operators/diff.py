@@ -20,7 +20,7 @@ from coveo_provider.documents.source_files import SourceFile
 from coveo_provider.documents.state import LastRun, Pending, State
 from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._claims import SourceOperator
 from coveo_provider.operators._guarded import number, truth
 from coveo_provider.operators._mapping import mappable
 from coveo_provider.operators._storage import files_in, flat, manifest_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _STEP = "sending the changes"
 
 
-class CoveoDiffOperator(CoveoOperator):
+class CoveoDiffOperator(SourceOperator):
     """
     Find out what changed since the last successful run, and return what to send: map over it.
 
@@ -43,7 +43,8 @@ class CoveoDiffOperator(CoveoOperator):
 
     What a failed run may have sent is sent again by the next, whatever the hashes say: each run is announced in the
     state's folder before its first document is sent. When there is nothing to send, the task is skipped, and with
-    it all that follow. Let runs not overlap (``max_active_runs=1``).
+    it all that follow. Until the load has ended no other DAG run begins one: it gets ``SourceBusy``, which a retry
+    may outlast. Let runs not overlap (``max_active_runs=1``).
 
     ::
 
@@ -63,6 +64,7 @@ class CoveoDiffOperator(CoveoOperator):
     :param min_documents: the fewest documents the dataset may have (templated)
     :param max_shrink: share of the documents of the last run that may be gone, between 0 and 1; ``None`` does not
         look (templated)
+    :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: arguments for each task that sends: ``documents`` or ``deletions``
     """
@@ -102,6 +104,10 @@ class CoveoDiffOperator(CoveoOperator):
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
+        with self.claim(context).begun():
+            return self._found(context)
+
+    def _found(self, context: Context) -> list[dict[str, Any]]:
         folder, manifest = _dataset(self.documents)
         state = opened_state(self.state_uri)
         current = remembered(self, manifest)

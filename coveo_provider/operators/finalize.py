@@ -29,6 +29,7 @@ class CoveoFinalizeOperator(GuardedOperator):
     :param reports: the reports of all tasks that sent: ``send.output`` (templated)
     :param manifest: URI of the dataset's manifest: ``diff.output["manifest"]`` (templated)
     :param state: URI of the folder that was given to the diff; ``None`` remembers nothing (templated)
+    :param exclusive: whether to stop when another run began to load the source since this one did
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: the sums of the reports
     """
@@ -55,9 +56,12 @@ class CoveoFinalizeOperator(GuardedOperator):
         from coveo_provider.safety import total
 
         after_every_part_only(self, _STEP)
+        claim = self.claim(context)
         report = total(self.reports, source_id=self.source_id, step=_STEP).as_json()
         if self.state_uri and self.manifest:
+            claim.check(_STEP)
             self._remember(report)
+        claim.release()
         self.refreshed(context, report)
         return report
 

@@ -24,6 +24,7 @@ class CoveoPushBatchOperator(SendingOperator):
     :param deletions: the same for deletions: Parquet or rows with ``documentId`` and, optionally,
         ``deleteChildren``, which takes every item along whose id *starts with* the deleted one (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``deletions``, ``bytes``, ``chunks``, ``ordering_ids``
     """
@@ -45,6 +46,7 @@ class CoveoPushBatchOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
+        self.claim(context).take()
         return self.send(
             {Section.ADD_OR_UPDATE: self.documents, Section.DELETE: self.deletions},
             item_limit=PUSH_ITEM_BYTES,

@@ -7,13 +7,14 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider._compat import AirflowSkipException
 from coveo_provider.errors import CoveoError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._claims import Claim, SourceOperator
 from coveo_provider.operators._guarded import GuardedOperator, number, truth
 
 
-class CoveoSetSourceStatusOperator(CoveoOperator):
+class CoveoSetSourceStatusOperator(SourceOperator):
     """
     Set the status of a Push source, and return the mark for a later delete-older.
 
@@ -23,8 +24,13 @@ class CoveoSetSourceStatusOperator(CoveoOperator):
         idle = CoveoSetSourceStatusOperator(task_id="idle", source_id=…, status="IDLE")
         idle.as_teardown(setups=rebuild)
 
+    A status other than ``IDLE`` begins a load: until it is ``IDLE`` again no other DAG run begins one. A source
+    that another run is loading is left alone: it is ``SourceBusy``, which a retry may outlast, and a task that sets
+    ``IDLE`` is skipped.
+
     :param source_id: the source (templated)
     :param status: ``REBUILD``, ``REFRESH``, ``INCREMENTAL`` or ``IDLE`` (templated)
+    :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns it (templated)
     :return: the server's time just before the call, in milliseconds since the epoch: everything pushed
         afterwards is newer
@@ -42,14 +48,30 @@ class CoveoSetSourceStatusOperator(CoveoOperator):
         """Set the status; when that fails half-way, do not leave an activity open."""
         from coveo_provider.api.types import SourceStatus
 
-        status = SourceStatus.of(self.status)
-        try:
-            mark = self.client.set_source_status(self.source_id, status)
-        except CoveoError as error:
-            if error.transient and status is not SourceStatus.IDLE:
-                self._try_idle()
-            raise
+        status, claim = SourceStatus.of(self.status), self.claim(context)
+        if status is SourceStatus.IDLE:
+            return self._ended(claim)
+        with claim.begun(status.value):
+            try:
+                mark = self.client.set_source_status(self.source_id, status)
+            except CoveoError as error:
+                if error.transient:
+                    self._try_idle()
+                raise
         self.log.info("Set source %s to %s; the mark is %s", self.source_id, status.value, mark)
+        return mark
+
+    def _ended(self, claim: Claim) -> int:
+        from coveo_provider.api.types import SourceStatus
+
+        if (other := claim.of_another()) is not None:
+            raise AirflowSkipException(
+                f"Source {self.source_id} is being loaded by DAG {other.dag_id}, run {other.run_id}: its status is "
+                "left to that run"
+            )
+        mark = self.client.set_source_status(self.source_id, SourceStatus.IDLE)
+        claim.release(opened=True)
+        self.log.info("Set source %s to %s; the mark is %s", self.source_id, SourceStatus.IDLE.value, mark)
         return mark
 
     def _try_idle(self) -> None:
@@ -86,6 +108,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
     :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
         the privilege Sources (View) (templated)
+    :param exclusive: whether to stop when another run began to load the source since this one did
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: the sums of the parts' reports, with ``ordering_id``, the mark
     """
@@ -133,6 +156,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         if not truth(self.full, "full"):
             report = self._nothing_deleted()
             if self.final:
+                self.claim(context).release()
                 self.refreshed(context, report)
             return report
         loaded = self.checked_load("deleting older items")
@@ -143,6 +167,8 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         )
         delay = number(self.queue_delay, int, "queue_delay", default=15)
         mark = checked_ordering_id(given)
+        claim = self.claim(context)
+        claim.check("deleting older items")
         if self.stream:
             self.client.delete_stream_items_older_than(self.source_id, mark, queue_delay=delay)
         else:
@@ -156,6 +182,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         )
         report = {**loaded.as_json(), "ordering_id": mark}
         if self.final:
+            claim.release()
             self.refreshed(context, report)
         return report
 

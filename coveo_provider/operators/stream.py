@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
+from coveo_provider.errors import ApiError
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators._claims import Claim, SourceOperator
 from coveo_provider.operators._guarded import GuardedOperator
 from coveo_provider.operators._sending import SendingOperator
 
+if TYPE_CHECKING:
+    from coveo_provider.api.types import Accepted
 
-class CoveoOpenStreamOperator(CoveoOperator):
+STREAM_WAIT_SECONDS = 2_700.0
+"""An open stream waits no longer: no page says how long its chunks are kept, and their containers live an hour."""
+
+
+class CoveoOpenStreamOperator(SourceOperator):
     """
     Open a stream on a source, for later tasks to upload into, and return its id.
 
-    Nothing changes in the index until the stream is closed; one that is never closed changes nothing.
+    Nothing changes in the index until the stream is closed; one that is never closed changes nothing. Until then no
+    other DAG run begins a load: it gets ``SourceBusy``, which a retry may outlast.
 
     :param source_id: the source whose content the stream will replace (templated)
+    :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns it (templated)
     :return: the stream's id
     """
@@ -35,7 +44,8 @@ class CoveoOpenStreamOperator(CoveoOperator):
 
     def act(self, context: Context) -> str:
         """Open the stream; the container handed out with it stays unused."""
-        stream = self.client.open_stream(self.source_id)
+        with self.claim(context).begun():
+            stream = self.client.open_stream(self.source_id)
         self.log.info("Opened stream %s on source %s", stream.stream_id, self.source_id)
         return stream.stream_id
 
@@ -56,6 +66,7 @@ class CoveoUploadChunkOperator(SendingOperator):
     """
 
     template_fields: Sequence[str] = ("source_id", "stream_id", "documents", "coveo_conn_id")
+    longest_wait = STREAM_WAIT_SECONDS
 
     def __init__(
         self,
@@ -72,6 +83,7 @@ class CoveoUploadChunkOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check the part, then ask for a container per chunk and upload."""
+        self.claim(context).take()
         return self.send(
             {Section.ADD_OR_UPDATE: self.documents},
             item_limit=STREAM_ITEM_BYTES,
@@ -96,6 +108,7 @@ class CoveoCloseStreamOperator(GuardedOperator):
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
     :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
         the privilege Sources (View) (templated)
+    :param exclusive: whether to stop when another run began to load the source since this one did
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: the sums of the uploads' reports, with ``ordering_id`` and ``request_id`` of the close
     """
@@ -108,6 +121,8 @@ class CoveoCloseStreamOperator(GuardedOperator):
         "max_shrink",
         "coveo_conn_id",
     )
+
+    longest_wait = STREAM_WAIT_SECONDS
 
     def __init__(
         self,
@@ -129,7 +144,9 @@ class CoveoCloseStreamOperator(GuardedOperator):
     def act(self, context: Context) -> dict[str, Any]:
         """Check what was uploaded, then close."""
         loaded = self.checked_load("closing the stream")
-        accepted = self.client.close_stream(self.source_id, self.stream_id)
+        claim = self.claim(context)
+        claim.check("closing the stream")
+        accepted = self._closed(claim)
         self.log.info(
             "Closed stream %s: %s documents replace the content of source %s (ordering id %s)",
             self.stream_id,
@@ -139,5 +156,18 @@ class CoveoCloseStreamOperator(GuardedOperator):
         )
         ordering_ids = [] if accepted.ordering_id is None else [accepted.ordering_id]
         report = {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}
+        claim.release()
         self.refreshed(context, report)
         return report
+
+    def _closed(self, claim: Claim) -> Accepted:
+        """Close the stream, and recognise one that an earlier try, which got no answer or died, has closed."""
+        from coveo_provider.api.retries import may_have_been_carried_out
+
+        before = claim.closing(self.stream_id)
+        try:
+            return self.client.close_stream(self.source_id, self.stream_id, sent_before=before)
+        except ApiError as error:
+            if not (before or error.after_lost_answer or may_have_been_carried_out(error)):
+                claim.closing("")  # for certain it was not closed
+            raise

@@ -33,6 +33,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
     :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes
         every item along whose id *starts with* the deleted one (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``partial_updates``, ``deletions``, ``bytes``, ``chunks``,
         ``ordering_ids``
@@ -63,6 +64,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
+        self.claim(context).take()
         return self.send(
             {
                 Section.ADD_OR_UPDATE: self.documents,
@@ -86,6 +88,7 @@ class CoveoMergeStreamOperator(SendingOperator):
     :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows: ``documentId`` and the
         fields to change (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``, ``ordering_ids``
     """
@@ -105,6 +108,7 @@ class CoveoMergeStreamOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
+        self.claim(context).take()
         return self.send(
             {Section.ADD_OR_MERGE: self.documents},
             item_limit=STREAM_ITEM_BYTES,

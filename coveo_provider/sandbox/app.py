@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import orjson
 
 from coveo_provider.sandbox import push_calls, routing
 from coveo_provider.sandbox.errors import ApiError, Refusal, not_found
-from coveo_provider.sandbox.wire import Reply
+from coveo_provider.sandbox.wire import BadRequestError, Reply
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.controls import Controls
@@ -50,13 +51,14 @@ class App:
         A defect of the sandbox answers 500 and is kept for the test to see.
 
         :raises ConnectionError: when the sender stopped in the middle of its body
+        :raises BadRequestError: when its body is no HTTP
         """
         try:
             return self._answer(request)
         except Refusal as refused:
             headers = (("Allow", refused.message),) if refused.status == 405 else refused.headers
             return Reply(refused.status, refused.body(request.request_id), refused.content_type, headers)
-        except (ConnectionError, TimeoutError):
+        except (ConnectionError, TimeoutError, BadRequestError):
             raise
         except Exception as error:  # noqa: BLE001 - handed to the test that owns the sandbox
             self._state.errors.append(error)
@@ -73,7 +75,7 @@ class App:
         if name == "home":
             if request.method != "GET":
                 raise ApiError(405, "METHOD_NOT_ALLOWED", "GET")
-            page = _PAGE.format(organization=self._state.organization_id)
+            page = _PAGE.format(organization=html.escape(self._state.organization_id))
             return Reply(200, page.encode(), "text/html; charset=utf-8")
         route, values, methods = routing.find(request.method, request.parts)
         if route is None:
@@ -104,3 +106,8 @@ class App:
 def malformed(message: str) -> Refusal:
     """Refuse what is not HTTP as the sandbox reads it."""
     return ApiError(400, "BAD_REQUEST", message)
+
+
+def misdirected() -> Refusal:
+    """Refuse a request that names another machine: a web page that re-bound its name to 127.0.0.1 sends such."""
+    return ApiError(403, "ACCESS_DENIED", "The sandbox answers to localhost and loopback addresses only.")

@@ -7,10 +7,8 @@ re-binding its name to 127.0.0.1) and an Origin, which only browsers send, must 
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -20,7 +18,7 @@ from coveo_provider.sandbox.errors import ApiError, invalid_json, not_found
 from coveo_provider.sandbox.faults import read_action
 from coveo_provider.sandbox.quotas import read_quotas
 from coveo_provider.sandbox.store import LogQuery
-from coveo_provider.sandbox.wire import Reply
+from coveo_provider.sandbox.wire import Reply, names_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -223,13 +221,5 @@ def _seconds(body: dict[str, Any], key: str, default: float) -> float:
 def _check_local(request: Request) -> None:
     host = request.headers.get("Host", "")
     origin = request.headers.get("Origin")
-    if not _is_loopback(host) or (origin is not None and origin != f"http://{host}"):
+    if not names_this_machine(host) or (origin is not None and origin != f"http://{host}"):
         raise ApiError(403, "ACCESS_DENIED", "The sandbox's controls answer this machine only.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -8,6 +8,7 @@ answer, and because a fault needs the socket itself.
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import struct
@@ -21,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coveo_provider.sandbox.app import malformed
+from coveo_provider.sandbox.app import malformed, misdirected
 from coveo_provider.sandbox.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
 from coveo_provider.sandbox.views import Call
-from coveo_provider.sandbox.wire import BadRequestError, Body, Reply, Request
+from coveo_provider.sandbox.wire import BadRequestError, Body, Reply, Request, names_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +155,10 @@ class _Exchange(BaseHTTPRequestHandler):
         except BadRequestError as error:
             self.close_connection = True
             self._write(Reply(400, malformed(str(error)).body(request_id)), request_id)
+            return
+        if not self._is_meant():
+            self.close_connection = True
+            self._write(Reply(403, misdirected().body(request_id)), request_id)
             return
         name = self.server.app.route_name(request)
         if name == "control":
@@ -289,7 +294,16 @@ class _Exchange(BaseHTTPRequestHandler):
             )
         )
 
+    def _is_meant(self) -> bool:
+        """Say whether the request is for this machine, by its Host and, where it has one, the target's own."""
+        hosts = self.headers.get_all("Host", [])
+        if found := re.match(r"https?://([^/?]*)", self.path):
+            hosts.append(found[1])
+        return all(map(names_this_machine, hosts))
+
     def _body(self) -> Body:
+        if self.headers.defects:
+            raise BadRequestError("a header line is malformed")
         for name in _HEADER_VALUES:
             if len(self.headers.get_all(name, [])) > 1:
                 raise BadRequestError(f"{name} appears twice")

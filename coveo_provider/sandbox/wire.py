@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from coveo_provider.sandbox import jsontext
@@ -21,11 +22,24 @@ if TYPE_CHECKING:
 
 _ORDERING_ID = re.compile(r"[0-9]{13}")
 _WHOLE = re.compile(r"[0-9]{1,12}")
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_MOST_TRAILERS = 100
 _COPY_BYTES = 1 << 20
 
 
 class BadRequestError(Exception):
     """The request cannot be understood as HTTP; the connection ends with a 400."""
+
+
+def names_this_machine(host: str) -> bool:
+    """Say whether a Host header names this machine by ``localhost`` or a loopback address, and nothing else."""
+    found = _HOST.fullmatch(host)
+    name = found[1].strip("[]").lower() if found else ""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class Source(Protocol):
@@ -105,17 +119,16 @@ class Body:
 
     def _read_chunked(self, size: int) -> bytes:
         if self._chunk_left == 0:
-            line = self._line()
-            try:
-                self._chunk_left = int(line.split(b";")[0].strip() or b"x", 16)
-            except ValueError:
-                self._ended = True
-                raise BadRequestError("bad chunk length") from None
-            if self._chunk_left < 0:
-                raise BadRequestError("bad chunk length")
+            size_text = self._line().split(b";")[0].strip()
+            if not _CHUNK_SIZE.fullmatch(size_text):  # int() takes 0x2, +2 and 0_2 too
+                self._refuse("bad chunk length")
+            self._chunk_left = int(size_text, 16)
             if self._chunk_left == 0:
+                trailers = 0
                 while self._line().strip():
-                    pass
+                    trailers += 1
+                    if trailers > _MOST_TRAILERS:
+                        self._refuse("too many trailers")
                 self._ended = True
                 return b""
         data = self.source.read(min(size, self._chunk_left))
@@ -123,9 +136,13 @@ class Body:
             raise ConnectionAbortedError("the body ended within a chunk")
         self._chunk_left -= len(data)
         self.read_bytes += len(data)
-        if self._chunk_left == 0:
-            self._line()
+        if self._chunk_left == 0 and self._line().strip():
+            self._refuse("a chunk is longer than it says")
         return data
+
+    def _refuse(self, problem: str) -> NoReturn:
+        self._ended = True
+        raise BadRequestError(problem)
 
     def _line(self) -> bytes:
         line = bytearray()
@@ -135,8 +152,7 @@ class Body:
                 raise ConnectionAbortedError("the body ended within a chunk header")
             line += byte
             if len(line) > 4096:
-                self._ended = True
-                raise BadRequestError("a chunk header is too long")
+                self._refuse("a chunk header is too long")
         return bytes(line)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from importlib import import_module, reload
@@ -28,6 +29,12 @@ def make_known(dag: Any) -> None:
     sync_bag_to_db(bag, "dags-folder", None)
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a claim be looked at as soon as it is written: there is no other process to wait for."""
+    monkeypatch.setattr("coveo_provider.operators._claims.PAUSE", 0)
+
+
 @pytest.fixture
 def run_dag(airflow_database: None) -> RunDag:
     """Run a sample DAG and return its state, and that of each task: ``task`` or ``task[index]``."""
@@ -40,12 +47,26 @@ def run_dag(airflow_database: None) -> RunDag:
     return run
 
 
+def claims() -> dict[str, dict[str, Any]]:
+    """Return what runs hold a source, by the name of the Variable; those of runs that failed stay."""
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.scalars(select(Variable).where(Variable.key.startswith("coveo_load")))
+        return {variable.key: json.loads(variable.val or "{}") for variable in found}
+
+
 def ran(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
     """Run a DAG and return its state, and that of each task, named without its group."""
     make_known(dag)
+    before = claims()
     dag_run = dag.test(run_conf=conf)
     states = {}
     for ti in dag_run.get_task_instances():
         name = ti.task_id.rpartition(".")[2]
         states[name if ti.map_index < 0 else f"{name}[{ti.map_index}]"] = str(ti.state)
+    if dag_run.state == "success" and "failed" not in states.values():
+        assert claims().keys() <= before.keys(), "a claim was left behind"
     return str(dag_run.state), states

@@ -19,7 +19,7 @@ from coveo_provider.operators import (
     CoveoPushBatchOperator,
     CoveoUpdateStreamOperator,
 )
-from coveo_provider.sandbox import Answer, Cut, Sandbox
+from coveo_provider.sandbox import Answer, Cut, Duplicate, ExpireUpload, Sandbox
 from tests.conftest import WritePart, products
 from tests.operators.conftest import run
 
@@ -257,7 +257,10 @@ def test_a_refresh_deletes_what_its_updates_did_not_renew(connected: Sandbox, wr
     assert sorted(held(connected)) == [f"product://{n}" for n in (0, 1, 4, 5, 6, 7)]
 
 
-@pytest.mark.parametrize("fault", [Answer(503), Answer.throttled(3), Cut("after"), Cut("before")])
+@pytest.mark.parametrize(
+    "fault",
+    [Answer(503), Answer.throttled(3), Cut("after"), Cut("before"), Duplicate(last=True), ExpireUpload()],
+)
 def test_a_fault_of_the_submission_leaves_every_item_in_place(
     connected: Sandbox, write_part: WritePart, waits: list[float], fault: Any
 ) -> None:

@@ -1,0 +1,293 @@
+"""A run's claim on a source, by the rules of Airflow's Variables: no lock, and maybe not even a write."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coveo_provider._compat import AirflowFailException, AirflowSkipException
+from coveo_provider.errors import SourceBusy
+from coveo_provider.operators import (
+    CoveoCloseStreamOperator,
+    CoveoDeleteOlderOperator,
+    CoveoOpenStreamOperator,
+    CoveoPushBatchOperator,
+    CoveoSetSourceStatusOperator,
+    _claims,
+)
+from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.sandbox import Answer, Sandbox
+from tests.conftest import products
+from tests.operators.conftest import run
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # 3.1
+    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
+
+NOW = datetime.now(timezone.utc)
+
+
+class Cluster:
+    """Airflow's Variables and its runs, without Airflow."""
+
+    def __init__(self) -> None:
+        self.variables: dict[str, str] = {}
+        self.active = {("shop", "monday"), ("shop", "tuesday")}
+        self.readable = self.writable = self.asked = True
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if not self.readable:
+            raise PermissionError("the vault is sealed")
+        return self.variables.get(key, default)
+
+    def set(self, key: str, value: str, description: str) -> None:
+        assert "products" in description or "files" in description
+        if self.writable:  # Airflow 3.1 and 3.2 log what went wrong, and say nothing
+            self.variables[key] = value
+
+    def delete(self, key: str) -> None:
+        del self.variables[key]
+
+    def get_dr_count(self, dag_id: str, *, run_ids: list[str], states: list[str]) -> int:
+        if not self.asked:
+            raise ConnectionError("no answer")
+        assert states == ["queued", "running"]
+        return sum((dag_id, run_id) in self.active for run_id in run_ids)
+
+    def sleep(self, seconds: float) -> None:
+        assert 0 < seconds < 10
+        self.meanwhile()
+
+    def context(self, run_id: str = "monday", began: datetime = NOW) -> Any:
+        """What Airflow hands to a task of a run."""
+        return {"dag_run": SimpleNamespace(dag_id="shop", run_id=run_id, start_date=began), "ti": self}
+
+    @property
+    def holders(self) -> list[str]:
+        return [json.loads(value)["run_id"] for value in self.variables.values()]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster()
+    monkeypatch.setattr(_claims, "Variable", made)
+    monkeypatch.setattr(_claims, "time", made)
+    monkeypatch.setattr(CoveoOperator, "log", logging.getLogger("claims"))
+    return made
+
+
+def opening(cluster: Cluster, run_id: str = "monday", **options: Any) -> str:
+    operator = CoveoOpenStreamOperator(task_id="open", source_id="products", **options)
+    stream: str = operator.execute(cluster.context(run_id))
+    return stream
+
+
+def closing(cluster: Cluster, stream: str, run_id: str = "monday", began: datetime = NOW) -> None:
+    operator = CoveoCloseStreamOperator(
+        task_id="close", source_id="products", stream_id=stream, reports={"documents": 3}
+    )
+    operator.execute(cluster.context(run_id, began))
+
+
+def status(cluster: Cluster, status: str, run_id: str = "monday") -> Any:
+    operator = CoveoSetSourceStatusOperator(task_id="status", source_id="files", status=status)
+    return operator.execute(cluster.context(run_id))
+
+
+def test_the_second_run_is_told_whom_it_waits_for(connected: Sandbox, cluster: Cluster) -> None:
+    """And what to do about it; the failure is one that a retry may outlast."""
+    opening(cluster)
+    [(name, claim)] = cluster.variables.items()
+    calls = list(connected.calls)
+
+    with pytest.raises(SourceBusy) as refused:
+        opening(cluster, "tuesday")
+
+    assert refused.value.transient
+    for word in ("products", "DAG shop", "run monday", "max_active_runs=1", "retries", name):
+        assert word in str(refused.value)
+    assert (connected.calls, cluster.holders) == (calls, ["monday"])
+    assert connected.api_key not in name + claim
+    assert set(json.loads(claim)) == {"dag_id", "run_id", "source_id", "since", "status", "closing"}
+
+
+def test_a_deferrable_task_waits_without_a_worker(connected: Sandbox, cluster: Cluster) -> None:
+    """The triggerer waits, the task looks again, and gives up after half a day."""
+    opening(cluster)
+    operator = CoveoOpenStreamOperator(task_id="open", source_id="products", deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(cluster.context("tuesday"))
+    progress = deferred.value.trigger.serialize()[1]["progress"]
+    with pytest.raises(TaskDeferred):
+        operator.resume(cluster.context("tuesday"), {"progress": progress})
+    with pytest.raises(SourceBusy):
+        operator.resume(cluster.context("tuesday"), {"progress": {"queued": 12 * 60}})
+
+    cluster.active.remove(("shop", "monday"))
+    assert operator.resume(cluster.context("tuesday"), {"progress": progress})
+    assert cluster.holders == ["tuesday"]
+
+
+def test_a_run_that_ended_is_no_obstacle(
+    connected: Sandbox, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its claim is taken over, and the log says from whom."""
+    opening(cluster)
+    cluster.active.remove(("shop", "monday"))
+
+    with caplog.at_level(logging.INFO):
+        stream = opening(cluster, "tuesday")
+
+    assert "run monday, ended without giving source products back" in caplog.text
+    closing(cluster, stream, "tuesday")
+    assert cluster.holders == []
+
+
+def test_of_two_that_begin_at_once_one_goes_on(connected: Sandbox, cluster: Cluster) -> None:
+    """Both find the source free and write; who is overwritten sees it, before any call."""
+
+    def overtaken() -> None:
+        cluster.meanwhile = lambda: None
+        opening(cluster, "tuesday")
+
+    def written() -> None:
+        [name] = cluster.variables
+        del cluster.variables[name]  # what tuesday saw: nothing yet
+        overtaken()
+
+    cluster.meanwhile = written
+    with pytest.raises(SourceBusy, match="run tuesday"):
+        opening(cluster)
+
+    assert [call.route for call in connected.calls] == ["stream.open"]
+    assert cluster.holders == ["tuesday"]
+
+
+def test_on_doubt_the_other_run_is_alive(connected: Sandbox, cluster: Cluster) -> None:
+    """When Airflow does not say whether it still runs, its load is not disturbed."""
+    opening(cluster)
+    cluster.asked = False
+    with pytest.raises(SourceBusy, match="run monday"):
+        opening(cluster, "tuesday")
+
+
+@pytest.mark.parametrize("broken", ["readable", "writable"])
+def test_without_variables_the_load_goes_on_with_a_warning(
+    connected: Sandbox, cluster: Cluster, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A secrets backend that is read-only or sealed keeps nobody from loading."""
+    setattr(cluster, broken, False)
+    stream = opening(cluster)
+    closing(cluster, stream)
+    assert "not guarded against other runs" in caplog.text
+    assert cluster.variables == {}
+
+
+def test_what_is_no_claim_is_replaced(connected: Sandbox, cluster: Cluster) -> None:
+    """A person may have written anything."""
+    for text in ("", "no", "[1]", '{"dag_id": 1}'):
+        stream = opening(cluster)
+        cluster.variables = dict.fromkeys(cluster.variables, text)
+        stream = opening(cluster)
+        assert cluster.holders == ["monday"]
+        cluster.variables.clear()
+    assert stream
+
+
+def test_a_load_that_did_not_begin_leaves_no_claim(
+    connected: Sandbox, cluster: Cluster, waits: list[float]
+) -> None:
+    """The source is free for others until the retry."""
+    connected.faults.add(route="stream.open", action=Answer(500), times=6)
+    with pytest.raises(Exception, match="500"):
+        opening(cluster)
+    assert cluster.variables == {}
+
+    with pytest.raises(AirflowFailException, match="no_such"):
+        CoveoOpenStreamOperator(task_id="open", source_id="no_such").execute(cluster.context())
+    assert cluster.variables == {}
+
+
+def test_a_status_is_ended_by_idle_only(connected: Sandbox, cluster: Cluster) -> None:
+    """The deletion of older items does not give the source back before the teardown."""
+    mark = status(cluster, "REBUILD")
+    connected.clock.advance(seconds=60)
+    older: dict[str, Any] = {"task_id": "older", "source_id": "files", "reports": {"documents": 1}}
+    CoveoDeleteOlderOperator(ordering_id=mark, **older).execute(cluster.context())
+    assert cluster.holders == ["monday"]
+
+    status(cluster, "IDLE")
+    assert cluster.holders == []
+
+
+def test_idle_of_one_run_is_not_set_into_the_load_of_another(connected: Sandbox, cluster: Cluster) -> None:
+    """A teardown after a refused start is skipped."""
+    status(cluster, "REBUILD", "tuesday")
+    with pytest.raises(SourceBusy):
+        status(cluster, "REBUILD")
+    with pytest.raises(AirflowSkipException, match="run tuesday"):
+        status(cluster, "IDLE")
+    assert connected.source("files").status == "REBUILD"
+
+
+def test_the_last_tasks_of_an_old_run_can_be_cleared(connected: Sandbox, cluster: Cluster) -> None:
+    """With no claim there, or that of a run which failed before this one was cleared, they go through."""
+    mark = status(cluster, "REBUILD")
+    connected.clock.advance(seconds=60)
+    older: dict[str, Any] = {"task_id": "older", "source_id": "files", "reports": {"documents": 1}}
+    operator = CoveoDeleteOlderOperator(ordering_id=mark, **older)
+    cluster.variables.clear()
+    operator.execute(cluster.context())
+    assert cluster.holders == []
+
+    status(cluster, "REBUILD", "tuesday")
+    cluster.active.remove(("shop", "tuesday"))
+    before = len(connected.calls)
+    with pytest.raises(AirflowFailException, match=r"SafetyStop.*run tuesday"):
+        operator.execute(cluster.context(began=NOW - timedelta(hours=1)))
+    assert connected.calls[before:] == []
+    operator.execute(cluster.context(began=NOW + timedelta(hours=1)))
+    assert cluster.holders == []
+
+
+def test_a_feed_may_push_beside_a_load(connected: Sandbox, cluster: Cluster) -> None:
+    """Unless it is asked not to."""
+    status(cluster, "REBUILD", "tuesday")
+    given: dict[str, Any] = {"task_id": "push", "source_id": "files", "documents": products(2)}
+
+    assert CoveoPushBatchOperator(**given).execute(cluster.context())["documents"] == 2
+
+    with pytest.raises(SourceBusy):
+        CoveoPushBatchOperator(exclusive=True, **given).execute(cluster.context())
+    assert cluster.holders == ["tuesday"]
+
+
+def test_outside_of_a_run_there_are_no_claims(connected: Sandbox, cluster: Cluster) -> None:
+    """Nor where they are switched off: not one Variable is looked at."""
+    cluster.readable = False
+    run(CoveoOpenStreamOperator(task_id="open", source_id="products"))
+    opening(cluster, exclusive=False)
+
+
+def test_sources_and_organizations_do_not_share_a_claim() -> None:
+    """The case of an organization does not matter, that of a source does, and nothing runs into one."""
+    names = [
+        _claims.variable_name(*key)
+        for key in (
+            ("https://a", "acme", "files"),
+            ("https://a", "acme", "Files"),
+            ("https://b", "acme", "files"),
+            ("https://a", "acmef", "iles"),
+        )
+    ]
+    assert len(set(names)) == 4
+    assert _claims.variable_name("https://a", "ACME", "files") == names[0]
+    assert all(len(name) < 60 for name in names)

@@ -1,0 +1,95 @@
+"""What a failed task says: which source, which part or document, what to do next; and nothing secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseOperator
+
+from coveo_provider.operators import (
+    CoveoCloseStreamOperator,
+    CoveoDeleteItemOperator,
+    CoveoDeleteOlderOperator,
+    CoveoMergeStreamOperator,
+    CoveoOpenStreamOperator,
+    CoveoPushBatchOperator,
+    CoveoPushItemOperator,
+    CoveoSetSourceStatusOperator,
+    CoveoUpdateStreamOperator,
+    CoveoUploadChunkOperator,
+)
+from coveo_provider.sandbox import Answer, Cut, Sandbox
+from tests.conftest import WritePart, products
+from tests.operators.conftest import run
+
+REPORT = {"documents": 5, "ordering_ids": [1_700_000_000_000]}
+ROWS = [{"documentId": "product://1", "data": "x"}]
+STREAM = {"source_id": "products", "stream_id": "00000000-0000-0000-0000-000000000000"}
+
+TASKS: dict[str, Callable[[], BaseOperator]] = {
+    "status": lambda: CoveoSetSourceStatusOperator(task_id="t", source_id="files", status="REBUILD"),
+    "open": lambda: CoveoOpenStreamOperator(task_id="t", source_id="products"),
+    "upload": lambda: CoveoUploadChunkOperator(task_id="t", documents=ROWS, **STREAM),
+    "close": lambda: CoveoCloseStreamOperator(task_id="t", reports=REPORT, **STREAM),
+    "update": lambda: CoveoUpdateStreamOperator(task_id="t", source_id="products", documents=ROWS),
+    "merge": lambda: CoveoMergeStreamOperator(task_id="t", source_id="products", documents=ROWS),
+    "push": lambda: CoveoPushBatchOperator(task_id="t", source_id="files", documents=ROWS),
+    "item": lambda: CoveoPushItemOperator(task_id="t", source_id="files", document=ROWS[0]),
+    "delete": lambda: CoveoDeleteItemOperator(task_id="t", source_id="files", document_id="product://1"),
+    "older": lambda: CoveoDeleteOlderOperator(
+        task_id="t", source_id="files", reports=REPORT, ordering_id=1_700_000_000_000
+    ),
+}
+ANSWERS: dict[str, tuple[Any, str]] = {
+    "401": (Answer(401, '{"errorCode": "INVALID_TOKEN", "message": "No."}'), "API key"),
+    "403": (Answer(403, '{"errorCode": "ACCESS_DENIED", "message": "No."}'), "privileges"),
+    "404": (Answer(404, '{"errorCode": "ORGANIZATION_NOT_FOUND", "message": "No."}'), "organization id"),
+    "412": (Answer(412, '{"errorCode": "SOURCE_DOES_NOT_EXIST", "message": "No."}'), "source_id"),
+    "429": (Answer.throttled(280), "works again after"),
+    "503": (Answer(503), "503"),
+    "cut": (Cut("before"), "got no answer"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_refusal_names_source_and_remedy(
+    connected: Sandbox, waits: list[float], capsys: pytest.CaptureFixture[str], task: str, answer: str
+) -> None:
+    """Whichever task meets whichever refusal; and neither message nor log holds the key or a signature."""
+    fault, remedy = ANSWERS[answer]
+    connected.faults.add(action=fault, times=20)
+    operator: Any = TASKS[task]()
+    with pytest.raises(Exception, match=remedy) as failed:
+        run(operator)
+
+    logged = capsys.readouterr().out
+    assert f"{operator.source_id}" in f"{failed.value} {logged}"
+    for secret in (connected.api_key, "X-Amz-Signature", "X-Amz-Credential"):
+        assert secret not in f"{failed.value} {logged}"
+
+
+@pytest.mark.parametrize("task", ["upload", "update", "merge", "push"])
+def test_bad_data_is_named_with_its_part(connected: Sandbox, write_part: WritePart, task: str) -> None:
+    """The part, the row or document, and what was expected; before a single call."""
+    part = write_part([*products(3), {"documentId": None, "ec_name": "x"}])
+    operator: Any = TASKS[task]()
+    operator.documents = part
+    with pytest.raises(Exception, match=r"row 3 of .*part-0\.parquet: documentId is missing: expected a URI"):
+        run(operator)
+    assert connected.calls == []
+
+
+def test_which_chunk_was_not_accepted_is_in_the_log(
+    connected: Sandbox, write_part: WritePart, waits: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a part that takes several."""
+    connected.faults.add(route="batch.put", action=Answer(503), skip=1, times=9)
+    operator = CoveoPushBatchOperator(
+        task_id="t", source_id="files", documents=write_part(products(50)), max_chunk_bytes=2_000
+    )
+    with pytest.raises(Exception, match="503"):
+        run(operator)
+    assert "Chunk 2 of 3, " in capsys.readouterr().out
