@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint types format bench up lock clean
+.PHONY: install demo test test-slow chaos lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -26,12 +26,20 @@ test: lint types $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m slow
 
+# Storms of faults over every recipe; SEED=… replays one, RUNNER is fast, airflow or worker, SEEDS=from:to.
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos --runner $(or $(RUNNER),fast) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0:120))
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# Known vulnerabilities of what is pinned; what cannot be audited is said and fails nothing.
+audit: $(STAMP)
+	$(BIN)/python -m tools.audit
 
 format: $(STAMP)
 	$(BIN)/ruff format .
@@ -41,6 +49,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.parquet_to_sink
 	$(BIN)/python -m benchmarks.part_memory
 	$(BIN)/python -m benchmarks.identities_expand
+	$(BIN)/python -m benchmarks.refresh_changes
 
 # The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
 up: $(STAMP)

@@ -1,0 +1,1 @@
+"""Seeded storms of faults over every recipe: afterwards the index is right, or as it was."""

@@ -1,0 +1,55 @@
+"""
+One seed again, or many: ``python -m tests.chaos --seed 123``, ``--runner airflow`` or ``worker``, ``--seeds 0:60``.
+
+Ends with 1 when the index was not what it had to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import coveo_provider
+import tests.conftest  # noqa: F401  gives Airflow a home of its own, before it is imported
+
+
+def main() -> int:
+    """Run the seeds, print each that went wrong, or the one that was asked for, and the sums."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="one seed, told in full")
+    parser.add_argument("--seeds", default="0:120", help="from:to")
+    parser.add_argument("--runner", choices=["fast", "airflow", "worker"], default="fast")
+    parser.add_argument("--first", action="store_true", help="stop at the first seed that went wrong")
+    parser.add_argument("--verbose", action="store_true", help="with the logs of the tasks")
+    given = parser.parse_args()
+    first, _, end = given.seeds.partition(":")
+    seeds = range(int(first), int(end)) if given.seed is None else [given.seed]
+    if not given.verbose:
+        os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
+
+    from tests.chaos.runners import runner
+    from tests.chaos.tally import Tally
+
+    if not given.verbose:
+        logging.disable(logging.CRITICAL)
+    print(f"the package is {Path(coveo_provider.__file__).parent.resolve()}")
+    tally = Tally()
+    with ExitStack() as stack:
+        trial = stack.enter_context(runner(given.runner))
+        for seed in seeds:
+            outcome = trial(seed)
+            tally.add(outcome)
+            if outcome.mismatches or given.seed is not None:
+                print(outcome, flush=True)
+            if outcome.mismatches and given.first:
+                break
+    print(tally)
+    return 1 if tally.mismatches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The storms find what they are there to find: each known-bad change of the package is caught."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+PATCHES = sorted((Path(__file__).parent / "mutations").glob("*.patch"))
+# Seeds whose storms tell the change; and what is found.
+CAUGHT = {
+    "close_after_a_failed_chunk": ("0:60", "the run in the storm, success: the index is not the input"),
+    "delete_older_before_the_pushes": ("0:60", "the run in the storm, failed: deleted"),
+    "local_clock_as_mark": ("3:5", "the index is not the input"),
+}
+
+
+def test_every_mutation_is_known() -> None:
+    """There are three, and each has its test."""
+    assert {patch.stem for patch in PATCHES} == CAUGHT.keys()
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
+def test_a_known_bad_change_is_caught(patch: Path, tmp_path: Path) -> None:
+    """In a copy of the package; the storms say which mismatch they found."""
+    for name in ("coveo_provider", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "dags").mkdir()
+    _apply(patch, tmp_path)
+    seeds, mismatch = CAUGHT[patch.stem]
+
+    ended = _chaos(tmp_path, seeds)
+
+    assert f"the package is {tmp_path}" in ended.stdout
+    assert ended.returncode == 1, f"{patch.stem} was not caught by seeds {seeds}:\n{ended.stdout[-3000:]}"
+    found = [line for line in ended.stdout.splitlines() if "MISMATCH" in line]
+    print(f"{patch.stem}:", *found, sep="\n")
+    assert [line for line in found if mismatch in line], found
+    assert not [line for line in found if "the first run" in line], (
+        "the copy does not even work in good weather"
+    )
+
+
+def _apply(patch: Path, folder: Path) -> None:
+    """Change the copy; a patch is kept in step with the package by hand."""
+    command = ["git", "apply", "-C1", str(patch)]
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    applied = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    if applied.returncode:
+        pytest.fail(
+            f"{patch.relative_to(ROOT)} no longer applies to the package:\n{applied.stderr}Write the same mistake "
+            "into the package as it is now, and save `diff -U1` of it there"
+        )
+
+
+def _chaos(folder: Path, seeds: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.chaos", "--seeds", seeds, "--first"]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST", "COV"))
+    }
+    environment["PYTHONPATH"] = str(folder)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=400)
