@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from coveo_provider.documents.columns import is_text
+from coveo_provider.documents.nested_lists import of_any_length
 from coveo_provider.errors import DatasetError
 
 
@@ -84,11 +85,11 @@ def normalized(table: pa.Table) -> pa.Table:
     """
     Return a table whose types say what they hold, not how.
 
-    Repeated texts are spelled out, and moments get the zone UTC, which is what the contract takes them for. A
-    column without any value is of no type, as pandas makes one of floats of it.
+    Repeated texts are spelled out, lists have no fixed length, and moments get the zone UTC, which is what the
+    contract takes them for. A column without any value is of no type, as pandas makes one of floats of it.
     """
     columns = []
-    for column in table.columns:
+    for column in of_any_length(table).columns:
         if column.null_count == len(column):
             column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):

@@ -20,6 +20,7 @@ import pyarrow.types as pt
 
 from coveo_provider.documents.columns import plan_documents
 from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.nested_lists import of_any_length
 from coveo_provider.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as sink:
         try:
-            pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
+            pq.write_table(of_any_length(table), sink, write_batch_size=_rows_per_page(table))
         except pa.ArrowException as error:
             raise DatasetError(f"{where}: cannot be written: {error}") from None
     return where

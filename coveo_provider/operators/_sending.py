@@ -66,7 +66,7 @@ class SendingOperator(SourceOperator):
         :raises ConfigurationError: nothing is given at all
         :raises DataError: names what is wrong; nothing was sent
         """
-        from coveo_provider.documents.chunks import ChunkWriter, digest
+        from coveo_provider.documents.chunks import ChunkWriter
         from coveo_provider.documents.content_files import ContentSpool
         from coveo_provider.loading import deliver, spool
         from coveo_provider.report import Report
@@ -105,10 +105,7 @@ class SendingOperator(SourceOperator):
                         self.source_id,
                     )
                     if isinstance(error, Throttled):
-                        self.progress["sent"] = {
-                            "digest": digest(chunks[:number]),
-                            "report": report.as_json(),
-                        }
+                        remember_accepted(self.progress, chunks[:number], report.as_json())
                     raise
                 if accepted is not None and accepted.ordering_id is not None:
                     report.ordering_ids.append(accepted.ordering_id)
@@ -119,22 +116,15 @@ class SendingOperator(SourceOperator):
         return report.as_json()
 
     def _accepted_before(self, chunks: Sequence[Chunk], report: Report) -> int:
-        """
-        Return how many chunks were accepted before this try waited, with what the report said of them.
-
-        The same input makes the same chunks; were it another one by now, everything is sent.
-        """
-        from coveo_provider.documents.chunks import digest
-
-        sent = self.progress.get("sent") or {}
-        told = sent.get("report") or {}
-        done = told.get("chunks", 0)
-        if not done or digest(chunks[:done]) != sent.get("digest"):
-            return 0
+        """Return how many chunks were accepted before this try waited, with what the report said of them."""
+        told = accepted_before(self.progress, chunks)
         for name, value in told.items():
             setattr(report, name, value)
-        self.log.info("The first %s of %s chunks were accepted before the wait", done, len(chunks))
-        return int(done)
+        if told:
+            self.log.info(
+                "The first %s of %s chunks were accepted before the wait", report.chunks, len(chunks)
+            )
+        return report.chunks
 
     def _estimate(self, chunks: Sequence[Chunk], calls_per_chunk: int) -> None:
         """Say beforehand how many calls this makes, and what they leave of the quotas that are published."""
@@ -150,6 +140,27 @@ class SendingOperator(SourceOperator):
             f"{max(250 - plan, 0):,}",
             f"{max(15_000 - plan, 0):,}",
         )
+
+
+def remember_accepted(progress: dict[str, Any], accepted: Sequence[Chunk], report: Mapping[str, Any]) -> None:
+    """Keep what was accepted before a wait: which chunks, and what the report says of them."""
+    from coveo_provider.documents.chunks import digest
+
+    progress["sent"] = {"digest": digest(accepted), "report": dict(report)}
+
+
+def accepted_before(progress: Mapping[str, Any], chunks: Sequence[Chunk]) -> dict[str, Any]:
+    """
+    Return the report of the chunks that were accepted before a wait; empty when there are none.
+
+    The same input makes the same chunks; were it another one by now, everything is sent.
+    """
+    from coveo_provider.documents.chunks import digest
+
+    sent = progress.get("sent") or {}
+    told: dict[str, Any] = sent.get("report") or {}
+    done = told.get("chunks", 0)
+    return told if done and digest(chunks[:done]) == sent.get("digest") else {}
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES
-from coveo_provider.errors import ConfigurationError, SafetyStop
+from coveo_provider.errors import ConfigurationError, SafetyStop, Throttled
 from coveo_provider.operators._base import CoveoOperator
 from coveo_provider.operators._guarded import after_every_part_only, number
+from coveo_provider.operators._sending import accepted_before, remember_accepted
 from coveo_provider.operators._storage import list_parts, open_parts
 
 
@@ -172,17 +173,25 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
             kept = sum(
                 count for chunk in chunks for kind, count in chunk.counts.items() if kind.value != "deleted"
             )
-            if self.delete_older:  # looked at before the first push: afterwards the new ones count too
+            before = accepted_before(self.progress, chunks)
+            report.update(before)
+            if self.delete_older and not before:
+                # Looked at before the first push: afterwards the new ones count too.
                 refuse_doubtful_identities(self, kept, "disabling older identities")
-            report["ordering_id"] = client.identity_mark(self.provider_id)
-            for chunk in chunks:
-                deliver(
-                    client,
-                    chunk,
-                    container=client.create_file_container,
-                    submit=partial(client.push_identities, self.provider_id),
-                    log=self.log.info,
-                )
+            if not before:
+                report["ordering_id"] = client.identity_mark(self.provider_id)
+            for done, chunk in enumerate(chunks[report["chunks"] :], start=report["chunks"]):
+                try:
+                    deliver(
+                        client,
+                        chunk,
+                        container=client.create_file_container,
+                        submit=partial(client.push_identities, self.provider_id),
+                        log=self.log.info,
+                    )
+                except Throttled:
+                    remember_accepted(self.progress, chunks[:done], report)
+                    raise
                 report["bytes"] += chunk.size
                 report["chunks"] += 1
                 for kind, count in chunk.counts.items():

@@ -35,9 +35,9 @@ def rows(*files: tuple[str, bytes], **options: Any) -> list[dict[str, Any]]:
     for batch in batches(*files, **options):
         if isinstance(batch.rows, pd.DataFrame):
             values = batch.rows.astype(object)
-            found += values.where(
-                values.map(lambda value: value is not None and value is not pd.NA), None
-            ).to_dict("records")
+            values = values.where(values.map(lambda value: value is not None and value is not pd.NA), None)
+            # Before version 3.1, pandas returns no records where there are no columns.
+            found += values.to_dict("records") or [{} for _ in range(len(values))]
         else:
             found += to_table(batch.rows, batch.where).to_pylist()
     return [{name: None if _is_nan(value) else value for name, value in row.items()} for row in found]

@@ -127,7 +127,8 @@ def test_values_without_a_common_type_are_named(tmp_path: Path, values: Any) -> 
 )
 def test_types_the_api_does_not_take_are_named(tmp_path: Path, values: Any) -> None:
     """By their column."""
-    with pytest.raises(DatasetError, match=r"part.parquet: column 'k' holds .* does not take as metadata"):
+    refusals = "does not take as metadata|Could not convert UUID"  # before version 24, pyarrow knew no UUID
+    with pytest.raises(DatasetError, match=rf"part.parquet: column 'k' holds .*({refusals})"):
         written(frame_of(values), tmp_path)
 
 

@@ -14,6 +14,7 @@ from coveo_provider.operators import (
     CoveoCloseStreamOperator,
     CoveoOpenStreamOperator,
     CoveoPushBatchOperator,
+    CoveoSecurityExpansionOperator,
     CoveoUpdateStreamOperator,
     CoveoUploadChunkOperator,
 )
@@ -99,6 +100,30 @@ def test_another_input_is_sent_from_its_start(
 
     connected.settle()
     assert {item["n"] for item in connected.items("products").values()} == set(range(1, 51))
+
+
+def test_an_expansion_goes_on_where_it_stopped(
+    connected: Sandbox, write_part: WritePart, waits: list[float], slept: list[float]
+) -> None:
+    """With the mark from before its first push, so that what it pushed before the wait is not disabled."""
+    connected.add_security_provider("acme")
+    people = [{"name": f"user-{n}@acme.example", "type": "USER"} for n in range(40)]
+    options: dict[str, Any] = {"provider_id": "acme", "members": write_part(people), "max_chunk_bytes": 1_000}
+    expand = CoveoSecurityExpansionOperator(task_id="e", delete_older=True, deferrable=True, **options)
+    connected.faults.add(route="identities.batch", action=Answer.throttled(280), skip=1, times=1)
+
+    event = event_of(deferred(expand))
+    before = len(connected.calls)
+    again = CoveoSecurityExpansionOperator(task_id="e", delete_older=True, deferrable=True, **options)
+    report = again.resume({}, event)
+
+    connected.settle()
+    held = {one.name: one.state for one in connected.identities("acme")}
+    assert set(held) == {person["name"] for person in people}
+    assert "DISABLED" not in held.values()
+    pushed = [call for call in connected.calls[before:] if call.route == "identities.batch"]
+    assert report["members"] == 40
+    assert report["chunks"] == len(pushed) + 1 > 2
 
 
 @pytest.mark.parametrize("event", [None, {}, {"progress": None}, {"progress": {"sent": {}}}, "what"])

@@ -37,6 +37,7 @@ EXPECTED = [
         ("shoes.json", json.dumps(SHOES).encode()),
         ("shoes.parquet", pd.DataFrame(SHOES).to_parquet()),
     ],
+    ids=["csv", "csv.gz", "ndjson", "jsonl.gz", "json", "parquet"],  # gzip's bytes tell the time
 )
 def test_a_file_of_any_format_becomes_the_same_dataset(staging: Staging, name: str, data: bytes) -> None:
     """In batches of seven rows."""
