@@ -14,11 +14,13 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
 PATCHES = sorted((Path(__file__).parent / "mutations").glob("*.patch"))
-# Seeds whose storms tell the change; and what is found.
+# Seeds whose storms tell the change; what is then said; and whether the change can be told in good weather as well.
 CAUGHT = {
-    "close_after_a_failed_chunk": ("0:60", "the run in the storm, success: the index is not the input"),
-    "delete_older_before_the_pushes": ("0:60", "the run in the storm, failed: deleted"),
-    "local_clock_as_mark": ("3:5", "the index is not the input"),
+    "close_after_a_failed_chunk": ("0:60", "MISMATCH the run in the storm, success: the index is not", False),
+    # What it deletes is pushed again in good weather; a failed push, or a jump of the clock, makes it a loss.
+    "delete_older_before_the_pushes": ("0:60", "MISMATCH the run in the storm, ", False),
+    # The sandbox's clock is hours from this machine's: ahead of it a mark is refused, behind it nothing is removed.
+    "local_clock_as_mark": ("3:5", "not one from a local clock", True),
 }
 
 
@@ -34,7 +36,7 @@ def test_a_known_bad_change_is_caught(patch: Path, tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "dags").mkdir()
     _apply(patch, tmp_path)
-    seeds, mismatch = CAUGHT[patch.stem]
+    seeds, said, in_good_weather = CAUGHT[patch.stem]
 
     ended = _chaos(tmp_path, seeds)
 
@@ -42,10 +44,9 @@ def test_a_known_bad_change_is_caught(patch: Path, tmp_path: Path) -> None:
     assert ended.returncode == 1, f"{patch.stem} was not caught by seeds {seeds}:\n{ended.stdout[-3000:]}"
     found = [line for line in ended.stdout.splitlines() if "MISMATCH" in line]
     print(f"{patch.stem}:", *found, sep="\n")
-    assert [line for line in found if mismatch in line], found
-    assert not [line for line in found if "the first run" in line], (
-        "the copy does not even work in good weather"
-    )
+    assert said in ended.stdout, found
+    good = not [line for line in found if "the first run" in line]
+    assert good or in_good_weather, f"the copy does not even work in good weather: {found}"
 
 
 def _apply(patch: Path, folder: Path) -> None:

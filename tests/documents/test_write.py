@@ -31,7 +31,7 @@ def frame_of(values: Any, **columns: Any) -> pd.DataFrame:
     return frame
 
 
-def written(frame: pd.DataFrame, folder: Path) -> list[Any]:
+def written(frame: pd.DataFrame | pa.Table, folder: Path) -> list[Any]:
     """Return the documents a frame becomes on its way through Parquet."""
     uri = write_documents(frame, str(folder / "part.parquet"))
     with Path(uri).open("rb") as file:
@@ -110,6 +110,16 @@ def test_values_without_a_common_type_are_named(tmp_path: Path, values: Any) -> 
         written(frame_of(values), tmp_path)
 
     assert not list(tmp_path.iterdir())
+
+
+def test_missing_lists_of_a_fixed_length_can_be_read_back(tmp_path: Path) -> None:
+    """As polars' Array makes them; pyarrow before version 26 would not."""
+    lists = pa.array([None, [True, False], None, [False, None], None], pa.list_(pa.bool_(), 2))
+    ids = [f"test://{row}" for row in range(len(lists))]
+
+    documents = written(pa.table({"documentId": ids, "k": lists}).slice(1), tmp_path)
+
+    assert [document.get("k") for document in documents] == [[True, False], None, [False], None]
 
 
 @pytest.mark.parametrize(
