@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 else:
     try:  # 3.2 and later
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
     except ImportError:  # 3.1
-        from airflow.exceptions import AirflowFailException, AirflowSkipException
+        from airflow.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
-__all__ = ["AirflowFailException", "AirflowSkipException"]
+__all__ = ["AirflowFailException", "AirflowSkipException", "TaskDeferred"]

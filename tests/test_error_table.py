@@ -6,10 +6,9 @@ import re
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
 
 from coveo_provider import errors
-from coveo_provider._compat import AirflowFailException
+from coveo_provider._compat import AirflowFailException, TaskDeferred
 from coveo_provider.operators._base import CoveoOperator
 from tests.conftest import ROOT
 from tests.test_errors import SAMPLES

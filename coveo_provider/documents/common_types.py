@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from coveo_provider.documents.columns import is_text
-from coveo_provider.documents.nested_lists import of_any_length
+from coveo_provider.documents.nested_lists import elements, starts
 from coveo_provider.errors import DatasetError
 
 
@@ -81,6 +81,52 @@ class CommonTypes:
         return merged.field(0)
 
 
+def plain(table: pa.Table) -> pa.Table:
+    """
+    Return a table without the types that only later versions of pyarrow fully know.
+
+    Before version 24, it cannot tell the size of views of texts and bytes. Before version 26, it does not read back
+    the nulls that it wrote to Parquet among lists of a fixed length.
+    """
+    for position, each in enumerate(table.schema):
+        column = table.column(position)
+        if pt.is_fixed_size_list(each.type):
+            lists = pa.list_(each.type.value_field)
+            column = pa.chunked_array([_of_any_length(chunk, lists) for chunk in column.chunks], lists)
+        dtype = _without_views(column.type)
+        if dtype != column.type:
+            column = column.cast(dtype)
+        if dtype != each.type:
+            table = table.set_column(position, each.with_type(dtype), column)
+    return table
+
+
+def _of_any_length(array: pa.Array, dtype: pa.DataType) -> pa.Array:
+    lengths, values = elements(array)  # a null list has none, where a cast would keep some
+    offsets = pa.array(starts(lengths), pa.int32())
+    return pa.ListArray.from_arrays(offsets, values, type=dtype, mask=array.is_null())
+
+
+def _without_views(dtype: pa.DataType) -> pa.DataType:
+    if pt.is_string_view(dtype):
+        return pa.large_string()
+    if pt.is_binary_view(dtype):
+        return pa.large_binary()
+    if pt.is_struct(dtype):
+        return pa.struct([_field(each) for each in dtype])
+    if pt.is_map(dtype):
+        return pa.map_(_field(dtype.key_field), _field(dtype.item_field))
+    if pt.is_list(dtype):
+        return pa.list_(_field(dtype.value_field))
+    if pt.is_large_list(dtype):
+        return pa.large_list(_field(dtype.value_field))
+    return dtype
+
+
+def _field(field: pa.Field) -> pa.Field:
+    return field.with_type(_without_views(field.type))
+
+
 def normalized(table: pa.Table) -> pa.Table:
     """
     Return a table whose types say what they hold, not how.
@@ -89,7 +135,7 @@ def normalized(table: pa.Table) -> pa.Table:
     contract takes them for. A column without any value is of no type, as pandas makes one of floats of it.
     """
     columns = []
-    for column in of_any_length(table).columns:
+    for column in plain(table).columns:
         if column.null_count == len(column):
             column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):

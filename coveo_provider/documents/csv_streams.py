@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import io
 import threading
+import time
+import weakref
 from typing import IO, Any
 
 from coveo_provider.documents.contract import MIB
 
-_PATIENCE = 0.5  # seconds
+_PATIENCE = 10.0  # seconds; on a busy machine a thread may be late
+
+_unended: weakref.WeakSet[CountedQuotes] = weakref.WeakSet()
+
+
+@atexit.register
+def _let_end() -> None:
+    """Wait for what Arrow still reads ahead: Python must not end under its threads."""
+    until = time.monotonic() + _PATIENCE
+    for stream in list(_unended):
+        stream.ended.wait(max(until - time.monotonic(), 0))
 
 
 class CountedQuotes(io.RawIOBase):
@@ -19,17 +32,17 @@ class CountedQuotes(io.RawIOBase):
         self._stream = stream
         self._reading = threading.Lock()
         self._given_up = False
-        self._ended = threading.Event()
+        self.ended = threading.Event()
         self.odd = False
+        _unended.add(self)
 
     def __enter__(self) -> CountedQuotes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End: Arrow reads ahead in a thread, which must not outlive what it reads."""
+        """End: Arrow reads ahead in a thread, which gets nothing more."""
         with self._reading:
             self._given_up = True
-        self._ended.wait(_PATIENCE)
 
     def readable(self) -> bool:
         """Say so."""
@@ -40,7 +53,8 @@ class CountedQuotes(io.RawIOBase):
         with self._reading:
             data = b"" if self._given_up else self._stream.read(size)
         if not data:
-            self._ended.set()
+            self.ended.set()
+            _unended.discard(self)
         self.odd ^= bool(data.count(b'"') % 2)
         return data
 

@@ -22,26 +22,6 @@ def is_list(dtype: pa.DataType) -> bool:
     return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
 
 
-def of_any_length(table: pa.Table) -> pa.Table:
-    """
-    Return a table whose lists have no fixed length.
-
-    Before version 26, pyarrow writes a null among lists of a fixed length to Parquet, but does not read it back.
-    """
-    for position, each in enumerate(table.schema):
-        if pt.is_fixed_size_list(each.type):
-            dtype = pa.list_(each.type.value_field)
-            chunks = [_of_any_length(chunk, dtype) for chunk in table.column(position).chunks]
-            table = table.set_column(position, each.with_type(dtype), pa.chunked_array(chunks, dtype))
-    return table
-
-
-def _of_any_length(array: pa.Array, dtype: pa.DataType) -> pa.Array:
-    lengths, values = elements(array)  # a null list has none, where a cast would keep some
-    offsets = pa.array(starts(lengths), pa.int32())
-    return pa.ListArray.from_arrays(offsets, values, type=dtype, mask=array.is_null())
-
-
 def elements(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Return how many elements each list has (a null list none), and all of them in one run."""
     if pt.is_fixed_size_list(array.type):

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from coveo_provider.documents.columns import plan_documents
+from coveo_provider.documents.common_types import plain
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.nested_lists import of_any_length
 from coveo_provider.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Part:
         try:
             with _memory_given_back():
                 self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
-            self.schema: pa.Schema = self._parquet.schema_arrow
-            self.schema.names  # noqa: B018  that they are UTF-8 is known only when asked for
+            self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
+            self.schema: pa.Schema = plain(self._parquet.schema_arrow.empty_table()).schema
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DatasetError(f"{name}: is not a Parquet file that can be read: {error}") from None
 
@@ -73,9 +73,7 @@ class Part:
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         held: list[pa.RecordBatch] = []
         size = 0
-        for batch in self._parquet.iter_batches(
-            batch_size=self._rows_per_read(), columns=columns, use_threads=False
-        ):
+        for batch in self._plain(self._rows_per_read(), columns):
             weight = _weight(batch)
             full = size + weight > _BATCH_BYTES or sum(map(len, held)) + len(batch) > _BATCH_ROWS
             if held and full:
@@ -89,6 +87,11 @@ class Part:
         if held:
             yield from _joined(held)
 
+    def _plain(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return batches of so many rows as they stand in the file, in the types of the schema."""
+        for batch in self._parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+            yield from plain(pa.Table.from_batches([batch])).to_batches()
+
     def _rows_per_read(self) -> int:
         """
         Return how many rows to read at once: less than a batch, as any of them may be far larger than others.
@@ -98,7 +101,7 @@ class Part:
         metadata = self._parquet.metadata
         stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         width = stored / max(metadata.num_rows, 1)
-        for probe in self._parquet.iter_batches(batch_size=_PROBE_ROWS, use_threads=False):
+        for probe in self._plain(_PROBE_ROWS):
             width = max(width, _weight(probe) / len(probe))
             break
         return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
@@ -172,12 +175,13 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
     plan_documents(table.schema, where)
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
+    table = plain(table)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as sink:
         try:
-            pq.write_table(of_any_length(table), sink, write_batch_size=_rows_per_page(table))
+            pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
         except pa.ArrowException as error:
             raise DatasetError(f"{where}: cannot be written: {error}") from None
     return where

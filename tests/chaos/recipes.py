@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,11 +35,14 @@ MAPPING = DocumentMapping("product://{sku}", fields={"ec_name": "name"}, keep=("
 Item = dict[str, Any]
 
 
-def tune() -> None:
-    """Let parts be small, so that a few rows make several."""
-    for module, name in ((transform, "MIN_PART_BYTES"), (_changes, "DEFAULT_PART_BYTES")):
-        assert hasattr(module, name)
-        setattr(module, name, PART_BYTES)
+@contextmanager
+def small_parts() -> Iterator[None]:
+    """Let parts be small meanwhile, so that a few rows make several."""
+    with (
+        patch.object(transform, "MIN_PART_BYTES", PART_BYTES),
+        patch.object(_changes, "DEFAULT_PART_BYTES", PART_BYTES),
+    ):
+        yield
 
 
 def is_catalog(recipe: str) -> bool:

@@ -23,7 +23,7 @@ from airflow.sdk import DAG
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.sandbox.clock import Clock
 from tests.chaos.fast import FastRun, Job, Result, perform
-from tests.chaos.recipes import PEOPLE, SOURCE, Shop, address, build, is_catalog, keeps_state, tune
+from tests.chaos.recipes import PEOPLE, SOURCE, Shop, address, build, is_catalog, keeps_state, small_parts
 from tests.chaos.schedule import RECIPES, Schedule, drawn
 from tests.chaos.storm import Storm
 from tests.chaos.variables import Variables
@@ -245,7 +245,7 @@ def _at_hand(trial: Trial) -> Iterator[None]:
     patient = partial(retries.RetryPolicy, sleep=trial.waited)
     luck, connection = global_random.getstate(), os.environ.get(CONNECTION)
     with ExitStack() as stack:
-        tune()
+        stack.enter_context(small_parts())
         stack.enter_context(patch.object(caller, "RetryPolicy", patient))
         stack.enter_context(patch.object(retries, "RetryPolicy", patient))
         stack.enter_context(patch.object(_claims, "PAUSE", 0))

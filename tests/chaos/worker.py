@@ -68,9 +68,9 @@ def main() -> None:
     from coveo_provider.api import caller, retries
     from coveo_provider.operators import _claims
     from tests.chaos.fast import Job, perform
-    from tests.chaos.recipes import build, tune
+    from tests.chaos.recipes import build, small_parts
 
-    tune()
+    small_parts().__enter__()  # for as long as this process lives
     _claims.PAUSE = 0
     policy: Any = retries.RetryPolicy
     patched: Any = (caller, retries)

@@ -123,6 +123,36 @@ def test_missing_lists_of_a_fixed_length_can_be_read_back(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (pa.string_view(), ["a", None, "a text that takes more than sixteen bytes"]),
+        (pa.list_(pa.string_view()), [["a"], None, []]),
+        (pa.list_(pa.string_view(), 2), [["a", "b"], None, ["c", "d"]]),
+        (pa.struct([("p", pa.string_view())]), [{"p": "a"}, None, {"p": "b"}]),
+        (pa.map_(pa.string_view(), pa.string_view()), [{"p": "a"}, None, {}]),
+    ],
+    ids=str,
+)
+def test_views_of_texts_are_texts(tmp_path: Path, dtype: pa.DataType, values: list[Any]) -> None:
+    """Their size is what pyarrow cannot tell before version 24."""
+    items = [value and [*value.items()] if pa.types.is_map(dtype) else value for value in values]
+    table = pa.table({"documentId": ["test://0", "test://1", "test://2"], "k": pa.array(items, dtype)})
+
+    assert [document.get("k") for document in written(table, tmp_path)] == values
+
+
+def test_views_of_texts_in_parquet_are_texts(tmp_path: Path) -> None:
+    """In a part of a user's own."""
+    table = pa.table({"documentId": pa.array(["test://0"], pa.string_view())})
+    pq.write_table(table, tmp_path / "part.parquet")
+
+    with (tmp_path / "part.parquet").open("rb") as file:
+        part = Part(file, "part")
+        assert [batch.schema for batch in part.batches()] == [part.schema]
+        assert part.schema.types == [pa.large_string()]
+
+
+@pytest.mark.parametrize(
     "values",
     [
         pd.Series(pd.period_range("2020", periods=2)),

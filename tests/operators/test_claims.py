@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coveo_provider._compat import AirflowFailException, AirflowSkipException
+from coveo_provider._compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from coveo_provider.errors import SourceBusy
 from coveo_provider.operators import (
     CoveoCloseStreamOperator,
@@ -25,11 +25,6 @@ from coveo_provider.operators._base import CoveoOperator
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import products
 from tests.operators.conftest import run
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # 3.1
-    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
 
 NOW = datetime.now(timezone.utc)
 

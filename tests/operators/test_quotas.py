@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import TaskDeferred
 
+from coveo_provider._compat import TaskDeferred
+from coveo_provider.api import caller, retries
 from coveo_provider.errors import QuotaExhausted, Throttled
 from coveo_provider.operators import (
     CoveoCloseStreamOperator,
@@ -223,17 +225,22 @@ def test_a_service_that_never_takes_a_call_ends_the_waiting(
 def test_a_dag_under_the_real_quotas_runs_to_its_end(
     connected: Sandbox,
     write_part: WritePart,
-    waits: list[float],
     airflow_database: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Bursts are waited out by the triggerer, on the sandbox's clock, and the index equals the input."""
     connected.meter.quotas = Quotas(stream_requests_per_5_minutes=10)
 
-    async def sleep(seconds: float) -> None:
+    def block(seconds: float) -> None:  # where tasks start slowly, what is left of a burst is a short wait
         connected.clock.advance(seconds=seconds)
 
+    async def sleep(seconds: float) -> None:
+        block(seconds)
+
     monkeypatch.setattr(asyncio, "sleep", sleep)
+    patient = partial(retries.RetryPolicy, sleep=block)
+    for module in (caller, retries):
+        monkeypatch.setattr(module, "RetryPolicy", patient)
     with DAG("quotas", schedule=None, default_args={"retries": 0}) as dag:
         catalog_refresh(
             source_id="products",
