@@ -66,10 +66,10 @@ def run(mode: str, part: Path) -> dict[str, Any]:
 
 
 def _work(mode: str, path: Path) -> dict[str, Any]:
-    from coveo_provider.documents.chunks import ChunkWriter
     from coveo_provider.documents.contract import Section
-    from coveo_provider.documents.identity_encoding import spool_identities
-    from coveo_provider.documents.tables import Part
+    from coveo_provider.documents.dataset.tables import Part
+    from coveo_provider.documents.encoding.chunks import ChunkWriter
+    from coveo_provider.identities.batches import spool_identities
 
     result: dict[str, Any] = {}
     start = time.perf_counter()

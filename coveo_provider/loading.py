@@ -20,21 +20,21 @@ from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.files import FileUploads
 from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.types import FileContainer
-from coveo_provider.documents.chunks import Chunk, ChunkWriter, placed
-from coveo_provider.documents.content_files import ContentSpool
-from coveo_provider.documents.contents import Item, fill
+from coveo_provider.documents.contents.files import ContentSpool
+from coveo_provider.documents.contents.filling import Item, fill
 from coveo_provider.documents.contract import Section, shown
-from coveo_provider.documents.encoding import Encoded
-from coveo_provider.documents.ids import (
+from coveo_provider.documents.dataset.ids import (
     IdLedger,
     refuse_contradictions,
     refuse_duplicates,
     refuse_swallowed,
     swallowing,
 )
-from coveo_provider.documents.partial_update_encoding import BatchEncoder, encoder_for
-from coveo_provider.documents.rows import Rows
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
+from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coveo_provider.documents.chunks import Chunk
+    from coveo_provider.documents.encoding.chunks import Chunk
 
 
 @dataclass

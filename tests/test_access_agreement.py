@@ -25,14 +25,14 @@ from coveo_provider.documents import (
     PermissionIdentity,
     explain_access,
 )
-from coveo_provider.documents.identities import (
+from coveo_provider.errors import DataError
+from coveo_provider.identities.models import (
     BatchIdentityBody,
     DisabledIdentityBody,
     IdentityBody,
     MappedIdentityBody,
 )
-from coveo_provider.errors import DataError
-from coveo_provider.sandbox.access import decide
+from coveo_provider.sandbox.service.access import decide
 from tests.sandbox.organization import EMAIL, PROVIDER, alias, group, level, named, one_set, who
 
 JSON: TypeAlias = "dict[str, Any]"

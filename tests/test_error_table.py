@@ -9,7 +9,7 @@ import pytest
 
 from coveo_provider import errors
 from coveo_provider._compat import AirflowFailException, TaskDeferred
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators.support.base import CoveoOperator
 from tests.conftest import ROOT
 from tests.test_errors import SAMPLES
 

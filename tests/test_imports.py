@@ -21,70 +21,31 @@ ARROWS = {
     "_compat.py": set(),
     "report.py": {"documents"},
     "safety.py": {"errors", "report"},
-    "documents": {"errors"},
+    "documents": {"errors", "identities"},
+    "identities": {"errors", "documents"},
     "api": {"errors", ""},
     "assets.py": {"errors", "api"},
     "links.py": {"api", "hooks"},
     "loading.py": {"errors", "documents", "api"},
     "hooks": {"errors", "api", "get_provider_info"},
     "operators": {
-        "errors", "documents", "api", "hooks", "loading", "safety", "report",
+        "errors", "documents", "identities", "api", "hooks", "loading", "safety", "report",
         "assets", "links", "triggers", "_compat",
     },
     "task_groups.py": {"errors", "operators"},
     "triggers": set(),
     "sandbox": set(),
 }  # fmt: skip
-_BY_COLUMN = {
-    "documents/access_rules.py",  # for a type only
-    "documents/content_columns.py",
-    "documents/identity_columns.py",
-    "documents/identity_duplicates.py",
-    "documents/identity_encoding.py",
-    "documents/nested_lists.py",
-    "documents/partial_update_encoding.py",
-    "documents/partial_updates.py",
-    "documents/permission_arrays.py",
-}
-_EXTRACTS = {
-    "documents/changes.py",
-    "documents/common_types.py",
-    "documents/csv_files.py",
-    "documents/csv_types.py",
-    "documents/diff.py",
-    "documents/frames.py",
-    "documents/json_files.py",
-    "documents/part_writer.py",
-    "documents/readers.py",
-    "documents/transformation.py",  # for types only
-}
-# library → the only places that name it; a folder names all it holds
+# library → the only folders and files that name it
 HOMES = {
     "airflow": {"hooks", "operators", "triggers", "task_groups.py", "assets.py", "links.py", "_compat.py"},
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
     "tenacity": {"api/retries.py"},
-    "polars": {
-        "documents/encoding.py",
-        "documents/ids.py",
-        "documents/rows.py",
-        *_BY_COLUMN,
-        "documents/diff.py",
-    },
-    "pandas": {
-        "documents/mapping.py",
-        "documents/permission_mapping.py",
-        "documents/tables.py",
-        *(_EXTRACTS - {"documents/csv_files.py", "documents/diff.py", "documents/part_writer.py"}),
-    },
-    "ijson": {"documents/json_files.py"},
-    "pyarrow": {
-        "documents/columns.py",
-        "documents/encoding.py",
-        "documents/tables.py",
-        *_BY_COLUMN,
-        *_EXTRACTS,
-    },
+    "ijson": {"documents/extracts"},
+    "pandas": {"documents/dataset", "documents/mapping", "documents/extracts", "documents/changes"},
+    "polars": {"documents", "identities"},
+    "pyarrow": {"documents", "identities"},
 }
 
 

@@ -16,9 +16,9 @@ import pytest
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
 from coveo_provider.api.types import FileContainer
-from coveo_provider.documents.chunks import Chunk, ChunkWriter
 from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
 from coveo_provider.errors import (
     AccessDenied,
     CoveoError,

@@ -11,51 +11,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coveo_provider.documents.access import Access, explain_access
-    from coveo_provider.documents.access_rules import AccessRule, check_access, survey_access
-    from coveo_provider.documents.identities import (
+    from coveo_provider.documents.dataset.tables import write_documents
+    from coveo_provider.documents.mapping.document_mapping import Constant, DocumentMapping, Split, Template
+    from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
+    from coveo_provider.documents.permissions.models import (
+        PermissionIdentity,
+        PermissionLevel,
+        Permissions,
+        PermissionSet,
+    )
+    from coveo_provider.documents.values.json_values import encode_document
+    from coveo_provider.identities.access import Access, explain_access
+    from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
+    from coveo_provider.identities.graph import IdentityGraph
+    from coveo_provider.identities.models import (
         DisabledIdentityBody,
         Identity,
         IdentityBody,
         MappedIdentity,
         MappedIdentityBody,
     )
-    from coveo_provider.documents.identity_graph import IdentityGraph
-    from coveo_provider.documents.mapping import Constant, DocumentMapping, Split, Template
-    from coveo_provider.documents.permission_mapping import PermissionColumns, PermissionLevels
-    from coveo_provider.documents.permissions import (
-        PermissionIdentity,
-        PermissionLevel,
-        Permissions,
-        PermissionSet,
-    )
-    from coveo_provider.documents.tables import write_documents
-    from coveo_provider.documents.values import encode_document
 
 _HOMES = {
-    "Access": "access",
-    "AccessRule": "access_rules",
-    "Constant": "mapping",
-    "DisabledIdentityBody": "identities",
-    "DocumentMapping": "mapping",
-    "Identity": "identities",
-    "IdentityBody": "identities",
-    "IdentityGraph": "identity_graph",
-    "MappedIdentity": "identities",
-    "MappedIdentityBody": "identities",
-    "PermissionColumns": "permission_mapping",
-    "PermissionIdentity": "permissions",
-    "PermissionLevel": "permissions",
-    "PermissionLevels": "permission_mapping",
-    "PermissionSet": "permissions",
-    "Permissions": "permissions",
-    "Split": "mapping",
-    "Template": "mapping",
-    "check_access": "access_rules",
-    "encode_document": "values",
-    "explain_access": "access",
-    "survey_access": "access_rules",
-    "write_documents": "tables",
+    "Access": "coveo_provider.identities.access",
+    "AccessRule": "coveo_provider.identities.access_rules",
+    "Constant": "coveo_provider.documents.mapping.document_mapping",
+    "DisabledIdentityBody": "coveo_provider.identities.models",
+    "DocumentMapping": "coveo_provider.documents.mapping.document_mapping",
+    "Identity": "coveo_provider.identities.models",
+    "IdentityBody": "coveo_provider.identities.models",
+    "IdentityGraph": "coveo_provider.identities.graph",
+    "MappedIdentity": "coveo_provider.identities.models",
+    "MappedIdentityBody": "coveo_provider.identities.models",
+    "PermissionColumns": "coveo_provider.documents.mapping.permission_rules",
+    "PermissionIdentity": "coveo_provider.documents.permissions.models",
+    "PermissionLevel": "coveo_provider.documents.permissions.models",
+    "PermissionLevels": "coveo_provider.documents.mapping.permission_rules",
+    "PermissionSet": "coveo_provider.documents.permissions.models",
+    "Permissions": "coveo_provider.documents.permissions.models",
+    "Split": "coveo_provider.documents.mapping.document_mapping",
+    "Template": "coveo_provider.documents.mapping.document_mapping",
+    "check_access": "coveo_provider.identities.access_rules",
+    "encode_document": "coveo_provider.documents.values.json_values",
+    "explain_access": "coveo_provider.identities.access",
+    "survey_access": "coveo_provider.identities.access_rules",
+    "write_documents": "coveo_provider.documents.dataset.tables",
 }
 
 __all__ = [
@@ -87,5 +87,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

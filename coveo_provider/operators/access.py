@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.errors import ConfigurationError, DataError
-from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._storage import list_parts, open_parts
+from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.datasets import list_parts, open_parts
 
 if TYPE_CHECKING:
-    from coveo_provider.documents.identity_graph import IdentityGraph
-    from coveo_provider.documents.tables import Part
+    from coveo_provider.documents.dataset.tables import Part
+    from coveo_provider.identities.graph import IdentityGraph
 
 
 class CoveoCheckAccessOperator(CoveoOperator):
@@ -75,7 +75,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Read the identities, then every document's permissions against them."""
-        from coveo_provider.documents.access_rules import AccessRule, check_access, survey_access
+        from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
 
         rules = [AccessRule(*_rule(rule)) for rule in self.rules]
         graph = self._graph()
@@ -93,7 +93,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         return found
 
     def _graph(self) -> IdentityGraph:
-        from coveo_provider.documents.identity_graph import IdentityGraph
+        from coveo_provider.identities.graph import IdentityGraph
 
         given = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
         uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in given.items()}
@@ -116,9 +116,9 @@ class CoveoCheckAccessOperator(CoveoOperator):
 
         :raises DataError: names user, document and the reason
         """
-        from coveo_provider.documents.access import explain_access
-        from coveo_provider.documents.access_rules import permissions_of
-        from coveo_provider.documents.permissions import EMAIL_PROVIDER, PermissionIdentity
+        from coveo_provider.documents.permissions.models import EMAIL_PROVIDER, PermissionIdentity
+        from coveo_provider.identities.access import explain_access
+        from coveo_provider.identities.access_rules import permissions_of
 
         cases = [_case(case) for case in self.expected]
         stated = permissions_of(parts, {document for _, _, document, _ in cases}) if cases else {}

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._contents import open_content
-from coveo_provider.operators._mapping import mappable
-from coveo_provider.operators._storage import list_parts, open_parts
+from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.contents import open_content
+from coveo_provider.operators.support.datasets import list_parts, open_parts
+from coveo_provider.operators.support.mapped_tasks import mappable
 
 
 class CoveoCheckDatasetOperator(CoveoOperator):
@@ -46,7 +46,7 @@ class CoveoCheckDatasetOperator(CoveoOperator):
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, check and encode every row, and throw the result away."""
-        from coveo_provider.documents.content_files import ContentSpool
+        from coveo_provider.documents.contents.files import ContentSpool
         from coveo_provider.documents.contract import PUSH_ITEM_BYTES, STREAM_ITEM_BYTES, Section
         from coveo_provider.loading import check
 

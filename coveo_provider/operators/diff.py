@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
 from coveo_provider._compat import AirflowSkipException
-from coveo_provider.documents.files import opened_local
-from coveo_provider.documents.manifest import HASHES, MANIFEST, DatasetKind, Manifest
-from coveo_provider.documents.source_files import SourceFile
-from coveo_provider.documents.state import LastRun, Pending, State
+from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.dataset.files import opened_local
+from coveo_provider.documents.dataset.manifest import HASHES, MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._claims import SourceOperator
-from coveo_provider.operators._guarded import number, truth
-from coveo_provider.operators._mapping import mappable
-from coveo_provider.operators._storage import files_in, flat, manifest_of
+from coveo_provider.operators.support.claims import SourceOperator
+from coveo_provider.operators.support.datasets import files_in, flat, manifest_of
+from coveo_provider.operators.support.guarded import number, truth
+from coveo_provider.operators.support.mapped_tasks import mappable
 
 if TYPE_CHECKING:
-    from coveo_provider.documents.diff import Difference
+    from coveo_provider.documents.changes.comparison import Difference
 
 _STEP = "sending the changes"
 
@@ -217,7 +217,7 @@ class CoveoDiffOperator(SourceOperator):
         scratch: Path,
     ) -> tuple[Difference | None, str | None]:
         """Return what changed; when what was remembered is of no use, nothing, and why."""
-        from coveo_provider.documents.diff import Comparison
+        from coveo_provider.documents.changes.comparison import Comparison
 
         comparison = Comparison(scratch, rows=max(manifest.rows, last.rows))
         comparison.add_current(_hashes(folder, manifest), manifest.sha256)
@@ -232,7 +232,7 @@ class CoveoDiffOperator(SourceOperator):
     def _written(
         self, folder: Any, manifest: Manifest, found: Difference, changes: Any, ids: Path
     ) -> list[dict[str, Any]]:
-        from coveo_provider.operators._changes import write_changes
+        from coveo_provider.operators.support.changes import write_changes
 
         place = ObjectStoragePath(str(self.output_uri)) if self.output_uri else changes
         return write_changes(place, folder=folder, manifest=manifest, found=found, ids_path=ids)
@@ -275,7 +275,7 @@ def opened_state(uri: Any) -> State:
 
 def remembered(operator: Any, manifest: Manifest) -> LastRun:
     """Return what is to be remembered once a dataset has been sent to an operator's source."""
-    from coveo_provider.documents.content_hash import HASH_VERSION
+    from coveo_provider.documents.dataset.content_hash import HASH_VERSION
 
     return LastRun(
         organization=operator.client.organization_id,

@@ -6,12 +6,12 @@ from typing import Any
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
-from coveo_provider.documents.manifest import HASHES, DatasetKind, Manifest
-from coveo_provider.documents.state import LastRun, Pending, State
+from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.dataset.manifest import HASHES, DatasetKind, Manifest
 from coveo_provider.errors import DatasetError, SafetyStop
-from coveo_provider.operators._guarded import GuardedOperator, after_every_part_only
-from coveo_provider.operators._storage import manifest_of
 from coveo_provider.operators.diff import opened_state, remembered
+from coveo_provider.operators.support.datasets import manifest_of
+from coveo_provider.operators.support.guarded import GuardedOperator, after_every_part_only
 
 _STEP = "remembering what was sent"
 

@@ -8,8 +8,8 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._contents import open_content
+from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.contents import open_content
 
 
 class CoveoPushItemOperator(CoveoOperator):
@@ -40,8 +40,8 @@ class CoveoPushItemOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Read and check everything, then push."""
-        from coveo_provider.documents.content_files import ContentSpool
-        from coveo_provider.documents.contents import encode_item
+        from coveo_provider.documents.contents.files import ContentSpool
+        from coveo_provider.documents.contents.filling import encode_item
         from coveo_provider.loading import push_item
         from coveo_provider.report import Report
 

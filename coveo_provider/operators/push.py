@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import PUSH_ITEM_BYTES, Section
-from coveo_provider.operators._sending import SendingOperator
+from coveo_provider.operators.support.sending import SendingOperator
 
 
 class CoveoPushBatchOperator(SendingOperator):

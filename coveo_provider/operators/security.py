@@ -10,10 +10,10 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES
 from coveo_provider.errors import ConfigurationError, SafetyStop, Throttled
-from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._guarded import after_every_part_only, number
-from coveo_provider.operators._sending import accepted_before, remember_accepted
-from coveo_provider.operators._storage import list_parts, open_parts
+from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.datasets import list_parts, open_parts
+from coveo_provider.operators.support.guarded import after_every_part_only, number
+from coveo_provider.operators.support.sending import accepted_before, remember_accepted
 
 
 class CoveoSecurityProviderOperator(CoveoOperator):
@@ -140,8 +140,8 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, push container after container, then disable what is older."""
-        from coveo_provider.documents.chunks import ChunkWriter
-        from coveo_provider.documents.identity_encoding import spool_identities
+        from coveo_provider.documents.encoding.chunks import ChunkWriter
+        from coveo_provider.identities.batches import spool_identities
         from coveo_provider.loading import deliver
 
         given = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
@@ -257,7 +257,7 @@ class CoveoPushIdentityOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Check what was given, then make the one call, or two, that says it."""
-        from coveo_provider.documents.identities import (
+        from coveo_provider.identities.models import (
             DisabledIdentityBody,
             IdentityBody,
             MappedIdentityBody,

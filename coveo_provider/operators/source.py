@@ -10,8 +10,8 @@ from airflow.sdk import Context, XComArg
 from coveo_provider._compat import AirflowSkipException
 from coveo_provider.errors import CoveoError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._claims import Claim, SourceOperator
-from coveo_provider.operators._guarded import GuardedOperator, number, truth
+from coveo_provider.operators.support.claims import Claim, SourceOperator
+from coveo_provider.operators.support.guarded import GuardedOperator, number, truth
 
 
 class CoveoSetSourceStatusOperator(SourceOperator):

@@ -11,9 +11,9 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
 from coveo_provider.errors import ApiError
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators._claims import Claim, SourceOperator
-from coveo_provider.operators._guarded import GuardedOperator
-from coveo_provider.operators._sending import SendingOperator
+from coveo_provider.operators.support.claims import Claim, SourceOperator
+from coveo_provider.operators.support.guarded import GuardedOperator
+from coveo_provider.operators.support.sending import SendingOperator
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Accepted

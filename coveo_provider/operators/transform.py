@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, PUSH_ITEM_BYTES, STREAM_ITEM_BYTES
-from coveo_provider.documents.fingerprint import fingerprint
-from coveo_provider.documents.manifest import MANIFEST, DatasetKind, Manifest
-from coveo_provider.documents.mapping import DocumentMapping
-from coveo_provider.documents.source_files import BATCH_ROWS, ReadOptions
+from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.extracts.fingerprint import fingerprint
+from coveo_provider.documents.extracts.source_files import BATCH_ROWS, ReadOptions
+from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
-from coveo_provider.operators._base import CoveoOperator
-from coveo_provider.operators._mapping import mappable
+from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.mapped_tasks import mappable
 
 if TYPE_CHECKING:
-    from coveo_provider.documents.transformation import Transform
+    from coveo_provider.documents.extracts.transformation import Transform
 
 DEFAULT_PART_BYTES = 100 * MIB
 MIN_PART_BYTES = MIB
@@ -94,11 +94,11 @@ class CoveoTransformOperator(CoveoOperator):
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
-        from coveo_provider.documents.part_writer import PartWriter
-        from coveo_provider.documents.readers import read_batches
-        from coveo_provider.documents.transformation import rows_of
+        from coveo_provider.documents.dataset.part_writer import PartWriter
+        from coveo_provider.documents.extracts.readers import read_batches
+        from coveo_provider.documents.extracts.transformation import rows_of
         from coveo_provider.loading import Progress
-        from coveo_provider.operators._extracts import list_sources, prepared_output, stamp_of
+        from coveo_provider.operators.support.extracts import list_sources, prepared_output, stamp_of
 
         kind = self._checked()
         options = ReadOptions(
@@ -161,6 +161,6 @@ class CoveoTransformOperator(CoveoOperator):
 
     @staticmethod
     def _complete(folder: Any, manifest: Manifest) -> None:
-        from coveo_provider.documents.files import replace as replace_file
+        from coveo_provider.documents.dataset.files import replace as replace_file
 
         replace_file(folder / MANIFEST, manifest.as_json())

@@ -16,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.clock import Clock
-    from coveo_provider.sandbox.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
-    from coveo_provider.sandbox.limits import Limits
-    from coveo_provider.sandbox.quotas import Quotas
+    from coveo_provider.sandbox.http.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
     from coveo_provider.sandbox.sandbox import Sandbox
-    from coveo_provider.sandbox.views import (
+    from coveo_provider.sandbox.service.clock import Clock
+    from coveo_provider.sandbox.service.limits import Limits
+    from coveo_provider.sandbox.service.quotas import Quotas
+    from coveo_provider.sandbox.service.views import (
         Activity,
         Call,
         IdentityLogEntry,
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "Activity": "views",
-    "Answer": "faults",
-    "Call": "views",
-    "Clock": "clock",
-    "Cut": "faults",
-    "Duplicate": "faults",
-    "ExpireUpload": "faults",
-    "IdentityLogEntry": "views",
-    "IdentityView": "views",
-    "Limits": "limits",
-    "LogEntry": "views",
-    "QuotaUse": "views",
-    "Quotas": "quotas",
+    "Activity": "service.views",
+    "Answer": "http.faults",
+    "Call": "service.views",
+    "Clock": "service.clock",
+    "Cut": "http.faults",
+    "Duplicate": "http.faults",
+    "ExpireUpload": "http.faults",
+    "IdentityLogEntry": "service.views",
+    "IdentityView": "service.views",
+    "Limits": "service.limits",
+    "LogEntry": "service.views",
+    "QuotaUse": "service.views",
+    "Quotas": "service.quotas",
     "Sandbox": "sandbox",
-    "Slow": "faults",
-    "SourceView": "views",
-    "Stall": "faults",
-    "Truncate": "faults",
+    "Slow": "http.faults",
+    "SourceView": "service.views",
+    "Stall": "http.faults",
+    "Truncate": "http.faults",
 }
 
 __all__ = [

@@ -9,10 +9,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from coveo_provider.sandbox.quotas import PRESETS
 from coveo_provider.sandbox.sandbox import Sandbox
-from coveo_provider.sandbox.sources import KINDS
-from coveo_provider.sandbox.store import DatabaseError
+from coveo_provider.sandbox.service.quotas import PRESETS
+from coveo_provider.sandbox.service.sources import KINDS
+from coveo_provider.sandbox.service.store import DatabaseError
 
 DEFAULT_SOURCES = {"products": "CATALOG", "files": "PUSH"}
 

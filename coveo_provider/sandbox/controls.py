@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coveo_provider.sandbox import log_calls
-from coveo_provider.sandbox.access import EMAIL_PROVIDER
-from coveo_provider.sandbox.errors import ApiError, invalid_json, not_found
-from coveo_provider.sandbox.faults import read_action
-from coveo_provider.sandbox.quotas import read_quotas
-from coveo_provider.sandbox.store import LogQuery
-from coveo_provider.sandbox.wire import Reply, names_this_machine
+from coveo_provider.sandbox.calls import log_calls
+from coveo_provider.sandbox.http.faults import read_action
+from coveo_provider.sandbox.http.wire import Reply, names_this_machine
+from coveo_provider.sandbox.service.access import EMAIL_PROVIDER
+from coveo_provider.sandbox.service.errors import ApiError, invalid_json, not_found
+from coveo_provider.sandbox.service.quotas import read_quotas
+from coveo_provider.sandbox.service.store import LogQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from coveo_provider.sandbox.http.wire import Request
     from coveo_provider.sandbox.sandbox import Sandbox
-    from coveo_provider.sandbox.sources import Source
-    from coveo_provider.sandbox.wire import Request
+    from coveo_provider.sandbox.service.sources import Source
 
 _MOST = 1000
 

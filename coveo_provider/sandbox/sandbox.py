@@ -6,16 +6,17 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from coveo_provider.sandbox import identity_store, jsontext, log_calls
-from coveo_provider.sandbox.access import EMAIL_PROVIDER, TYPES
-from coveo_provider.sandbox.app import App
-from coveo_provider.sandbox.clock import Clock
+from coveo_provider.sandbox.calls import log_calls
+from coveo_provider.sandbox.calls.provider_calls import state_name
 from coveo_provider.sandbox.controls import Controls
-from coveo_provider.sandbox.faults import Faults
-from coveo_provider.sandbox.provider_calls import state_name
-from coveo_provider.sandbox.server import Server
-from coveo_provider.sandbox.state import State
-from coveo_provider.sandbox.views import (
+from coveo_provider.sandbox.http.app import App
+from coveo_provider.sandbox.http.faults import Faults
+from coveo_provider.sandbox.http.server import Server
+from coveo_provider.sandbox.service import identity_store, jsontext
+from coveo_provider.sandbox.service.access import EMAIL_PROVIDER, TYPES
+from coveo_provider.sandbox.service.clock import Clock
+from coveo_provider.sandbox.service.state import State
+from coveo_provider.sandbox.service.views import (
     Activity,
     Call,
     IdentityLogEntry,
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-    from coveo_provider.sandbox.limits import Limits
-    from coveo_provider.sandbox.providers import Provider
-    from coveo_provider.sandbox.quotas import Quotas
-    from coveo_provider.sandbox.sources import Source
+    from coveo_provider.sandbox.service.limits import Limits
+    from coveo_provider.sandbox.service.providers import Provider
+    from coveo_provider.sandbox.service.quotas import Quotas
+    from coveo_provider.sandbox.service.sources import Source
 
 
 # A sandbox that runs for weeks forgets its oldest calls.
@@ -43,9 +44,9 @@ class Sandbox:
     A running sandbox; make one with :meth:`start` and use it as a context manager.
 
     :ivar url: base of every path, ``http://127.0.0.1:PORT``
-    :ivar faults: failures on order, see :class:`~coveo_provider.sandbox.faults.Faults`
+    :ivar faults: failures on order, see :class:`~coveo_provider.sandbox.http.faults.Faults`
     :ivar meter: what the quotas have counted, and the quotas themselves, see
-        :class:`~coveo_provider.sandbox.quotas.Meter`
+        :class:`~coveo_provider.sandbox.service.quotas.Meter`
     :ivar clock: the sandbox's time
     """
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from airflow.sdk import DAG
 
 from coveo_provider.documents import DocumentMapping
-from coveo_provider.operators import CoveoTransformOperator, _changes, transform
+from coveo_provider.operators import CoveoTransformOperator, transform
+from coveo_provider.operators.support import changes as _changes
 from coveo_provider.task_groups import (
     catalog_load,
     catalog_refresh,

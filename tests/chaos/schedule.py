@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from random import Random
 
-from coveo_provider.sandbox.faults import Action, Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
+from coveo_provider.sandbox.http.faults import (
+    Action,
+    Answer,
+    Cut,
+    Duplicate,
+    ExpireUpload,
+    Slow,
+    Stall,
+    Truncate,
+)
 
 STALL_SECONDS = 0.8
 STALL_TIMEOUT = 0.4

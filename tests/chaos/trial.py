@@ -21,7 +21,7 @@ from unittest.mock import patch
 from airflow.sdk import DAG
 
 from coveo_provider.sandbox import Sandbox
-from coveo_provider.sandbox.clock import Clock
+from coveo_provider.sandbox.service.clock import Clock
 from tests.chaos.fast import FastRun, Job, Result, perform
 from tests.chaos.recipes import PEOPLE, SOURCE, Shop, address, build, is_catalog, keeps_state, small_parts
 from tests.chaos.schedule import RECIPES, Schedule, drawn
@@ -240,7 +240,7 @@ class Trial:
 def _at_hand(trial: Trial) -> Iterator[None]:
     """Small parts, waits that pass at once, and the same luck each time."""
     from coveo_provider.api import caller, retries
-    from coveo_provider.operators import _claims
+    from coveo_provider.operators.support import claims as _claims
 
     patient = partial(retries.RetryPolicy, sleep=trial.waited)
     luck, connection = global_random.getstate(), os.environ.get(CONNECTION)

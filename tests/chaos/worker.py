@@ -66,7 +66,7 @@ def main() -> None:
     import random
 
     from coveo_provider.api import caller, retries
-    from coveo_provider.operators import _claims
+    from coveo_provider.operators.support import claims as _claims
     from tests.chaos.fast import Job, perform
     from tests.chaos.recipes import build, small_parts
 
@@ -95,7 +95,7 @@ def main() -> None:
 
 def _run(given: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
     """Execute one try of a task, and leave its result in a file."""
-    from coveo_provider.operators import _claims
+    from coveo_provider.operators.support import claims as _claims
     from tests.chaos.variables import Variables
 
     global _HOURS

@@ -11,7 +11,7 @@ import requests
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.sandbox import Answer, Sandbox
-from coveo_provider.sandbox.routing import ROUTES
+from coveo_provider.sandbox.http.routing import ROUTES
 from tests.contract.descriptions import PLATFORM_FILES, platform, platform_of
 from tests.contract.recorder import Recorder
 from tests.contract.uses import ALIAS, EMAIL, GROUP, PLATFORM_USES, PROVIDER, PROVIDER_MODEL, Use, container

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from coveo_provider.sandbox import Answer, Limits, Sandbox
-from coveo_provider.sandbox.app import App
+from coveo_provider.sandbox.http.app import App
 from tests.contract.conftest import SOURCES
 from tests.contract.descriptions import push
 from tests.contract.recorder import Recorder

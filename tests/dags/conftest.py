@@ -32,7 +32,7 @@ def make_known(dag: Any) -> None:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a claim be looked at as soon as it is written: there is no other process to wait for."""
-    monkeypatch.setattr("coveo_provider.operators._claims.PAUSE", 0)
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
 
 
 @pytest.fixture

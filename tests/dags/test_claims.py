@@ -23,7 +23,7 @@ from coveo_provider.operators import (
     CoveoSetSourceStatusOperator,
     CoveoTransformOperator,
 )
-from coveo_provider.operators._claims import variable_name
+from coveo_provider.operators.support.claims import variable_name
 from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import (
     catalog_load,

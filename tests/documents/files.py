@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import pandas as pd
 
-from coveo_provider.documents.readers import Batch, read_batches
-from coveo_provider.documents.source_files import ReadOptions, SourceFile
-from coveo_provider.documents.tables import to_table
+from coveo_provider.documents.dataset.tables import to_table
+from coveo_provider.documents.extracts.readers import Batch, read_batches
+from coveo_provider.documents.extracts.source_files import ReadOptions, SourceFile
 
 
 def source(name: str, data: bytes) -> SourceFile:

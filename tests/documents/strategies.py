@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from coveo_provider.documents.encoding import Encoded, Encoder
+from coveo_provider.documents.encoding.batches import Encoded, Encoder
 
 NO_LIMIT = 10**12
 

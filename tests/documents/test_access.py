@@ -27,8 +27,8 @@ from coveo_provider.documents import (
     explain_access,
     survey_access,
 )
-from coveo_provider.documents.permissions import EMAIL_PROVIDER
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.permissions.models import EMAIL_PROVIDER
 from coveo_provider.errors import DataError
 from tests.documents.test_identity_encoding import part
 from tests.documents.test_parts import part_of as part_of_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from coveo_provider.documents.columns import plan_deletions, plan_documents
+from coveo_provider.documents.encoding.columns import plan_deletions, plan_documents
 from coveo_provider.errors import DatasetError
 
 ID = ("documentId", pa.string())

@@ -12,9 +12,9 @@ from typing import IO
 import pyarrow as pa
 import pytest
 
-from coveo_provider.documents.content_files import ContentSpool, extension_of, shown_uri
-from coveo_provider.documents.contents import fill
-from coveo_provider.documents.encoding import Encoded, Encoder
+from coveo_provider.documents.contents.files import ContentSpool, extension_of, shown_uri
+from coveo_provider.documents.contents.filling import fill
+from coveo_provider.documents.encoding.batches import Encoded, Encoder
 from coveo_provider.errors import ContentUnavailable, DocumentError
 from tests.contents import batch_of, opener
 

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents import content_files, contents
-from coveo_provider.documents.chunks import ChunkWriter
-from coveo_provider.documents.content_files import ContentSpool
-from coveo_provider.documents.contents import encode_item, fill
+from coveo_provider.documents.contents import files as content_files
+from coveo_provider.documents.contents import filling as contents
+from coveo_provider.documents.contents.files import ContentSpool
+from coveo_provider.documents.contents.filling import encode_item, fill
 from coveo_provider.documents.contract import COMPRESSION_TYPES, PUSH_ITEM_BYTES, Section
-from coveo_provider.documents.encoding import Encoded, Encoder
-from coveo_provider.documents.rows import Rows
-from coveo_provider.documents.values import encode_document
+from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.encoding.chunks import ChunkWriter
+from coveo_provider.documents.encoding.rows import Rows
+from coveo_provider.documents.values.json_values import encode_document
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.contents import DECOMPRESS, batch_of, inline_content, opener
 

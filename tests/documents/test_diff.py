@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.diff import Comparison, Difference
-from coveo_provider.documents.part_writer import HASH_SCHEMA
-from coveo_provider.documents.source_files import SourceFile
-from coveo_provider.documents.state import LastRun, Pending, State
+from coveo_provider.documents.changes.comparison import Comparison, Difference
+from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.dataset.part_writer import HASH_SCHEMA
+from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
 from tests.documents.files import source
 

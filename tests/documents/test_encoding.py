@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from coveo_provider.documents.encoding import Encoder
-from coveo_provider.documents.values import encode_document
+from coveo_provider.documents.encoding.batches import Encoder
+from coveo_provider.documents.values.json_values import encode_document
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.documents.strategies import NO_LIMIT, documents_in, encode, read, rows_of, table_of, tables
 

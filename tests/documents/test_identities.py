@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.identities import (
+from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.errors import DataError
+from coveo_provider.identities.models import (
     BatchIdentityBody,
     DisabledIdentityBody,
     Identity,
@@ -19,8 +21,6 @@ from coveo_provider.documents.identities import (
     MappedIdentityBody,
     encode_identity,
 )
-from coveo_provider.documents.permissions import IdentityType
-from coveo_provider.errors import DataError
 from tests.documents.strategies import TEXTS
 
 names = TEXTS.filter(lambda text: bool(text.strip()))

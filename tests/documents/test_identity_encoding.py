@@ -15,20 +15,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.identities_expand import write_groups
-from coveo_provider.documents.chunks import ChunkWriter
 from coveo_provider.documents.contract import Section
-from coveo_provider.documents.identities import (
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.chunks import ChunkWriter
+from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.identities.batches import IdentityEncoder, spool_identities
+from coveo_provider.identities.columns import IdentityKind
+from coveo_provider.identities.duplicates import merged
+from coveo_provider.identities.models import (
     DisabledIdentityBody,
     Identity,
     IdentityBody,
     MappedIdentity,
     MappedIdentityBody,
 )
-from coveo_provider.documents.identity_columns import IdentityKind
-from coveo_provider.documents.identity_duplicates import merged
-from coveo_provider.documents.identity_encoding import IdentityEncoder, spool_identities
-from coveo_provider.documents.tables import Part
-from coveo_provider.errors import ConfigurationError, DatasetError
 from tests.documents.strategies import TEXTS, read
 
 INFO = pa.map_(pa.string(), pa.string())

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coveo_provider.documents.encoding import Encoder
-from coveo_provider.documents.ids import IdLedger, refuse_duplicates
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.ids import IdLedger, refuse_duplicates
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.errors import DatasetError
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from coveo_provider.documents import Constant, DocumentMapping, Split, Template
-from coveo_provider.documents.files import Stored
-from coveo_provider.documents.fingerprint import fingerprint
-from coveo_provider.documents.manifest import DatasetKind, Manifest, PartEntry, read_manifest
+from coveo_provider.documents.dataset.files import Stored
+from coveo_provider.documents.dataset.manifest import DatasetKind, Manifest, PartEntry, read_manifest
+from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.errors import DatasetError
 
 PARTS = (PartEntry("part-00000.parquet", 3, 100, "ab", 90), PartEntry("part-00001.parquet", 2, 50, "cd", 40))
@@ -189,7 +189,7 @@ def test_a_fingerprint_is_the_same_in_another_process(tmp_path: Path) -> None:
         import functools, re
         import pandas as pd
         from coveo_provider.documents import DocumentMapping, Constant, Split
-        from coveo_provider.documents.fingerprint import fingerprint
+        from coveo_provider.documents.extracts.fingerprint import fingerprint
         KNOWN = {"a", "b", "c", "d"}
         class Shop:
             rate = 2

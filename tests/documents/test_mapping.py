@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from coveo_provider.documents import Constant, DocumentMapping, Split, Template
-from coveo_provider.documents.tables import to_table
+from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.errors import MappingError
 from tests.documents.strategies import encode
 

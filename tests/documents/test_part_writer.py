@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.content_hash import HASH_BYTES, content_hashes
 from coveo_provider.documents.contract import MIB, Section
-from coveo_provider.documents.encoding import Encoder
-from coveo_provider.documents.manifest import PartEntry
-from coveo_provider.documents.part_writer import PartWriter
-from coveo_provider.documents.tables import Part, to_table
+from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
+from coveo_provider.documents.dataset.manifest import PartEntry
+from coveo_provider.documents.dataset.part_writer import PartWriter
+from coveo_provider.documents.dataset.tables import Part, to_table
+from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.documents.strategies import NO_LIMIT, tables
 

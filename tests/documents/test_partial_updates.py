@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coveo_provider.documents.contract import Section
-from coveo_provider.documents.partial_update_encoding import PartialUpdateEncoder
-from coveo_provider.documents.rows import Rows
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.partial_update_batches import PartialUpdateEncoder
+from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.errors import DataError, DatasetError, DocumentError, DocumentTooLarge
 
 NO_LIMIT = 10**9

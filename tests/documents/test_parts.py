@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.encoding import Encoder
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.errors import DataError, DatasetError
 
 BOUND = 4 * 2**20  # bytes of Arrow data in a batch: twice what is aimed at

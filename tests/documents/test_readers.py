@@ -17,10 +17,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents import csv_files
-from coveo_provider.documents.frames import frame_of
-from coveo_provider.documents.readers import read_batches
-from coveo_provider.documents.source_files import ReadOptions
+from coveo_provider.documents.extracts import csv_files
+from coveo_provider.documents.extracts.frames import frame_of
+from coveo_provider.documents.extracts.readers import read_batches
+from coveo_provider.documents.extracts.source_files import ReadOptions
 from coveo_provider.errors import ConfigurationError, DatasetError
 from tests.documents.files import batches, rows, source
 
@@ -320,7 +320,7 @@ def test_parquet_comes_in_batches_that_keep_everything() -> None:
 
 def test_a_batch_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a megabyte each do not pile up to ten thousand."""
-    monkeypatch.setattr("coveo_provider.documents.readers.BATCH_BYTES", 3_000_000)
+    monkeypatch.setattr("coveo_provider.documents.extracts.readers.BATCH_BYTES", 3_000_000)
     table = pa.table({"text": [f"{n}" * 1_000_000 for n in range(8)]})
 
     found = batches(("a.parquet", _parquet(table)), batch_rows=10_000)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coveo_provider.documents import write_documents
-from coveo_provider.documents.tables import Part
+from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.errors import DatasetError
 from tests.documents.strategies import encode
 

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.sandbox import Sandbox, server
-from coveo_provider.sandbox.routing import ROUTES
+from coveo_provider.sandbox import Sandbox
+from coveo_provider.sandbox.http import server
+from coveo_provider.sandbox.http.routing import ROUTES
 from tests.sandbox.caller import Caller, items
 
 HOME = b"Host: 127.0.0.1\r\n"

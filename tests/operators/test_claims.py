@@ -19,9 +19,9 @@ from coveo_provider.operators import (
     CoveoOpenStreamOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
-    _claims,
 )
-from coveo_provider.operators._base import CoveoOperator
+from coveo_provider.operators.support import claims as _claims
+from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import products
 from tests.operators.conftest import run

@@ -23,8 +23,8 @@ from coveo_provider.operators import (
     CoveoPushBatchOperator,
     CoveoUpdateStreamOperator,
     CoveoUploadChunkOperator,
-    _sending,
 )
+from coveo_provider.operators.support import sending as _sending
 from coveo_provider.sandbox import Cut, Sandbox
 from tests.conftest import WritePart
 from tests.contents import content_of, errors_in

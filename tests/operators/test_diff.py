@@ -18,9 +18,9 @@ from coveo_provider.operators import (
     CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoTransformOperator,
-    _changes,
     transform,
 )
+from coveo_provider.operators.support import changes as _changes
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import Connect
 from tests.operators.nights import MAPPING, InMemory, Nights

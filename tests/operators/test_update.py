@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coveo_provider._compat import AirflowFailException
-from coveo_provider.documents.rows import Rows
+from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.operators import (
     CoveoDeleteOlderOperator,
     CoveoMergeStreamOperator,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coveo_provider.sandbox.access import decide
+from coveo_provider.sandbox.service.access import decide
 from tests.sandbox.organization import EMAIL, PROVIDER, alias, group, level, named, one_set, who
 
 A = [one_set([named("SampleGroup", "Group")], [named("asmith@example.com")])]

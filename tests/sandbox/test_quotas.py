@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coveo_provider.sandbox import Clock, Limits, Quotas, QuotaUse, Sandbox
-from coveo_provider.sandbox.errors import ApiError
-from coveo_provider.sandbox.quotas import NAMES, Meter
-from coveo_provider.sandbox.routing import ROUTES
-from coveo_provider.sandbox.store import Store
+from coveo_provider.sandbox.http.routing import ROUTES
+from coveo_provider.sandbox.service.errors import ApiError
+from coveo_provider.sandbox.service.quotas import NAMES, Meter
+from coveo_provider.sandbox.service.store import Store
 from tests.sandbox.caller import Caller, items, refusal
 
 MIDNIGHT_MS = 20_000 * 86_400_000

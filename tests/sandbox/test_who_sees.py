@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coveo_provider.sandbox import Limits, Sandbox
-from coveo_provider.sandbox.access import decide
+from coveo_provider.sandbox.service.access import decide
 from tests.sandbox.caller import problems, refusal
 from tests.sandbox.organization import EMAIL, PROVIDER, Organization, alias, group, level, named, one_set, who
 from tests.sandbox.test_access import A, B, C

@@ -1,0 +1,1 @@
+"""Files that documents name as their content: found, read, compressed."""

@@ -1,0 +1,1 @@
+"""Parquet parts and the manifest beside them."""

@@ -1,0 +1,155 @@
+"""
+One type per column for the batches of a dataset, which are made one after the other.
+
+A column of whole numbers may turn out to hold fractions in a later batch, an empty one texts. Where no type holds
+both without loss, the dataset is refused.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from coveo_provider.documents.encoding.columns import is_text
+from coveo_provider.documents.values.nested_lists import elements, starts
+from coveo_provider.errors import DatasetError
+
+
+class CommonTypes:
+    """The types of all batches so far."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, pa.Field] = {}
+        self._first: dict[str, tuple[pa.DataType, str]] = {}
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The types that hold the values of all batches so far."""
+        return pa.schema(list(self._fields.values()))
+
+    def add(self, schema: pa.Schema, where: str) -> None:
+        """
+        Count in a batch.
+
+        :param where: its rows, for the error
+        :raises DatasetError: names a column whose values have no common type with those before
+        """
+        for field in schema:
+            field = pa.field(field.name, field.type)
+            known = self._fields.get(field.name)
+            if known is None:
+                self._fields[field.name] = field
+            elif known.type != field.type:
+                self._fields[field.name] = self._merged(known, field, where)
+            if not pt.is_null(field.type):
+                self._first.setdefault(field.name, (field.type, where))
+
+    def fitted(self, table: pa.Table, where: str) -> pa.Table:
+        """
+        Return a batch with the columns and types of all batches.
+
+        :param where: its rows, for the error
+        :raises DatasetError: a value does not fit, such as a whole number that a fraction's type cannot hold
+        """
+        columns = []
+        for field in self._fields.values():
+            if field.name not in table.schema.names:
+                columns.append(pa.nulls(table.num_rows, field.type))
+                continue
+            try:
+                columns.append(table.column(field.name).cast(field.type))
+            except pa.ArrowException as error:
+                held = table.schema.field(field.name).type
+                raise DatasetError(
+                    f"{where}: column {field.name!r} holds {held} where other rows make it {field.type}, and not "
+                    f"every value fits: {error}"
+                ) from None
+        return pa.table(columns, schema=self.schema)
+
+    def _merged(self, known: pa.Field, field: pa.Field, where: str) -> pa.Field:
+        try:
+            if _loses(known.type, field.type) or _loses(field.type, known.type):
+                raise pa.ArrowTypeError
+            merged = pa.unify_schemas([pa.schema([known]), pa.schema([field])], promote_options="permissive")
+        except pa.ArrowException:
+            first, place = self._first.get(field.name, (known.type, "earlier rows"))
+            raise DatasetError(
+                f"column {field.name!r} holds {first} in {place}, and {field.type} in {where}: there is no common "
+                "type. Convert it in the transform, e.g. frame["
+                f"{field.name!r}].astype('string')"
+            ) from None
+        return merged.field(0)
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """
+    Return a table without the types that only later versions of pyarrow fully know.
+
+    Before version 24, it cannot tell the size of views of texts and bytes. Before version 26, it does not read back
+    the nulls that it wrote to Parquet among lists of a fixed length.
+    """
+    for position, each in enumerate(table.schema):
+        column = table.column(position)
+        if pt.is_fixed_size_list(each.type):
+            lists = pa.list_(each.type.value_field)
+            column = pa.chunked_array([_of_any_length(chunk, lists) for chunk in column.chunks], lists)
+        dtype = _without_views(column.type)
+        if dtype != column.type:
+            column = column.cast(dtype)
+        if dtype != each.type:
+            table = table.set_column(position, each.with_type(dtype), column)
+    return table
+
+
+def _of_any_length(array: pa.Array, dtype: pa.DataType) -> pa.Array:
+    lengths, values = elements(array)  # a null list has none, where a cast would keep some
+    offsets = pa.array(starts(lengths), pa.int32())
+    return pa.ListArray.from_arrays(offsets, values, type=dtype, mask=array.is_null())
+
+
+def _without_views(dtype: pa.DataType) -> pa.DataType:
+    if pt.is_string_view(dtype):
+        return pa.large_string()
+    if pt.is_binary_view(dtype):
+        return pa.large_binary()
+    if pt.is_struct(dtype):
+        return pa.struct([_field(each) for each in dtype])
+    if pt.is_map(dtype):
+        return pa.map_(_field(dtype.key_field), _field(dtype.item_field))
+    if pt.is_list(dtype):
+        return pa.list_(_field(dtype.value_field))
+    if pt.is_large_list(dtype):
+        return pa.large_list(_field(dtype.value_field))
+    return dtype
+
+
+def _field(field: pa.Field) -> pa.Field:
+    return field.with_type(_without_views(field.type))
+
+
+def normalized(table: pa.Table) -> pa.Table:
+    """
+    Return a table whose types say what they hold, not how.
+
+    Repeated texts are spelled out, lists have no fixed length, and moments get the zone UTC, which is what the
+    contract takes them for. A column without any value is of no type, as pandas makes one of floats of it.
+    """
+    columns = []
+    for column in plain(table).columns:
+        if column.null_count == len(column):
+            column = pa.chunked_array([pa.nulls(len(column))])
+        if pt.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pt.is_string_view(column.type):
+            column = column.cast(pa.string())
+        elif pt.is_timestamp(column.type) and column.type.tz != "UTC":
+            column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)
+
+
+def _loses(one: pa.DataType, other: pa.DataType) -> bool:
+    """Return whether Arrow has a common type, but one in which something is lost."""
+    if pt.is_decimal(one):
+        return bool(pt.is_floating(other))
+    return is_text(one) and bool(pt.is_binary(other) or pt.is_large_binary(other))

@@ -1,0 +1,222 @@
+"""
+``_manifest.json``: what a dataset's folder has to hold, so that a half-written one is never loaded.
+
+It is written twice: before the first part with ``"complete": false``, and after the last with everything.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from coveo_provider.documents.contract import Section
+from coveo_provider.documents.dataset.files import Stored
+from coveo_provider.errors import DatasetError
+
+MANIFEST = "_manifest.json"
+HASHES = "_hashes"
+"""The folder, below that of the dataset, with a file of hashes per part."""
+
+VERSION = 1
+
+
+class DatasetKind(str, Enum):
+    """What the rows of a dataset are."""
+
+    DOCUMENTS = "documents"
+    DELETIONS = "deletions"
+    PARTIAL_UPDATES = "partial_updates"
+
+    @property
+    def section(self) -> Section:
+        """The array of a container they go to."""
+        return _SECTIONS[self]
+
+
+_SECTIONS = {
+    DatasetKind.DOCUMENTS: Section.ADD_OR_UPDATE,
+    DatasetKind.DELETIONS: Section.DELETE,
+    DatasetKind.PARTIAL_UPDATES: Section.PARTIAL_UPDATE,
+}
+
+
+@dataclass(frozen=True)
+class PartEntry:
+    """
+    One part of a dataset.
+
+    :param name: its file's name in the dataset's folder
+    :param rows: how many it has
+    :param bytes: size of the file
+    :param sha256: of the file, in hex
+    :param encoded_bytes: size of its rows as JSON, commas included
+    """
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    encoded_bytes: int
+
+    def check(self, stored: Stored, where: str) -> None:
+        """
+        Check a file against the entry.
+
+        :param where: the file, for the error
+        :raises DatasetError: it is not the one that was written
+        """
+        if stored.size != self.bytes:
+            raise DatasetError(
+                f"{where}: has {stored.size:,} bytes, expected {self.bytes:,} as its dataset's {MANIFEST} says: it "
+                "was cut off or replaced. Write the dataset again"
+            )
+        if stored.sha256 != self.sha256:
+            raise DatasetError(
+                f"{where}: is not the file that its dataset's {MANIFEST} tells of (another SHA-256): it was "
+                "damaged or replaced. Write the dataset again"
+            )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """
+    What a dataset's folder has to hold.
+
+    :param kind: what its rows are
+    :param complete: whether all of it was written
+    :param mapping: fingerprint of the mapping and function that made it, empty when nothing did
+    :param sha256: over the hashes of all rows in order, in hex: the same however the rows are cut into parts
+    :param parts: in order
+    """
+
+    kind: DatasetKind
+    complete: bool = False
+    mapping: str = ""
+    sha256: str = ""
+    parts: tuple[PartEntry, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all parts."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all parts' files."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def encoded_bytes(self) -> int:
+        """Size of all rows as JSON."""
+        return sum(part.encoded_bytes for part in self.parts)
+
+    def as_json(self) -> builtins.bytes:
+        """Return the text of the file."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "complete": self.complete,
+                "kind": self.kind.value,
+                "rows": self.rows,
+                "bytes": self.bytes,
+                "encoded_bytes": self.encoded_bytes,
+                "sha256": self.sha256,
+                "mapping": self.mapping,
+                "parts": [asdict(part) for part in self.parts],
+            },
+            indent=1,
+        ).encode()
+
+    def check_files(self, sizes: Mapping[str, int], where: str) -> None:
+        """
+        Check a folder's files against the manifest.
+
+        :param sizes: the Parquet files found in the folder, each with its size in bytes
+        :param where: the folder, for errors
+        :raises DatasetError: the dataset is half-written, or files are missing, additional or of another size
+        """
+        if not self.complete:
+            raise DatasetError(
+                f"{where}: the dataset is half-written: the task that writes it has not finished, or failed. Let "
+                "it run to its end first"
+            )
+        expected = {part.name: part.bytes for part in self.parts}
+        problems = [
+            *_named("missing", [name for name in expected if name not in sizes]),
+            *_named("not part of it", sorted(name for name in sizes if name not in expected)),
+            *_named(
+                "of another size than written",
+                [f"{n} ({sizes[n]:,} for {b:,} bytes)" for n, b in expected.items() if sizes.get(n, b) != b],
+            ),
+        ]
+        if problems:
+            raise DatasetError(
+                f"{where}: the dataset is not as its {MANIFEST} says: {'; '.join(problems)}. Write it again"
+            )
+
+
+def read_manifest(text: bytes, where: str) -> Manifest:
+    """
+    Return the manifest in a file's text.
+
+    :param where: the file, for the error
+    :raises DatasetError: it is none, or one of a later version
+    """
+    try:
+        found = json.loads(text)
+        version = _typed(found, "version", int)
+        if version != VERSION:
+            raise DatasetError(
+                f"{where}: is a manifest of version {version}, expected {VERSION}: it was written by another "
+                "version of airflow-provider-coveo. Write the dataset again"
+            )
+        manifest = Manifest(
+            kind=DatasetKind(_typed(found, "kind", str)),
+            complete=_typed(found, "complete", bool),
+            mapping=_typed(found, "mapping", str),
+            sha256=_typed(found, "sha256", str),
+            parts=tuple(_part(part) for part in _typed(found, "parts", list)),
+        )
+        for name in ("rows", "bytes", "encoded_bytes"):
+            if _typed(found, name, int) != getattr(manifest, name):
+                raise ValueError(f"{name} is not the sum of the parts'")
+        if len({part.name for part in manifest.parts}) != len(manifest.parts):
+            raise ValueError("a part stands twice")
+    except DatasetError:
+        raise
+    except (ValueError, RecursionError) as error:  # json's and UTF-8's errors are among them
+        raise DatasetError(
+            f"{where}: is not the manifest of a dataset: {error}. Write the dataset again"
+        ) from None
+    return manifest
+
+
+def _part(found: Any) -> PartEntry:
+    part = PartEntry(
+        name=_typed(found, "name", str),
+        sha256=_typed(found, "sha256", str),
+        rows=_typed(found, "rows", int),
+        bytes=_typed(found, "bytes", int),
+        encoded_bytes=_typed(found, "encoded_bytes", int),
+    )
+    if not part.name or "/" in part.name or "\\" in part.name or part.name.startswith("."):
+        raise ValueError(f"{part.name!r} is no name of a part")
+    return part
+
+
+def _typed(found: Any, key: str, kind: type[Any]) -> Any:
+    value = found.get(key) if isinstance(found, dict) else None
+    if type(value) is not kind or (isinstance(value, int) and value < 0):
+        raise ValueError(f"{key} is missing or wrong")
+    return value
+
+
+def _named(problem: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return [f"{problem}: {', '.join(names[:3])}{more}"]

@@ -1,0 +1,307 @@
+"""
+Batches of rows → the parts of a dataset, each of about one chunk, with a hash of every row beside them.
+
+Rows are encoded once, which checks them against the contract, tells their size and gives their hashes. The rows of
+a part wait on disk until it is full, so memory is bounded by a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
+from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
+from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
+from coveo_provider.documents.dataset.files import opened_local, store
+from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions, refuse_duplicates
+from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
+from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
+from coveo_provider.errors import DatasetError
+
+PART_NAME = re.compile(r"part-\d{5,}\.parquet")
+
+_PIECE_ROWS = 2_048
+_PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it come on top
+_GROUP_BYTES = 16 * MIB  # of Arrow data in one row group
+_ENVELOPE = 64  # more than the names and brackets around the rows of a chunk
+_STAMPERS = 8
+
+HASH_SCHEMA = pa.schema([(DOCUMENT_ID, pa.string()), ("content", pa.binary(HASH_BYTES))])
+
+
+class PartWriter:
+    """
+    Writes the parts of a dataset, and a file of hashes for each, into a folder.
+
+    A context manager: leaving it deletes what waits on disk.
+
+    :param folder: where to: a path, or Airflow's ``ObjectStoragePath``
+    :param section: the array of a container the rows are meant for
+    :param part_bytes: the most a part may take when encoded, so that it fits into one chunk of this size
+    :param item_limit: the most one item may take, in bytes
+    :param stamp: given the URI of a file that is a document's content, returns what tells this state of the file
+        from any other; called in threads. Without it, such files count by their URI
+    """
+
+    def __init__(
+        self,
+        folder: Any,
+        *,
+        section: Section = Section.ADD_OR_UPDATE,
+        part_bytes: int = DEFAULT_CHUNK_BYTES,
+        item_limit: int,
+        stamp: Callable[[str], str] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._section = section
+        self._room = part_bytes - _ENVELOPE
+        self._item_limit = item_limit
+        self._stamp = stamp or (lambda uri: uri)
+        self._types = CommonTypes()
+        self._encoder: tuple[pa.Schema, str, BatchEncoder] | None = None
+        self._items, self._fields = IdLedger(), IdLedger()
+        self._digest = hashlib.sha256()
+        self._entries: list[PartEntry] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> PartWriter:
+        temporary = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="coveo-parts-"))
+        self._scratch = Path(temporary)
+        self._spool = self._stack.enter_context(_Spool(self._scratch))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over the hashes of all rows so far, in order, in hex."""
+        return self._digest.hexdigest()
+
+    def add(self, table: pa.Table, where: str, *, hashes: bytes | None = None) -> tuple[int, int]:
+        """
+        Append rows, and return how many these are and their size as JSON.
+
+        :param where: which rows these are, for errors
+        :param hashes: those of the rows, when they are known
+        :raises DataError: names what is wrong with them
+        """
+        table = normalized(table)
+        self._types.add(table.schema, where)
+        row = size = 0
+        for piece in _pieces(table):
+            encoded = self._encoded(piece, where, row)
+            own = hashes[row * HASH_BYTES : (row + len(piece)) * HASH_BYTES] if hashes is not None else None
+            own = own if own is not None else content_hashes(encoded, self._stamps(piece))
+            self._digest.update(own)
+            self._items.add(encoded.id_hashes, many=self._section is Section.PARTIAL_UPDATE)
+            if encoded.field_hashes is not None:
+                self._fields.add(encoded.field_hashes)
+            self._place(piece, encoded.ends, own)
+            row += len(piece)
+            size += len(encoded.data)
+        return row, size
+
+    def finish(self) -> tuple[PartEntry, ...]:
+        """
+        Write what waits, and return all parts; none when there were no rows.
+
+        :raises DatasetError: a ``documentId`` stands twice
+        """
+        if self._spool.rows:
+            self._write()
+        self._refuse_duplicates()
+        return tuple(self._entries)
+
+    def _encoded(self, piece: pa.RecordBatch, where: str, row: int) -> Encoded:
+        if self._encoder is None or self._encoder[0] != piece.schema or self._encoder[1] != where:
+            encoder = encoder_for(self._section, piece.schema, where=where, item_limit=self._item_limit)
+            self._encoder = piece.schema, where, encoder
+        return self._encoder[2].encode(piece, row)
+
+    def _stamps(self, piece: pa.RecordBatch) -> list[bytes | None] | None:
+        names = [name for name in piece.schema.names if name.lower() == "contenturi"]
+        if not names or self._section is not Section.ADD_OR_UPDATE:
+            return None
+        uris = piece.column(names[0]).to_pylist()
+        with ThreadPoolExecutor(_STAMPERS, thread_name_prefix="coveo-stamp") as threads:
+            stamps = threads.map(lambda uri: None if uri is None else self._stamp(uri), uris)
+            return [
+                None if stamp is None else f"{uri.partition('?')[0]}\n{stamp}".encode()  # no signature
+                for uri, stamp in zip(uris, stamps, strict=True)
+            ]
+
+    def _place(self, piece: pa.RecordBatch, ends: np.ndarray[Any, np.dtype[np.int64]], hashes: bytes) -> None:
+        """Let rows wait in the part being filled, or in further ones where it is full."""
+        done, written = 0, 0
+        while done < len(ends):
+            room = self._room - self._spool.encoded_bytes
+            fits = max(done, int(np.searchsorted(ends, written + room, side="right")))
+            if fits == done and not self._spool.rows:  # larger than a part may be: a part of its own
+                fits = done + 1
+            if fits == done:
+                self._write()
+                continue
+            size = int(ends[fits - 1]) - written
+            rows = piece.slice(done, fits - done)
+            self._spool.add(rows, hashes[done * HASH_BYTES : fits * HASH_BYTES], size)
+            written, done = int(ends[fits - 1]), fits
+
+    def _write(self) -> None:
+        """Write the part that waits, and the file of its hashes."""
+        name = f"part-{len(self._entries):05d}.parquet"
+        schema = self._types.schema
+        where = str(self._folder / name)
+        encoder_for(
+            self._section, schema, where=where, item_limit=self._item_limit
+        )  # checks all names together
+        path = self._scratch / name
+        try:
+            with pq.ParquetWriter(path, schema, write_batch_size=self._spool.rows_per_page) as writer:
+                for table in self._spool.tables(self._types, where):
+                    writer.write_table(table)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # a full disk is not the data's fault
+                raise
+            raise DatasetError(f"{where}: cannot be written: {error}") from None
+        stored = store(path, self._folder / name)
+        path.unlink()
+        with self._spool.hashes() as hashes:
+            store(hashes, self._folder / HASHES / name)
+        self._entries.append(
+            PartEntry(
+                name=name,
+                rows=self._spool.rows,
+                bytes=stored.size,
+                sha256=stored.sha256,
+                encoded_bytes=self._spool.encoded_bytes,
+            )
+        )
+        self._spool.clear()
+
+    def _refuse_duplicates(self) -> None:
+        if not len(self._items.repeated()) and not len(self._fields.repeated()):
+            return
+        partial = self._section is Section.PARTIAL_UPDATE
+        with ExitStack() as stack:
+            parts = []
+            for entry in self._entries:
+                path = self._folder / entry.name if partial else self._folder / HASHES / entry.name
+                parts.append(Part(stack.enter_context(opened_local(path)), str(self._folder / entry.name)))
+            if partial:
+                refuse_contradictions(self._fields, parts)
+            else:
+                refuse_duplicates(self._items, parts)
+
+
+class _Spool:
+    """The rows and hashes of the part being filled, on disk; each batch with the types it came with."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: IO[bytes] = (folder / "rows.arrow").open("w+b")
+        self.clear()
+
+    def __enter__(self) -> _Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+        if self._hashes is not None:
+            self._hashes.close()
+
+    def clear(self) -> None:
+        """Make room for the next part."""
+        self._rows.seek(0)
+        self._rows.truncate()
+        self._hashes: pq.ParquetWriter | None = None
+        self.rows = 0
+        self.encoded_bytes = 0
+        self.rows_per_page = 1_024
+        self._places: list[int] = []
+
+    def add(self, batch: pa.RecordBatch, hashes: bytes, encoded_bytes: int) -> None:
+        """Append rows of ``encoded_bytes`` as JSON."""
+        self._places.append(self._rows.tell())
+        with pa.ipc.new_stream(self._rows, batch.schema) as stream:
+            stream.write_batch(batch)
+        if self._hashes is None:
+            self._hashes = pq.ParquetWriter(self._folder / "hashes.parquet", HASH_SCHEMA)
+        self._hashes.write_batch(hash_batch(batch, hashes))
+        self.rows += len(batch)
+        self.encoded_bytes += encoded_bytes
+        # A reader holds whole pages, whatever batch it asks for: about 1 MiB, or one row.
+        page = MIB * len(batch) // max(batch.nbytes, 1)
+        self.rows_per_page = max(1, min(self.rows_per_page, page))
+
+    def tables(self, types: CommonTypes, where: str) -> Iterator[pa.Table]:
+        """Return the rows again, in common types and in tables of some size."""
+        held: list[pa.Table] = []
+        size = 0
+        for place in self._places:
+            self._rows.seek(place)
+            with pa.ipc.open_stream(self._rows) as stream:
+                table = types.fitted(stream.read_all(), where)
+            if held and size + table.nbytes > _GROUP_BYTES:
+                yield pa.concat_tables(held)
+                held, size = [], 0
+            held.append(table)
+            size += table.nbytes
+        if held:
+            yield pa.concat_tables(held)
+
+    def hashes(self) -> _Closed:
+        """Return the file of hashes, complete."""
+        assert self._hashes is not None  # noqa: S101  there are rows
+        self._hashes.close()
+        self._hashes = None
+        return _Closed(self._folder / "hashes.parquet")
+
+
+class _Closed:
+    """A scratch file that is deleted after use."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Path:
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink()
+
+
+def hash_batch(batch: pa.RecordBatch, hashes: bytes) -> pa.RecordBatch:
+    """Return the ids of rows beside their hashes."""
+    name = next(name for name in batch.schema.names if name.lower() == DOCUMENT_ID.lower())
+    content = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(HASH_BYTES), len(batch), [None, pa.py_buffer(hashes)]
+    )
+    return pa.record_batch([batch.column(name).cast(pa.string()), content], schema=HASH_SCHEMA)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Return the rows in batches small enough to be encoded at once, or of one row."""
+    for start in range(0, table.num_rows, _PIECE_ROWS):
+        for batch in table.slice(start, _PIECE_ROWS).combine_chunks().to_batches():
+            yield from _halved(batch)
+
+
+def _halved(batch: pa.RecordBatch) -> Sequence[pa.RecordBatch]:
+    if len(batch) <= 1 or batch.nbytes <= _PIECE_BYTES:
+        return [batch]
+    half = len(batch) // 2
+    return [*_halved(batch.slice(0, half)), *_halved(batch.slice(half))]

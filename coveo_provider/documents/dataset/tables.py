@@ -1,0 +1,236 @@
+"""
+DataFrame → Parquet part, and Parquet part → record batches, in bounded memory.
+
+The one module that reads and writes Parquet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.dataset.common_types import plain
+from coveo_provider.documents.encoding.columns import plan_documents
+from coveo_provider.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
+_BATCH_ROWS = 2_048
+_READ_ROWS = 512
+_PROBE_ROWS = 16
+_COLUMN_BUFFER = 256 * 1024  # bytes read ahead per column, instead of whole column chunks
+
+
+class Part:
+    """
+    One Parquet file, read in batches whose size is bounded in bytes whatever the rows and row groups are.
+
+    :param file: open for reading in binary, seekable; local, as columns are read in turns
+    :param name: the part's URI, for errors
+    :raises DatasetError: it is no Parquet file
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self.name = name
+        try:
+            with _memory_given_back():
+                self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
+            self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
+            self.schema: pa.Schema = plain(self._parquet.schema_arrow.empty_table()).schema
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DatasetError(f"{name}: is not a Parquet file that can be read: {error}") from None
+
+    @property
+    def rows(self) -> int:
+        """Rows in the part, from its footer."""
+        return int(self._parquet.metadata.num_rows)
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """
+        Return the rows, batch by batch.
+
+        :param columns: only these; all of them when ``None``
+        :raises DatasetError: the file is damaged
+        """
+        try:
+            with _memory_given_back():
+                yield from self._read(columns)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DatasetError(f"{self.name}: is damaged: {error}") from None
+
+    def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        held: list[pa.RecordBatch] = []
+        size = 0
+        for batch in self._plain(self._rows_per_read(), columns):
+            weight = _weight(batch)
+            full = size + weight > _BATCH_BYTES or sum(map(len, held)) + len(batch) > _BATCH_ROWS
+            if held and full:
+                yield from _joined(held)
+                held, size = [], 0
+            if weight > _BATCH_BYTES:
+                yield from _split(batch)
+            else:
+                held.append(batch)
+                size += weight
+        if held:
+            yield from _joined(held)
+
+    def _plain(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return batches of so many rows as they stand in the file, in the types of the schema."""
+        for batch in self._parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+            yield from plain(pa.Table.from_batches([batch])).to_batches()
+
+    def _rows_per_read(self) -> int:
+        """
+        Return how many rows to read at once: less than a batch, as any of them may be far larger than others.
+
+        The footer knows the encoded size; a repeated text counts there once, so a few rows are read too.
+        """
+        metadata = self._parquet.metadata
+        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        width = stored / max(metadata.num_rows, 1)
+        for probe in self._plain(_PROBE_ROWS):
+            width = max(width, _weight(probe) / len(probe))
+            break
+        return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Use the system's allocator: Arrow's own keeps some 30 MB more. A reader keeps that of its opening."""
+    pool = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(pool)
+
+
+def _weight(data: pa.RecordBatch | pa.Array) -> int:
+    """Return the bytes of data, with what a dictionary holds once counted as often as it stands there."""
+    if isinstance(data, pa.RecordBatch):
+        return sum(_weight(column) for column in data.columns)
+    if pt.is_dictionary(data.type):
+        kind = data.type.value_type
+        texts = pt.is_string(kind) or pt.is_large_string(kind)
+        lengths = pc.binary_length(data.dictionary).take(data.indices) if texts else None
+        return 8 * len(data) + (pc.sum(lengths).as_py() or 0 if texts else 0)
+    if pt.is_struct(data.type):
+        return sum(_weight(field) for field in data.flatten())
+    if pt.is_list(data.type) or pt.is_large_list(data.type):
+        return 4 * len(data) + _weight(data.flatten())
+    return int(data.nbytes)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    if len(batches) == 1:
+        return batches
+    try:
+        joined: list[pa.RecordBatch] = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    except pa.ArrowException:  # two dictionaries that together outgrow their index
+        return batches
+    return joined
+
+
+def _split(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Return a batch in pieces that are small enough, or of one row."""
+    if len(batch) == 1 or _weight(batch) <= _BATCH_BYTES:
+        yield batch
+        return
+    half = len(batch) // 2
+    yield from _split(batch.slice(0, half))
+    yield from _split(batch.slice(half))
+
+
+def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: int | None = None) -> str:
+    """
+    Write a frame of documents as one part of a dataset, and return where.
+
+    The frame is checked against the contract of the documents dataset first, so that what is wrong with its
+    columns is said by the task that made it.
+
+    :param frame: one row per document, columns as DocumentBody and metadata
+    :param file: where to: a path or URI string, or anything with ``open("wb")`` such as Airflow's
+        ``ObjectStoragePath``; a folder when ``index`` is given; a missing local folder is made
+    :param index: the part's number in the folder ``file``
+    :raises DatasetError: there are no rows, or a column is missing, doubled or of a type the API refuses
+    """
+    if index is not None:
+        name = f"part-{index:05d}.parquet"
+        file = f"{file.rstrip('/')}/{name}" if isinstance(file, str) else file / name
+    where = str(file)
+    table = to_table(frame, where)
+    plan_documents(table.schema, where)
+    if not len(table):
+        raise DatasetError(f"{where}: has no rows; leave an empty part out")
+    table = plain(table)
+    target = _local_path(file) if isinstance(file, str) else file
+    if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as sink:
+        try:
+            pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
+        except pa.ArrowException as error:
+            raise DatasetError(f"{where}: cannot be written: {error}") from None
+    return where
+
+
+def _local_path(file: str) -> Path:
+    parts = urlsplit(file)
+    if not parts.scheme or "://" not in file:
+        return Path(file)
+    if parts.scheme != "file":
+        raise DatasetError(f"{file}: pass an ObjectStoragePath to write to {parts.scheme}://")
+    if parts.netloc not in {"", "localhost"}:
+        raise DatasetError(f"{file}: names the host {parts.netloc}; a local file is file:///path")
+    return Path(unquote(parts.path))
+
+
+def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
+    """
+    Return a DataFrame as an Arrow table, without its index.
+
+    :raises DatasetError: names the column whose values have no common type
+    """
+    if isinstance(frame, pa.Table):
+        return frame
+    names = list(frame.columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise DatasetError(f"{where}: column {name!r} is not named by a text; rename it or drop it")
+        if names.count(name) > 1:
+            raise DatasetError(f"{where}: column {name!r} stands twice")
+    columns = []
+    for position, name in enumerate(names):
+        try:
+            columns.append(_column(frame.iloc[:, position]))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise DatasetError(
+                f"{where}: column {name!r} holds values that have no common type: {error}"
+            ) from None
+    return pa.table(columns, names=names)
+
+
+def _column(series: pd.Series[Any]) -> pa.ChunkedArray:
+    array = pa.array(series, from_pandas=True)
+    if pt.is_date(array.type) and any(isinstance(value, datetime) for value in series):
+        raise ValueError("dates and moments with a time of day, which would be lost")
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+def _rows_per_page(table: pa.Table) -> int:
+    """Return how many rows fill a page of about 1 MiB: a reader holds whole pages, whatever batch it asks for."""
+    rows: int = MIB * table.num_rows // max(table.nbytes, 1)
+    return max(1, min(1_024, rows))

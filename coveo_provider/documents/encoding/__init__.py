@@ -1,0 +1,1 @@
+"""Rows become JSON, and JSON becomes chunks."""

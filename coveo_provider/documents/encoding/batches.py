@@ -1,0 +1,302 @@
+"""
+A batch of rows → the JSON of its documents, as one run of bytes.
+
+polars writes the JSON of whole columns at once; what it cannot say as the API needs it (decimals with their
+digits, JSON in a string, dictionary fields) is made apart and spliced in. What is measured here is what is
+sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from coveo_provider.documents.contents.columns import sent_columns, with_placeholders
+from coveo_provider.documents.contents.files import Attachment, ContentFile
+from coveo_provider.documents.contract import (
+    BODY_KEYS,
+    COMPRESSION_TYPES,
+    DOCUMENT_ID,
+    FILE_EXTENSION_PATTERN,
+    URI_EXPECTED,
+    URI_PATTERN,
+    shown,
+)
+from coveo_provider.documents.encoding.columns import Column, Kind, plan_deletions, plan_documents
+from coveo_provider.documents.permissions.arrays import permission_texts
+from coveo_provider.documents.permissions.models import warn_of_public
+from coveo_provider.documents.values.json_values import dump, json_text
+from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
+
+_ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
+_YEARS = (-62_135_596_800, 253_402_300_799)  # seconds since the epoch of the years 1 and 9999
+_NO_DATE = "a date outside the years 1 to 9999"
+_APART = frozenset({Kind.JSON_TEXT, Kind.PERMISSIONS, Kind.VALUES})  # not written by polars as they are
+_NO_NUMBER = "infinity, which is no JSON number"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """
+    The JSON of a batch: one object a row, a comma after each.
+
+    :param data: all objects, one after the other
+    :param ends: int64[n]: where in ``data`` each object's comma ends
+    :param id_hashes: uint64[n]: a hash of each ``documentId``, to find duplicates by
+    :param field_hashes: uint64[n]: of partial updates, a hash of the item and field that each changes
+    :param files: the files that rows name as their content, by row: placeholders stand for them, and
+        :func:`~coveo_provider.documents.contents.filling.fill` reads them
+    :param attachments: contents read, too large to stand in ``data``
+    """
+
+    data: memoryview
+    ends: npt.NDArray[np.int64]
+    id_hashes: npt.NDArray[np.uint64]
+    field_hashes: npt.NDArray[np.uint64] | None = None
+    files: Mapping[int, ContentFile] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
+
+
+class Encoder:
+    """
+    Encodes the batches of one part.
+
+    :param schema: the part's schema, checked here
+    :param where: the part's name, for errors
+    :param item_limit: the most one document may take, in bytes
+    :param deletions: whether the rows are deletions rather than documents
+    :raises DatasetError: a column is missing, doubled, or of a type the API does not take
+    """
+
+    def __init__(self, schema: pa.Schema, *, where: str, item_limit: int, deletions: bool = False) -> None:
+        plan = plan_deletions if deletions else plan_documents
+        given = [column for column in plan(schema, where) if column.kind is not Kind.ABSENT]
+        names_files = any(column.kind is Kind.CONTENT for column in given)
+        self.columns = sent_columns(given) if names_files else given
+        self._given = given if names_files else None
+        self.where = where
+        self.item_limit = item_limit
+        self._warned = False
+
+    def encode(self, batch: pa.RecordBatch, first_row: int = 0) -> Encoded:
+        """
+        Return the JSON of a batch; batches may be encoded side by side.
+
+        :param first_row: the number of its first row in the part, for errors
+        :raises DocumentError: names the first document at fault
+        """
+        if not len(batch):
+            return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
+        files: Mapping[int, ContentFile] = {}
+        if self._given is not None:
+            batch, files = with_placeholders(batch, self._given, where=self.where, first_row=first_row)
+        arrays = {column.key: _arrow(batch, column, self.where) for column in self.columns}
+        apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
+        native = [column for column in self.columns if column not in apart]
+        frame = pl.DataFrame({c.key: pl.Series(c.key, arrays[c.key]) for c in native})
+        self._check(frame, native, first_row)
+        ids = frame[DOCUMENT_ID]
+        texts = {column.key: self._texts(arrays[column.key], column, ids) for column in apart}
+        lines = _lines(frame, native, texts)
+        sizes = lines.str.len_bytes().to_numpy().astype(np.int64)
+        over = np.flatnonzero(sizes - 1 > self.item_limit)
+        if len(over):
+            first = int(over[0])
+            raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
+        data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
+        return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy(), files=files)
+
+    def _check(self, frame: pl.DataFrame, native: Sequence[Column], first_row: int) -> None:
+        """Refuse the batch with the name of the first document that breaks the contract."""
+        ids = frame[DOCUMENT_ID]
+        missing = ids.is_null() | (ids.str.strip_chars() == "").fill_null(True)
+        if missing.any():
+            row = first_row + int(missing.arg_true()[0])
+            raise DocumentError(
+                f"in row {row:,} of {self.where}", f"documentId is missing: expected {URI_EXPECTED}"
+            )
+        self._refuse(frame, ~ids.str.contains(URI_PATTERN), f"documentId is not {URI_EXPECTED}")
+        keys = {column.key for column in native}
+        bodies = [key for key in BODY_KEYS if key in keys]
+        if len(bodies) > 1:
+            held = frame.select(pl.sum_horizontal(pl.col(bodies).is_not_null())).to_series() > 1
+            self._refuse(
+                frame, held, f"has more than one of {', '.join(bodies)}: expected one body property at most"
+            )
+        if "fileExtension" in keys:
+            bad = ~frame["fileExtension"].str.contains(FILE_EXTENSION_PATTERN).fill_null(True)
+            self._refuse(frame, bad, "fileExtension needs a leading dot, such as .html")
+        if "compressionType" in keys:
+            bad = ~frame["compressionType"].str.to_uppercase().is_in(COMPRESSION_TYPES).fill_null(True)
+            self._refuse(frame, bad, f"compressionType is not one of {', '.join(COMPRESSION_TYPES)}")
+        if "parentId" in keys:
+            bad = ~frame["parentId"].str.contains(URI_PATTERN).fill_null(True)
+            self._refuse(frame, bad, f"parentId is not {URI_EXPECTED}")
+        for column in native:
+            series = frame[column.key]
+            if column.kind is Kind.FLOAT:
+                bad = series.is_infinite().fill_null(False)
+                self._refuse(frame, bad, f"{column.key} holds {_NO_NUMBER}")
+            elif column.kind is Kind.FLOATS:
+                bad = series.list.eval(pl.element().is_infinite()).list.any().fill_null(False)
+                self._refuse(frame, bad, f"{column.key} holds {_NO_NUMBER}")
+            elif column.kind is Kind.MOMENT:
+                bad = ~series.dt.epoch("s").is_between(*_YEARS).fill_null(True)
+                self._refuse(frame, bad, f"{column.key} holds {_NO_DATE}")
+
+    def _texts(self, array: pa.Array, column: Column, ids: pl.Series) -> pl.Series:
+        """Return the JSON text of each value of a column that polars cannot write."""
+        if column.key != "permissions":
+            return _texts(array, column, ids)
+
+        def refuse(row: int, problem: str) -> NoReturn:
+            raise DocumentError(shown(ids[row]), f"permissions: {problem}")
+
+        written = permission_texts(array, refuse)
+        if len(written.public) and not self._warned:  # once a part, as there may be as many as rows
+            self._warned = True
+            warn_of_public(shown(ids[int(written.public[0])]))
+        return written.texts
+
+    def _refuse(self, frame: pl.DataFrame, bad: pl.Series, problem: str) -> None:
+        if bad.any():
+            raise DocumentError(shown(frame[DOCUMENT_ID][int(bad.arg_true()[0])]), problem)
+
+
+def _is_hollow(array: pa.Array) -> bool:
+    """
+    Return whether all of its lists are empty.
+
+    The array of their elements may then lack its offsets, as Arrow allows; polars would read memory there
+    that is not its own.
+    """
+    return pt.is_list(array.type) and not len(array.values)
+
+
+def _arrow(batch: pa.RecordBatch, column: Column, where: str) -> pa.Array:
+    """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
+    array = batch.column(column.name)
+    try:
+        array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
+        if pt.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        dtype = array.type
+        if column.kind in _APART:
+            return array
+        if pt.is_timestamp(dtype):
+            array = array.cast(pa.timestamp(dtype.unit))  # drops the zone's name and keeps UTC
+            array = _within_reach(array) if dtype.unit == "s" else array
+        elif pt.is_date(dtype):
+            array = array.cast(pa.timestamp("s") if pt.is_date32(dtype) else pa.timestamp("ms"))
+        elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter
+            array = array.cast(pa.list_(dtype.value_type))
+        elif pt.is_float16(dtype):
+            array = array.cast(pa.float32())
+        elif pt.is_decimal(dtype) and dtype.bit_width < 128:
+            array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
+        if column.key == "compressionType":
+            return pc.utf8_upper(array.cast(pa.large_string()))
+    except pa.ArrowException as error:
+        raise DatasetError(f"{where}: column {column.name!r} cannot be read: {error}") from None
+    return array
+
+
+def _within_reach(seconds: pa.Array) -> pa.Array:
+    """Return moments that can be counted in milliseconds; those out of range stay out of it."""
+    first, last = _YEARS
+    clipped = pc.min_element_wise(seconds.cast(pa.int64()), last + 1, skip_nulls=False)
+    return pc.max_element_wise(clipped, first - 1, skip_nulls=False).cast(pa.timestamp("s"))
+
+
+def _lines(frame: pl.DataFrame, native: Sequence[Column], texts: dict[str, pl.Series]) -> pl.Series:
+    """
+    Return one string a row: the document's JSON and a comma.
+
+    :param texts: what else belongs to the documents, by key, as JSON
+    """
+    # Columns go by number: a name such as "*" or "^a$" means several columns to polars.
+    shaped = pl.DataFrame([frame[column.key].alias(str(i)) for i, column in enumerate(native)]).select(
+        _shape(pl.col(str(i)), column.kind) for i, column in enumerate(native)
+    )
+    members = []
+    always = []
+    for number, column in enumerate(native):
+        series = shaped[str(number)]
+        if column.kind is Kind.DECIMAL:
+            members.append(_key(column.key) + pl.col(series.name))
+        elif not series.null_count():
+            always.append(pl.col(series.name).alias(column.key))
+        elif series.null_count() < len(series):  # may be absent: a member of its own, joined where present
+            members.append(_member(series, column.key))
+    for key, series in texts.items():
+        members.append(_key(key) + pl.lit(series))
+    pieces = [pl.struct(always).struct.json_encode().str.strip_suffix("}"), *members, pl.lit("},")]
+    return shaped.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()
+
+
+def _shape(value: pl.Expr, kind: Kind) -> pl.Expr:
+    """Return the expression that gives a column the form its JSON has."""
+    if kind is Kind.FLOAT:
+        return value.fill_nan(None)
+    if kind is Kind.FLOATS:
+        return value.list.eval(pl.element().fill_nan(None)).list.drop_nulls()
+    if kind is Kind.LIST:
+        return value.list.drop_nulls()
+    if kind is Kind.MOMENT:
+        return value.dt.strftime(_ISO)
+    if kind is Kind.DECIMAL:
+        return value.cast(pl.String)
+    if kind is Kind.BINARY:
+        return value.bin.encode("base64")
+    return value
+
+
+def _member(series: pl.Series, key: str) -> pl.Expr:
+    """Return ``,"key":value`` for each value of a column, null where it is absent."""
+    text = pl.struct(pl.col(series.name)).struct.json_encode()
+    member = _key(key) + text.str.strip_prefix(f'{{"{series.name}":').str.strip_suffix("}")
+    return pl.when(pl.col(series.name).is_not_null()).then(member)
+
+
+def _key(key: str) -> pl.Expr:
+    return pl.lit(f",{_quoted(key)}:")
+
+
+def _quoted(key: str) -> str:
+    return dump(key).decode()
+
+
+def _texts(array: pa.Array, column: Column, ids: pl.Series) -> pl.Series:
+    texts: list[str | None] = []
+    for row, value in enumerate(_pylist(array, column, ids)):
+        try:
+            texts.append(json_text(value))
+        except (ValueError, TypeError) as error:  # orjson's for an integer beyond 64 bits is a TypeError
+            raise DocumentError(shown(ids[row]), f"{column.key}: {error}") from None
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _pylist(array: pa.Array, column: Column, ids: pl.Series) -> list[Any]:
+    is_map = pt.is_map(array.type)
+    values = []
+    for row, scalar in enumerate(array):
+        try:
+            value = scalar.as_py()
+        except OverflowError:
+            raise DocumentError(shown(ids[row]), f"{column.key} holds {_NO_DATE}") from None
+        except (ArithmeticError, ValueError) as error:
+            raise DocumentError(shown(ids[row]), f"{column.key} cannot be read: {error}") from None
+        if is_map and value is not None:
+            pairs, value = value, dict(value)
+            if len(pairs) != len(value):
+                raise DocumentError(shown(ids[row]), f"{column.key} has a key twice in one object")
+        values.append(value)
+    return values

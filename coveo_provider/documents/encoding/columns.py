@@ -1,0 +1,262 @@
+"""
+Which columns a dataset has, and how each becomes JSON: decided once, before the first row.
+
+The contract of the documents dataset is in design.md: one row is one document, columns carry the names of
+the API's DocumentBody, any other column is metadata (push-api.md section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from coveo_provider.documents.contract import (
+    BODY_KEYS,
+    CONTENT_URI,
+    DOCUMENT_ID,
+    DOCUMENT_KEYS,
+)
+from coveo_provider.documents.permissions.arrays import check_permissions_type
+from coveo_provider.errors import DatasetError
+
+
+class Kind(Enum):
+    """How the values of a column are turned into JSON."""
+
+    PLAIN = auto()  # strings, booleans, integers, and nests of them: as they are
+    FLOAT = auto()  # NaN means absent; infinity is refused
+    FLOATS = auto()  # a list of the above
+    LIST = auto()  # a list of strings, booleans or integers
+    MOMENT = auto()  # timestamp or date: ISO 8601 UTC with Z
+    DECIMAL = auto()  # a number, with every digit it has
+    JSON_TEXT = auto()  # a string that holds JSON, sent as the JSON it holds
+    PERMISSIONS = auto()  # typed lists of permission sets or levels
+    BINARY = auto()  # bytes, sent as Base64
+    CONTENT = auto()  # URIs of files; never sent: a placeholder stands in the JSON until they are read
+    VALUES = auto()  # everything else the contract allows: value by value, slower
+    ABSENT = auto()  # a column of type null: nothing to send
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    One column of a dataset.
+
+    :param name: its name in the dataset
+    :param key: its name in the JSON: reserved keys in the API's spelling
+    """
+
+    name: str
+    key: str
+    kind: Kind
+
+
+def plan_documents(schema: pa.Schema, where: str) -> list[Column]:
+    """
+    Return how each column of a documents dataset becomes JSON, ``documentId`` first.
+
+    :param where: the part, for the error
+    :raises DatasetError: names every column that is missing, doubled or of a type the API does not take
+    """
+    _refuse_equal_names(schema.names, where)
+    problems = []
+    columns = []
+    for field in schema:
+        key = DOCUMENT_KEYS.get(field.name.lower(), field.name)
+        try:
+            columns.append(Column(field.name, key, _kind(key, field.type)))
+        except DatasetError as error:
+            problems.append(str(error))
+    if not any(column.key == DOCUMENT_ID for column in columns) and not problems:
+        problems.append(_missing_id(schema.names))
+    if problems:
+        raise DatasetError(f"{where}: {'; '.join(problems)}")
+    return sorted(columns, key=lambda column: column.key != DOCUMENT_ID)
+
+
+def plan_deletions(schema: pa.Schema, where: str) -> list[Column]:
+    """
+    Return how each column of a deletions dataset becomes JSON: ``documentId`` and ``deleteChildren``.
+
+    :raises DatasetError: another column stands there, or one of these is of the wrong type
+    """
+
+    def kind(key: str, dtype: pa.DataType) -> Kind:
+        fits = is_text(dtype) if key == DOCUMENT_ID else pt.is_boolean(dtype) or pt.is_null(dtype)
+        if not fits:
+            expected = "strings" if key == DOCUMENT_ID else "true or false"
+            raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}")
+        return Kind.ABSENT if pt.is_null(dtype) else Kind.PLAIN
+
+    known = {"documentid": DOCUMENT_ID, "deletechildren": "deleteChildren"}
+    return plan_named(schema, where, known, kind, what="a deletion", required=(DOCUMENT_ID,))
+
+
+def plan_named(
+    schema: pa.Schema,
+    where: str,
+    known: Mapping[str, str],
+    kind: Callable[[str, pa.DataType], Kind],
+    *,
+    what: str,
+    required: Sequence[str],
+) -> list[Column]:
+    """
+    Return the columns of a dataset that may have certain ones only, ``documentId`` first.
+
+    :param known: lower-case name to key
+    :param kind: how a column of a type is encoded; raises ``DatasetError`` when it cannot be
+    :param what: what a row is, for the error
+    :param required: keys that must be there
+    :raises DatasetError: one is missing, of the wrong type, or has no place there
+    """
+    _refuse_equal_names(schema.names, where)
+    columns = []
+    for field in schema:
+        key = known.get(field.name.lower())
+        if key is None:
+            others = [one for one in known.values() if one not in required]
+            optional = f" and, optionally, {', '.join(others)}" if others else ""
+            raise DatasetError(
+                f"{where}: column {field.name!r} has no place in {what}: expected {', '.join(required)}"
+                f"{optional}. Is this a dataset of documents?"
+            )
+        try:
+            columns.append(Column(field.name, key, kind(key, field.type)))
+        except DatasetError as error:
+            raise DatasetError(f"{where}: {error}") from None
+    missing = [key for key in required if key not in {column.key for column in columns}]
+    if DOCUMENT_ID in missing:
+        raise DatasetError(f"{where}: {_missing_id(schema.names)}")
+    if missing:
+        raise DatasetError(f"{where}: column {missing[0]} is missing; {what} needs {', '.join(required)}")
+    return sorted(columns, key=lambda column: column.key != DOCUMENT_ID)
+
+
+def _missing_id(names: Iterable[str]) -> str:
+    found = ", ".join(sorted(names)) or "none at all"
+    return f"column documentId is missing; the columns are: {found}. A DocumentMapping can make it"
+
+
+def _refuse_equal_names(names: Iterable[str], where: str) -> None:
+    """Metadata keys are case-insensitive: two that are equal so are INVALID_JSON (push-api.md 4.3)."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not name.strip():
+            raise DatasetError(f"{where}: a column has no name")
+        if name.lower() in seen:
+            raise DatasetError(
+                f"{where}: columns {seen[name.lower()]!r} and {name!r} are the same key to the API, which "
+                "ignores case; rename or drop one of them"
+            )
+        seen[name.lower()] = name
+
+
+def _kind(key: str, dtype: pa.DataType) -> Kind:
+    """Return how a column is encoded, or say why it cannot be."""
+    if pt.is_null(dtype):
+        if key == DOCUMENT_ID:
+            raise DatasetError("column documentId is empty in every row")
+        return Kind.ABSENT
+    if key == "orderingId":
+        raise DatasetError("column orderingId cannot be sent with an item: the service assigns it")
+    if key == "permissions":
+        return _permissions_kind(dtype)
+    if key == "compressedBinaryData" and _is_binary(dtype):
+        return Kind.BINARY
+    if key in DOCUMENT_KEYS.values():
+        if not is_text(dtype):
+            hint = " (only compressedBinaryData may hold bytes)" if key in BODY_KEYS else ""
+            raise DatasetError(f"column {key} holds {dtype}, expected strings{hint}")
+        return Kind.CONTENT if key == CONTENT_URI else Kind.PLAIN
+    kind = _metadata_kind(dtype)
+    if kind is not None and pt.is_struct(dtype):
+        _refuse_equal_fields(key, dtype)
+    if kind is None:
+        raise DatasetError(
+            f"column {key!r} holds {dtype}, which the API does not take as metadata: expected strings, "
+            "numbers, booleans, dates, lists of these, or a flat object for a dictionary field. Cast it or "
+            "drop it"
+        )
+    return kind
+
+
+def _permissions_kind(dtype: pa.DataType) -> Kind:
+    if is_text(dtype):
+        return Kind.JSON_TEXT
+    if _is_list(dtype) and pt.is_struct(dtype.value_type):
+        _refuse_equal_fields("permissions", dtype)
+        check_permissions_type(dtype)
+        return Kind.PERMISSIONS
+    raise DatasetError(
+        f"column permissions holds {dtype}, expected a list of permission sets or levels, or JSON text of one"
+    )
+
+
+def _metadata_kind(dtype: pa.DataType) -> Kind | None:
+    scalar = _scalar_kind(dtype)
+    if scalar is not None:
+        return scalar
+    if _is_list(dtype):
+        element = _scalar_kind(dtype.value_type)
+        if element is Kind.PLAIN and not pt.is_dictionary(dtype.value_type):
+            return Kind.LIST
+        if pt.is_float32(dtype.value_type) or pt.is_float64(dtype.value_type):
+            return Kind.FLOATS
+        return Kind.VALUES if element is not None or pt.is_null(dtype.value_type) else None
+    if pt.is_struct(dtype):  # a dictionary field: one level of pairs (push-api.md section 4.3)
+        return Kind.VALUES if all(_is_entry(field.type) for field in dtype) else None
+    if pt.is_map(dtype):
+        return Kind.VALUES if is_text(dtype.key_type) and _is_entry(dtype.item_type) else None
+    return None
+
+
+def _is_entry(dtype: pa.DataType) -> bool:
+    return pt.is_null(dtype) or _scalar_kind(dtype) is not None
+
+
+def _scalar_kind(dtype: pa.DataType) -> Kind | None:
+    if pt.is_dictionary(dtype):
+        return _scalar_kind(dtype.value_type)
+    if is_text(dtype) or pt.is_boolean(dtype) or pt.is_integer(dtype):
+        return Kind.PLAIN
+    if pt.is_floating(dtype):
+        return Kind.FLOAT
+    if pt.is_decimal(dtype):  # wider ones than polars knows go value by value
+        return Kind.DECIMAL if dtype.bit_width <= 128 and 0 <= dtype.scale <= dtype.precision else Kind.VALUES
+    if pt.is_timestamp(dtype) or pt.is_date(dtype):
+        return Kind.MOMENT
+    return None
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Return whether a column holds strings, repeated ones kept once or not."""
+    if pt.is_dictionary(dtype):
+        return is_text(dtype.value_type)
+    return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
+
+
+def _is_binary(dtype: pa.DataType) -> bool:
+    return bool(pt.is_binary(dtype) or pt.is_large_binary(dtype) or pt.is_binary_view(dtype))
+
+
+def _is_list(dtype: pa.DataType) -> bool:
+    return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
+
+
+def _refuse_equal_fields(key: str, dtype: pa.DataType) -> None:
+    """A dictionary's own keys may differ by case only; those of a permission are the API's, in any case."""
+    if _is_list(dtype):
+        _refuse_equal_fields(key, dtype.value_type)
+    elif pt.is_struct(dtype):
+        seen = set()
+        for field in dtype:
+            name = field.name.lower() if key == "permissions" else field.name
+            if name in seen:
+                raise DatasetError(f"column {key} has key {field.name!r} twice in one object")
+            seen.add(name)
+            _refuse_equal_fields(key, field.type)

@@ -1,0 +1,114 @@
+"""Rows given inline, as mappings: the few that are not worth a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from coveo_provider.documents.contents.columns import document_with_placeholder
+from coveo_provider.documents.contract import Section, shown
+from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.encoding.partial_update_batches import checked_id, encoded_entries
+from coveo_provider.documents.encoding.partial_updates import entry_of, row_texts
+from coveo_provider.documents.values.json_values import dump, encode_document
+from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
+
+_AT_ONCE = 1_000  # rows encoded at once
+
+
+class Rows:
+    """
+    Documents, deletions or partial updates given inline; read as a :class:`~.tables.Part` is.
+
+    :param rows: mappings of the API's keys, and of metadata, to values
+    :param name: what errors call them
+    :raises DatasetError: one is no mapping
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise DatasetError(
+                    f"{name}: row {number} is {type(row).__name__}, expected a mapping of keys to values"
+                )
+        self.name = name
+        self._rows = list(rows)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self._rows)
+
+    def column(self, key: str) -> list[Any]:
+        """Return the value of a key in every row, in whatever case it is written; ``None`` where it is not."""
+        return [
+            next((value for name, value in row.items() if str(name).lower() == key.lower()), None)
+            for row in self._rows
+        ]
+
+    def encode(self, section: Section, item_limit: int) -> Iterator[Encoded]:
+        """
+        Return the rows as JSON, for the array of a container they go to.
+
+        :param item_limit: the most one of them may take, in bytes
+        :raises DocumentError: names the row at fault
+        """
+        for start in range(0, len(self._rows), _AT_ONCE):
+            rows = self._rows[start : start + _AT_ONCE]
+            if section is Section.PARTIAL_UPDATE:
+                entries = (self._entry(row, start + number) for number, row in enumerate(rows))
+                yield encoded_entries(entries, item_limit)
+            else:
+                yield self._documents(section, rows, start, item_limit)
+
+    def _documents(
+        self, section: Section, rows: Sequence[Mapping[str, Any]], start: int, item_limit: int
+    ) -> Encoded:
+        ids, texts, files = [], [], {}
+        for number, row in enumerate(rows):
+            identifier = Rows([row], self.name).column("documentId")[0]
+            name = checked_id(identifier, f"in row {start + number:,} of {self.name}")
+            if section is Section.DELETE:
+                text = _deletion(row, name)
+            else:
+                sent, file = document_with_placeholder(row)
+                text = encode_document(sent)
+                if file is not None:
+                    files[number] = file
+            if len(text) > item_limit:
+                raise DocumentTooLarge(name, len(text), item_limit)
+            ids.append(identifier)
+            texts.append(text + b",")
+        return Encoded(
+            memoryview(b"".join(texts)),
+            np.cumsum([len(text) for text in texts], dtype=np.int64),
+            pl.Series(ids, dtype=pl.String).hash().to_numpy(),
+            files=files,
+        )
+
+    def _entry(self, row: Mapping[str, Any], number: int) -> tuple[str, str, str, bytes]:
+        identifier = Rows([row], self.name).column("documentId")[0]
+        name = checked_id(identifier, f"in row {number:,} of {self.name}")
+        try:
+            return identifier, *entry_of(*row_texts(row))
+        except (ValueError, TypeError) as error:  # orjson's for what cannot be JSON is a TypeError
+            raise DocumentError(name, str(error)) from None
+
+
+def _deletion(row: Mapping[str, Any], name: str) -> bytes:
+    body: dict[str, Any] = {}
+    known = {"documentid": "documentId", "deletechildren": "deleteChildren"}
+    for given, value in row.items():
+        key = known.get(str(given).lower())
+        if key is None or key in body:
+            raise DocumentError(
+                name, f"key {given!r} has no place in a deletion: expected documentId and deleteChildren"
+            )
+        if key == "deleteChildren" and not isinstance(value, bool) and value is not None:
+            raise DocumentError(name, f"deleteChildren is {shown(value)}, expected true or false")
+        if value is not None:
+            body[key] = value
+    return dump(body)

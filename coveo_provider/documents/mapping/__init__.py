@@ -1,0 +1,1 @@
+"""Which column of a DataFrame feeds which key of a document."""

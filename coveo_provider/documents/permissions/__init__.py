@@ -1,0 +1,1 @@
+"""Who may see an item: the model, its JSON, and columns of it."""

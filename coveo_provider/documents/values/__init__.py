@@ -1,0 +1,1 @@
+"""One value of a document as JSON, and nested lists of Arrow."""

@@ -1,0 +1,1 @@
+"""Security identities: groups, members, aliases, and who can see what. Knows neither HTTP nor Airflow."""

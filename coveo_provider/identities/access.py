@@ -1,0 +1,169 @@
+"""
+Allowed or denied, and why: the published evaluation of permissions (push-api.md section 5.2).
+
+Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions
+from coveo_provider.identities.graph import IdentityGraph, Key, Resolution, User
+
+
+@dataclass(frozen=True)
+class Access:
+    """
+    Whether a user sees an item, and why.
+
+    :param allowed: the answer
+    :param level: the level that decided, from 1; ``None`` when none did
+    :param set: the set of that level that decided, from 1; ``None`` when none did alone
+    :param reason: one sentence for people
+    :param path: from the user through aliases and groups to the entry that decided, both included; empty
+        when no entry did
+    """
+
+    allowed: bool
+    level: int | None
+    set: int | None
+    reason: str
+    path: tuple[PermissionIdentity, ...] = ()
+
+    def __str__(self) -> str:
+        way = f" ({' → '.join(map(str, self.path))})" if self.path else ""
+        return f"{'allowed' if self.allowed else 'denied'}: {self.reason}{way}"
+
+
+def explain_access(permissions: Any, user: User, identities: IdentityGraph | None = None) -> Access:
+    """
+    Return whether a user sees an item with these permissions, and why.
+
+    :param permissions: :class:`Permissions`, a list of sets or levels, or the JSON of one
+    :param user: the user, its name in the default provider, or ``None`` for somebody not logged in
+    :param identities: who belongs to whom; without it, only what the permissions name themselves counts
+    :raises DataError: the permissions cannot be read
+
+    >>> explain_access([{"allowedPermissions": [{"identity": "bob", "identityType": "User"}]}], "bob").allowed
+    True
+    """
+    graph = IdentityGraph() if identities is None else identities
+    return Evaluation(Permissions.parse(permissions), graph).of(graph.resolve(user))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    key: Key
+    identity: PermissionIdentity
+
+
+@dataclass(frozen=True)
+class _Set:
+    anonymous: bool
+    allowed: tuple[_Entry, ...]
+    denied: tuple[_Entry, ...]
+
+
+class Evaluation:
+    """
+    The permissions of an item, ready to be asked for many users.
+
+    :param graph: where names get their meaning from
+    """
+
+    def __init__(self, permissions: Permissions, graph: IdentityGraph) -> None:
+        self.permissions, self._graph = permissions, graph
+        self._levels = [
+            [
+                _Set(
+                    each.allow_anonymous,
+                    self._entries(each.allowed_permissions),
+                    self._entries(each.denied_permissions),
+                )
+                for each in level.permission_sets
+            ]
+            for level in permissions.levels
+        ]
+
+    def of(self, who: Resolution) -> Access:
+        """Return whether somebody sees the item, and why."""
+        if not who.authenticated:
+            return self._anonymous()
+        for number, sets in enumerate(self._levels, 1):
+            access = self._level(number, sets, who)
+            if access is not None:
+                return access
+        return Access(False, None, None, "no level names the user")
+
+    def allowed(self) -> Iterator[tuple[Key, PermissionIdentity]]:
+        """Return every entry that any set allows."""
+        for sets in self._levels:
+            for each in sets:
+                yield from ((entry.key, entry.identity) for entry in each.allowed)
+
+    def named(self) -> Iterator[PermissionIdentity]:
+        """Return every entry that any set allows or denies."""
+        for sets in self._levels:
+            for each in sets:
+                yield from (entry.identity for entry in (*each.allowed, *each.denied))
+
+    def _entries(self, identities: Sequence[PermissionIdentity]) -> tuple[_Entry, ...]:
+        return tuple(_Entry(self._graph.key(identity), identity) for identity in identities)
+
+    def _anonymous(self) -> Access:
+        """Only the first level counts for somebody who is not logged in."""
+        for number, each in enumerate(self._levels[0] if self._levels else (), 1):
+            if not each.anonymous:
+                return Access(False, 1, number, f"{self._place(1, number)} does not allow anonymous users")
+        if not self._levels:
+            return Access(False, None, None, "the item allows nobody")
+        return Access(True, 1, None, f"every set of {self._place(1)} allows anonymous users")
+
+    def _level(self, number: int, sets: Sequence[_Set], who: Resolution) -> Access | None:
+        """Return what a level decides, ``None`` when it is inconclusive."""
+        for position, each in enumerate(sets, 1):
+            if (found := self._nearest(each.denied, who)) is not None:
+                reason = f"{self._place(number, position)} denies {found.identity}"
+                return Access(False, number, position, reason, self._path(found, who))
+        named = [self._nearest(each.allowed, who) for each in sets]
+        if all(each.anonymous or found is not None for each, found in zip(sets, named, strict=True)):
+            for position, found in enumerate(named, 1):
+                if found is not None:
+                    every = (
+                        "" if len(sets) == 1 else f", and every other set of level {number} allows the user"
+                    )
+                    reason = f"{self._place(number, position)} allows {found.identity}{every}"
+                    return Access(True, number, position, reason, self._path(found, who))
+            return Access(True, number, None, f"every set of {self._place(number)} allows everybody")
+        if all(found is None for found in named):
+            return None
+        lacking = next(
+            position
+            for position, (each, found) in enumerate(zip(sets, named, strict=True), 1)
+            if found is None and not each.anonymous
+        )
+        granting = next(found for found in named if found is not None)
+        reason = (
+            f"{self._place(number, lacking)} does not allow the user, though another set of that level "
+            f"allows {granting.identity}"
+        )
+        return Access(False, number, lacking, reason, self._path(granting, who))
+
+    def _nearest(self, entries: Sequence[_Entry], who: Resolution) -> _Entry | None:
+        found = [entry for entry in entries if entry.key in who.origins]
+        return (
+            min(found, key=lambda entry: len(who.chain(entry.key)))
+            if len(found) > 1
+            else next(iter(found), None)
+        )
+
+    def _path(self, entry: _Entry, who: Resolution) -> tuple[PermissionIdentity, ...]:
+        return tuple(self._graph.identity(key) for key in who.chain(entry.key))
+
+    def _place(self, level: int, position: int | None = None) -> str:
+        name = self.permissions.levels[level - 1].name
+        place = f"level {level} {name!r}" if name else f"level {level}"
+        return place if position is None else f"set {position} of {place}"

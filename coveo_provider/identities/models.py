@@ -1,0 +1,298 @@
+"""
+Security identities: groups with their members, aliases, granted identities (push-api.md section 6).
+
+The words are the API's; ``type`` is spelled ``USER`` here, ``User`` in items. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.errors import DataError
+
+GROUPS = frozenset({IdentityType.GROUP, IdentityType.VIRTUAL_GROUP})
+_KEYS = ("name", "type", "provider", "additionalInfo")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """
+    An identity of a security provider.
+
+    :param name: unique over the whole system: an email address in simple cases
+    :param type: ``USER``, ``GROUP``, ``VIRTUAL_GROUP`` or ``UNKNOWN``, in any case
+    :param additional_info: texts by name, shown where the identity is browsed
+    :raises DataError: the name is empty, the type is none of the four, or its info holds other things
+    """
+
+    name: str
+    type: IdentityType
+    additional_info: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __init__(
+        self, name: str, type: IdentityType | str, additional_info: Mapping[str, str] | None = None
+    ) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(f"name of an identity is {name!r}, expected a text")
+        info = dict(additional_info or {})
+        if any(not isinstance(text, str) for pair in info.items() for text in pair):
+            raise DataError(f"additionalInfo of identity {name!r} is {info!r}, expected texts by name")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "type", IdentityType.of(type))
+        object.__setattr__(self, "additional_info", info)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it; empty ``additionalInfo`` is left out."""
+        body: dict[str, Any] = {"name": self.name, "type": self.type.name}
+        return {**body, "additionalInfo": dict(self.additional_info)} if self.additional_info else body
+
+    @classmethod
+    def from_json(cls, body: Any) -> Identity:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, ("name", "type", "additionalInfo"), "an identity")
+        return cls(found.get("name", ""), found.get("type", ""), _info(found))
+
+
+@dataclass(frozen=True)
+class MappedIdentity(Identity):
+    """
+    An alias: the same person in another provider.
+
+    :param provider: where; ``None`` where the provider cascades to a single other one
+    """
+
+    provider: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        type: IdentityType | str,
+        provider: str | None = None,
+        additional_info: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(name, type, additional_info)
+        if provider is not None and not isinstance(provider, str):
+            raise DataError(f"provider of identity {name!r} is {provider!r}, expected a text")
+        object.__setattr__(self, "provider", provider or None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it."""
+        body = super().to_json()
+        return body if self.provider is None else {**body, "provider": self.provider}
+
+    @classmethod
+    def from_json(cls, body: Any) -> MappedIdentity:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, _KEYS, "an alias")
+        return cls(found.get("name", ""), found.get("type", ""), found.get("provider"), _info(found))
+
+
+@dataclass(frozen=True)
+class IdentityBody:
+    """
+    An identity to add or update, with all its members: a push replaces what was there.
+
+    :param members: who is in it; only groups and virtual groups have any
+    :param well_knowns: the granted identities it becomes a member of
+    """
+
+    identity: Identity
+    members: tuple[Identity, ...] = ()
+    well_knowns: tuple[Identity, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", _distinct(self.members))
+        object.__setattr__(self, "well_knowns", _distinct(self.well_knowns))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it; a group always says its members, also when it has none."""
+        body: dict[str, Any] = {"identity": self.identity.to_json()}
+        if self.members or self.identity.type in GROUPS:
+            body["members"] = [each.to_json() for each in self.members]
+        if self.well_knowns:
+            body["wellKnowns"] = [each.to_json() for each in self.well_knowns]
+        return body
+
+    @classmethod
+    def from_json(cls, body: Any) -> IdentityBody:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, ("identity", "members", "wellKnowns"), "an identity body")
+        return cls(
+            Identity.from_json(found.get("identity")),
+            tuple(map(Identity.from_json, _list(found, "members"))),
+            tuple(map(Identity.from_json, _list(found, "wellKnowns"))),
+        )
+
+
+@dataclass(frozen=True)
+class MappedIdentityBody:
+    """
+    The aliases of an identity in other providers, and its granted identities.
+
+    :param mappings: who it is elsewhere, usually in the Email Security Provider
+    :param well_knowns: the granted identities it becomes a member of
+    """
+
+    identity: Identity
+    mappings: tuple[MappedIdentity, ...] = ()
+    well_knowns: tuple[Identity, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mappings", _distinct(self.mappings))
+        object.__setattr__(self, "well_knowns", _distinct(self.well_knowns))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it; ``mappings`` are always said."""
+        body: dict[str, Any] = {
+            "identity": self.identity.to_json(),
+            "mappings": [each.to_json() for each in self.mappings],
+        }
+        return (
+            {**body, "wellKnowns": [each.to_json() for each in self.well_knowns]}
+            if self.well_knowns
+            else body
+        )
+
+    @classmethod
+    def from_json(cls, body: Any) -> MappedIdentityBody:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, ("identity", "mappings", "wellKnowns"), "an alias body")
+        return cls(
+            Identity.from_json(found.get("identity")),
+            tuple(map(MappedIdentity.from_json, _list(found, "mappings"))),
+            tuple(map(Identity.from_json, _list(found, "wellKnowns"))),
+        )
+
+
+@dataclass(frozen=True)
+class DisabledIdentityBody:
+    """An identity to disable: the API calls it deleted, and brings it back when it is pushed again."""
+
+    identity: Identity
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it: wrapped in ``identity``."""
+        return {"identity": self.identity.to_json()}
+
+    @classmethod
+    def from_json(cls, body: Any) -> DisabledIdentityBody:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, ("identity",), "an identity to disable")
+        return cls(Identity.from_json(found.get("identity")))
+
+
+Body: TypeAlias = "IdentityBody | MappedIdentityBody | DisabledIdentityBody"
+
+
+@dataclass(frozen=True)
+class BatchIdentityBody:
+    """
+    What a container of identities holds.
+
+    :param members: identities to add or update
+    :param mappings: aliases to add or update
+    :param deleted: identities to disable
+    """
+
+    members: tuple[IdentityBody, ...] = ()
+    mappings: tuple[MappedIdentityBody, ...] = ()
+    deleted: tuple[DisabledIdentityBody, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the API spells it; empty arrays are left out."""
+        arrays: dict[str, tuple[Body, ...]] = {
+            "members": self.members,
+            "mappings": self.mappings,
+            "deleted": self.deleted,
+        }
+        return {key: [each.to_json() for each in bodies] for key, bodies in arrays.items() if bodies}
+
+    @classmethod
+    def from_json(cls, body: Any) -> BatchIdentityBody:
+        """
+        Return it from JSON, with keys in any case.
+
+        :raises DataError: says what is wrong
+        """
+        found = _spelled(body, ("members", "mappings", "deleted"), "a batch of identities")
+        return cls(
+            tuple(map(IdentityBody.from_json, _list(found, "members"))),
+            tuple(map(MappedIdentityBody.from_json, _list(found, "mappings"))),
+            tuple(map(DisabledIdentityBody.from_json, _list(found, "deleted"))),
+        )
+
+
+def encode_identity(body: Body | BatchIdentityBody) -> bytes:
+    """
+    Return the JSON of one identity, one alias, one to disable, or a batch of them.
+
+    :raises DataError: a text cannot be UTF-8
+    """
+    from coveo_provider.documents.values.json_values import dump
+
+    try:
+        return dump(body.to_json())
+    except TypeError as error:
+        raise DataError(f"identity cannot be JSON: {error}") from None
+
+
+def _distinct(identities: Any) -> tuple[Any, ...]:
+    """Return each identity once; those that differ in case stay, as a provider may tell them apart."""
+    found: dict[Any, Identity] = {}
+    for each in identities:
+        if not isinstance(each, Identity):
+            raise DataError(f"{each!r} is no Identity")
+        found.setdefault((each.name, each.type, getattr(each, "provider", None)), each)
+    return tuple(found.values())
+
+
+def _spelled(body: Any, keys: tuple[str, ...], what: str) -> dict[str, Any]:
+    if not isinstance(body, Mapping):
+        raise DataError(f"{what} is {body!r}, expected an object with {', '.join(keys)}")
+    spelling = {key.lower(): key for key in keys}
+    found: dict[str, Any] = {}
+    for given, value in body.items():
+        key = spelling.get(str(given).lower())
+        if key is None:
+            raise DataError(f"{what} has unknown key {given!r}: expected {', '.join(keys)}")
+        if key in found:
+            raise DataError(f"{what} has key {given!r} twice")
+        found[key] = value
+    return found
+
+
+def _info(found: dict[str, Any]) -> Mapping[str, str]:
+    info = found.get("additionalInfo")
+    if info is not None and not isinstance(info, Mapping):
+        raise DataError(f"additionalInfo of identity {found.get('name')!r} is {info!r}, expected an object")
+    return info or {}
+
+
+def _list(found: dict[str, Any], key: str) -> list[Any]:
+    value = found.get(key)
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise DataError(f"{key} is {value!r}, expected a list")
+    return list(value or ())

@@ -1,0 +1,93 @@
+"""What a comparison found → the datasets that are sent, and what each task that sends is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coveo_provider.documents.contract import PUSH_ITEM_BYTES
+from coveo_provider.documents.dataset.files import replace as replace_file
+from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.operators.support.datasets import opened
+from coveo_provider.operators.support.extracts import prepared_output
+from coveo_provider.operators.support.mapped_tasks import groups, max_map_length
+from coveo_provider.operators.transform import DEFAULT_PART_BYTES
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.changes.changed_rows import IdFile
+    from coveo_provider.documents.changes.comparison import Difference
+
+
+def write_changes(
+    place: Any, *, folder: Any, manifest: Manifest, found: Difference, ids_path: Path
+) -> list[dict[str, Any]]:
+    """
+    Write what changed and what is gone as datasets of their own, and return what to send.
+
+    :param place: the folder for both
+    :param folder: of the whole dataset
+    :param manifest: of the whole dataset
+    :param ids_path: a local file to be, for the ids of both
+    :return: arguments for each task that sends: ``documents`` or ``deletions``
+    """
+    from coveo_provider.documents.changes.changed_rows import IdFile, changed_rows
+
+    documents: list[str] = []
+    deletions: list[str] = []
+    with IdFile(ids_path) as ids:
+        if found.changed:
+            rows = changed_rows(
+                folder, manifest, found.masks, lambda path, entry=None: opened(str(path), entry)
+            )
+            changed = Manifest(DatasetKind.DOCUMENTS, mapping=manifest.mapping)
+            documents = _written(place / "changed", changed, rows, ids, beside=str(folder))
+        if found.gone:
+            gone = ((table, None, "what is gone") for table in found.gone_ids())
+            deletions = _written(
+                place / "gone", Manifest(DatasetKind.DELETIONS), gone, ids, beside=str(folder)
+            )
+    return units(documents, deletions)
+
+
+def _written(
+    place: Any,
+    manifest: Manifest,
+    tables: Iterable[tuple[Any, bytes | None, str]],
+    ids: IdFile,
+    *,
+    beside: str,
+) -> list[str]:
+    """
+    Write a dataset of changes, and return the URIs of its parts.
+
+    :param tables: Arrow tables, each with the hashes of its rows, if known, and which rows these are
+    :param beside: URI of a folder that is read meanwhile, and must stay as it is
+    """
+    from coveo_provider.documents.dataset.part_writer import PartWriter
+
+    target = prepared_output(place, manifest, sources=beside)
+    with PartWriter(
+        target, section=manifest.kind.section, part_bytes=DEFAULT_PART_BYTES, item_limit=PUSH_ITEM_BYTES
+    ) as writer:
+        for table, hashes, where in tables:
+            ids.add(table)
+            writer.add(table, where, hashes=hashes)
+        manifest = replace(manifest, complete=True, parts=writer.finish(), sha256=writer.sha256)
+    replace_file(target / MANIFEST, manifest.as_json())
+    return [str(target / part.name) for part in manifest.parts]
+
+
+def units(documents: Sequence[str], deletions: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the arguments of each task that sends: one part each, or as many as the limit of Airflow asks for."""
+    limit = max_map_length()
+    tasks = len(documents), len(deletions)
+    if sum(tasks) > limit:
+        share = max(1, min(limit - 1, round(limit * len(documents) / sum(tasks))))
+        tasks = (share, max(1, limit - share)) if documents and deletions else (limit, limit)
+    found: list[dict[str, Any]] = []
+    for name, parts, count in zip(("documents", "deletions"), (documents, deletions), tasks, strict=True):
+        cut = groups(parts, min(count, len(parts))) if parts else []
+        found.extend({name: group[0] if len(group) == 1 else group} for group in cut)
+    return found

@@ -1,0 +1,1 @@
+"""One function for each route the sandbox serves."""

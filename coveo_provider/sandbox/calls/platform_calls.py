@@ -1,0 +1,195 @@
+"""The platform's calls: organization, sources, activities (``platform-api.md`` sections 3 and 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coveo_provider.sandbox.calls.log_calls import iso, moment_ms
+from coveo_provider.sandbox.service.errors import invalid_json, invalid_parameter, not_found
+from coveo_provider.sandbox.service.sources import OPERATIONS, SOURCE_KINDS, VISIBILITIES
+
+if TYPE_CHECKING:
+    from coveo_provider.sandbox.http.wire import Request
+    from coveo_provider.sandbox.service.sources import Source
+    from coveo_provider.sandbox.service.state import State
+    from coveo_provider.sandbox.service.views import Activity
+
+_MONTH_MS = 31 * 24 * 3600 * 1000
+
+
+def get_organization(state: State, request: Request) -> object:
+    """Say which organization answers."""
+    return {"id": state.organization_id, "displayName": f"Sandbox organization {state.organization_id}"}
+
+
+def list_sources(state: State, request: Request) -> object:
+    """List all sources."""
+    return [describe(state, source) for source in state.sources.listed()]
+
+
+def page_sources(state: State, request: Request) -> object:
+    """List sources by pages, sorted by name; ``filter`` needs two characters to be applied."""
+    page, per_page = request.whole("page", 0, 10**9), request.whole("perPage", 100, 1000)
+    if not per_page:
+        raise invalid_parameter("perPage", "it is at least 1.")
+    wanted = request.query.get("filter", "").lower()
+    found = sorted(
+        (one for one in state.sources.listed() if len(wanted) < 2 or wanted in one.name.lower()),
+        key=lambda one: one.name.lower(),
+        reverse=request.query.get("sortingOrder") == "DESC",
+    )
+    return {
+        "sourceModels": [describe(state, one) for one in found[page * per_page : (page + 1) * per_page]],
+        "totalEntries": len(found),
+        "totalPages": -(-len(found) // per_page),
+    }
+
+
+def get_source(state: State, request: Request) -> object:
+    """Describe one source."""
+    return describe(state, _source(state, request))
+
+
+def create_source(state: State, request: Request) -> object:
+    """Create a Push or Catalog source, with the bodies official clients send."""
+    body = request.json(state.limits.request_bytes)
+    name, kind = body.get("name"), body.get("sourceType")
+    visibility = body.get("sourceVisibility", "SECURED")
+    if not isinstance(name, str) or not name.strip():
+        raise invalid_json("'name' is required and is a string.")
+    if kind not in SOURCE_KINDS:
+        raise invalid_json(f"'sourceType' must be one of {', '.join(SOURCE_KINDS)} here.")
+    if visibility not in VISIBILITIES:
+        raise invalid_json(f"'sourceVisibility' must be one of {', '.join(VISIBILITIES)}.")
+    flags = {key: body.get(key, False) for key in ("pushEnabled", "streamEnabled")}
+    if not all(isinstance(flag, bool) for flag in flags.values()):
+        raise invalid_json("'pushEnabled' and 'streamEnabled' are true or false.")
+    if any(source.name == name for source in state.sources.listed()):
+        raise invalid_parameter("name", f"a source named '{name}' exists.")
+    providers = body.get("securityProviderReferences") or []
+    if not isinstance(providers, list) or not all(isinstance(one, str) for one in providers):
+        raise invalid_json("'securityProviderReferences' is an array of strings.")
+    if unknown := [one for one in providers if state.providers.get(one) is None]:
+        raise invalid_parameter("securityProviderReferences", f"there is no '{unknown[0]}'.")
+    source = state.sources.add(
+        name,
+        kind=kind,
+        visibility=visibility,
+        push_enabled=flags["pushEnabled"],
+        stream_enabled=flags["streamEnabled"],
+        providers=list(dict.fromkeys(providers)),
+    )
+    return describe(state, source)
+
+
+def delete_source(state: State, request: Request) -> object:
+    """Delete a source with everything in it."""
+    state.sources.remove(_source(state, request))
+    return {}
+
+
+def list_activities(state: State, request: Request) -> object:
+    """List activities, newest first; the window is 31 days at most."""
+    page, per_page = request.whole("page", 0, 10**9), request.whole("perPage", 100, 1000)
+    bounds = [
+        moment_ms(name, request.query[name]) if name in request.query else None for name in ("from", "to")
+    ]
+    start, end = bounds
+    if start is not None and end is not None and not 0 <= end - start <= _MONTH_MS:
+        raise invalid_parameter("to", "it must be within 31 days after 'from'.")
+    body = request.json(state.limits.request_bytes)
+    found = [
+        one
+        for one in reversed(state.sources.activities())
+        if (start is None or one.start_ms >= start)
+        and (end is None or one.start_ms <= end)
+        and _wanted(body, "operations", one.operation)
+        and _wanted(body, "states", one.state)
+        and _wanted(body, "resourceIds", one.source_id)
+    ]
+    return {
+        "items": [_activity(state, one) for one in found[page * per_page : (page + 1) * per_page]],
+        "totalEntries": len(found),
+        "totalPages": -(-len(found) // per_page) if per_page else 0,
+    }
+
+
+def get_activity(state: State, request: Request) -> object:
+    """Describe one activity."""
+    for one in state.sources.activities():
+        if one.id == request.values["activity"]:
+            return _activity(state, one)
+    raise not_found("There is no such activity.")
+
+
+def describe(state: State, source: Source) -> dict[str, Any]:
+    """Give a source as ``SourceModel``."""
+    return {
+        "sourceType": source.kind,
+        "id": source.id,
+        "name": source.name,
+        "owner": "sandbox",
+        "createdDate": iso(source.created_ms),
+        "sourceVisibility": source.visibility,
+        "pushEnabled": source.push_enabled,
+        "streamEnabled": source.stream_enabled,
+        "onPremisesEnabled": False,
+        "securityProviderReferences": list(source.providers),
+        "resourceId": source.id,
+        "information": {
+            "sourceStatus": _status(state, source),
+            "rebuildRequired": False,
+            "rebuildRequiredReasons": [],
+            "numberOfDocuments": source.item_count,
+            "documentsTotalSize": 0,
+        },
+    }
+
+
+def _status(state: State, source: Source) -> dict[str, Any]:
+    running = source.status in OPERATIONS
+    kind = "REFRESHING" if running else ("IDLE" if source.status else "PUSH_READY")
+    status: dict[str, Any] = {
+        "type": kind,
+        "extendedCurrentStatus": kind,
+        "timestamp": iso(source.status_ms or source.created_ms),
+        "numberOfDocuments": source.item_count,
+        "numberOfProcessedDocuments": 0,
+    }
+    if running and source.status:
+        status["refreshType"] = OPERATIONS[source.status]
+    return status
+
+
+def _activity(state: State, one: Activity) -> dict[str, Any]:
+    source = state.sources.get(one.source_id)
+    described: dict[str, Any] = {
+        "id": one.id,
+        "operation": one.operation,
+        "state": one.state,
+        "createDate": one.start_ms,
+        "startDate": one.start_ms,
+        "progress": 0.0 if one.end_ms is None else 1.0,
+        "resourceId": one.source_id,
+        "resourceName": source.name if source else "",
+        "resourceType": "SOURCE",
+        "section": "CONTENT",
+        "organizationId": state.organization_id,
+    }
+    if one.end_ms is not None:
+        described.update(endDate=one.end_ms, result="SUCCESS", duration=(one.end_ms - one.start_ms) // 1000)
+    return described
+
+
+def _source(state: State, request: Request) -> Source:
+    source = state.sources.get(request.values["source"])
+    if source is None or source.kind not in SOURCE_KINDS:
+        raise not_found(f"The source '{request.values['source']}' does not exist.")
+    return source
+
+
+def _wanted(body: dict[str, Any], key: str, value: str) -> bool:
+    wanted = body.get(key) or []
+    if not isinstance(wanted, list):
+        raise invalid_json(f"'{key}' is an array.")
+    return not wanted or value in wanted

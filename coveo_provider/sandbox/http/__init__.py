@@ -1,0 +1,1 @@
+"""The socket, the routes and the planned faults of the sandbox."""

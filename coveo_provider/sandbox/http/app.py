@@ -1,0 +1,114 @@
+"""From a request to an answer: routes, authentication, handlers, errors. Knows no socket."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import orjson
+
+from coveo_provider.sandbox.calls import push_calls
+from coveo_provider.sandbox.http import routing
+from coveo_provider.sandbox.http.wire import BadRequestError, Reply
+from coveo_provider.sandbox.service.errors import ApiError, Refusal, not_found
+
+if TYPE_CHECKING:
+    from coveo_provider.sandbox.controls import Controls
+    from coveo_provider.sandbox.http.routing import Route
+    from coveo_provider.sandbox.http.wire import Request
+    from coveo_provider.sandbox.service.state import State
+
+_BEARER = re.compile(r"Bearer +([\x21-\x7e]+)", re.IGNORECASE)
+_PAGE = """<!doctype html><meta charset="utf-8"><title>Coveo sandbox</title>
+<h1>Coveo sandbox</h1><p>Stands in for Coveo's Push, Stream, Source Logs and Platform APIs, for the
+organization <code>{organization}</code>. Nothing here leaves this machine.
+What it holds: <a href="/_sandbox/">/_sandbox/</a>.
+"""
+
+
+class App:
+    """Answers requests on a state."""
+
+    def __init__(self, state: State, controls: Controls) -> None:
+        self._state, self._controls = state, controls
+
+    def route_name(self, request: Request) -> str:
+        """Name the route of a request, for the call log and for faults; ``unknown`` when there is none."""
+        first = request.parts[0]
+        if first == "_sandbox":
+            return "control"
+        if first == "_s3":
+            return "upload"
+        if request.parts == ("",):
+            return "home"
+        route, _, _ = routing.find(request.method, request.parts)
+        return route.name if route else "unknown"
+
+    def answer(self, request: Request) -> Reply:
+        """
+        Carry a request out.
+
+        A defect of the sandbox answers 500 and is kept for the test to see.
+
+        :raises ConnectionError: when the sender stopped in the middle of its body
+        :raises BadRequestError: when its body is no HTTP
+        """
+        try:
+            return self._answer(request)
+        except Refusal as refused:
+            headers = (("Allow", refused.message),) if refused.status == 405 else refused.headers
+            return Reply(refused.status, refused.body(request.request_id), refused.content_type, headers)
+        except (ConnectionError, TimeoutError, BadRequestError):
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the test that owns the sandbox
+            self._state.errors.append(error)
+            failure = ApiError(500, "INTERNAL_SERVER_ERROR", "The sandbox failed; its owner sees why.")
+            return Reply(500, failure.body(request.request_id))
+
+    def _answer(self, request: Request) -> Reply:
+        name = self.route_name(request)
+        if name == "control":
+            return self._controls.answer(request)
+        if name == "upload":
+            push_calls.upload(self._state, request)
+            return Reply(200, b"", "application/xml", (("ETag", f'"{request.request_id}"'),))
+        if name == "home":
+            if request.method != "GET":
+                raise ApiError(405, "METHOD_NOT_ALLOWED", "GET")
+            page = _PAGE.format(organization=html.escape(self._state.organization_id))
+            return Reply(200, page.encode(), "text/html; charset=utf-8")
+        route, values, methods = routing.find(request.method, request.parts)
+        if route is None:
+            if methods:
+                raise ApiError(405, "METHOD_NOT_ALLOWED", ", ".join(methods))
+            raise not_found(f"There is nothing at {request.path[:200]}.")
+        request.values = values
+        self._authorize(request, route)
+        self._state.meter.take_call(route)  # who has no right to a call does not use up its quota (uncertain)
+        request.check_json_type()
+        value = route.handler(self._state, request)
+        return Reply(route.status, b"" if value is None else orjson.dumps(value))
+
+    def _authorize(self, request: Request, route: Route) -> None:
+        """limits-and-errors.md 3: 401 before 404 before 403. A key belongs to this one organization."""
+        given = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+        if given is None:
+            raise ApiError(401, "UNAUTHORIZED", "The Authorization header is missing or malformed.")
+        held = self._state.keys.get(given.group(1))
+        if held is None:
+            raise ApiError(401, "INVALID_TOKEN", "The token is unknown, expired or disabled.")
+        if request.values["org"] != self._state.organization_id:
+            raise ApiError(404, "ORGANIZATION_NOT_FOUND", "The organization does not exist.")
+        if missing := [one for one in route.privileges if one not in held]:
+            raise ApiError(403, "ACCESS_DENIED", f"The token lacks the privilege {', '.join(missing)}.")
+
+
+def malformed(message: str) -> Refusal:
+    """Refuse what is not HTTP as the sandbox reads it."""
+    return ApiError(400, "BAD_REQUEST", message)
+
+
+def misdirected() -> Refusal:
+    """Refuse a request that names another machine: a web page that re-bound its name to 127.0.0.1 sends such."""
+    return ApiError(403, "ACCESS_DENIED", "The sandbox answers to localhost and loopback addresses only.")

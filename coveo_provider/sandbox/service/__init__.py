@@ -1,0 +1,1 @@
+"""What the stand-in for the cloud does, without HTTP."""
