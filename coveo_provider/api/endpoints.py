@@ -1,4 +1,4 @@
-"""Where Coveo lives: regions, environments and URL overrides (platform-api.md section 1)."""
+"""Where requests go: the hosts of each region and environment, and URL overrides of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]{1,
 
 
 class Region(str, Enum):
-    """Where an organization's data resides."""
+    """Where an organization's data resides (``docs/api-notes.md``, "Hosts and keys")."""
 
     US = "us"
     CANADA = "ca"
@@ -129,8 +129,8 @@ def split_url(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        plain = parts.scheme in {"http", "https"} and _NETLOC.fullmatch(parts.netloc) and parts.hostname
-        if not plain or parts.port == 0:  # a port out of range raises
+        complete = parts.scheme in {"http", "https"} and _NETLOC.fullmatch(parts.netloc) and parts.hostname
+        if not complete or parts.port == 0:  # a port out of range raises
             return None
     except ValueError:
         return None

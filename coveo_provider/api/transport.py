@@ -1,7 +1,8 @@
 """
-The one file that names the HTTP library: connections, timeouts, retries and redaction.
+Sends one request over HTTP, and returns the answer or raises what happened instead.
 
-No exception or log line that leaves this file holds a key, a query string or a pre-signed address.
+This is the one file that names the HTTP library. No exception or log line that leaves it holds a key, a query
+string or a pre-signed address.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import html
 import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, BinaryIO, TypeVar
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
@@ -21,193 +22,87 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from coveo_provider import __version__
-from coveo_provider.api.answers import NO_REASON, Answer, explain, refusal
+from coveo_provider.api.answers import Answer
 from coveo_provider.api.endpoints import is_loopback
-from coveo_provider.api.redaction import queries_unlogged, secrets_of
-from coveo_provider.api.retries import RetryPolicy, may_have_been_carried_out
-from coveo_provider.api.routes import Route
-from coveo_provider.errors import (
-    ApiError,
-    ConfigurationError,
-    CoveoError,
-    DataError,
-    PayloadTooLarge,
-    UnexpectedAnswer,
-    Unreachable,
-    UploadRefused,
-)
-
-T = TypeVar("T")
+from coveo_provider.api.redaction import queries_unlogged
+from coveo_provider.errors import ConfigurationError, CoveoError, UnexpectedAnswer, Unreachable
 
 USER_AGENT = f"airflow-provider-coveo/{__version__}"
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # no documented answer comes near; memory stays bounded whatever answers
-UPLOAD = "PUT (upload address)"
 
 # Bytes a socket write: the default of 16 KiB costs a core at loopback speed, and the timeout is for each.
-_UPLOAD_BLOCK = 256 * 1024
+UPLOAD_BLOCK = 256 * 1024
 _READ_BLOCK = 64 * 1024
 
 # The session's own headers, left out: the storage gets what the API asks for and nothing of ours but a name.
 _BARE = {"Accept": None, "Accept-Encoding": None, "Connection": None}
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Sets the key itself, so that a ``~/.netrc`` entry for the host cannot replace it."""
-
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._api_key}"
-        return request
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep every credential, ``~/.netrc`` included, from the storage host (push-api.md section 3, 2a)."""
-    return request
-
-
-class _WideAdapter(HTTPAdapter):
-    def init_poolmanager(
-        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
-    ) -> None:
-        super().init_poolmanager(connections, maxsize, block, **pool_kwargs, blocksize=_UPLOAD_BLOCK)
-
-
-class _Session(requests.Session):
-    """Follows no redirect, keeps no cookie, and sends nothing meant for this machine to a proxy."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, _WideAdapter(max_retries=0))
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return none; requests would read the whole body of a redirect, even of one it does not follow."""
-
-    def merge_environment_settings(self, url: Any, *args: Any, **kwargs: Any) -> Any:
-        """Take proxies and CA bundle from the environment, but no proxy where a key may travel in clear."""
-        settings = super().merge_environment_settings(url, *args, **kwargs)
-        if is_loopback(urlsplit(url).hostname or ""):
-            settings["proxies"] = {}
-        return settings
-
-
 class Transport:
     """
-    Sends one request at a time and turns what comes back into an :class:`Answer` or an exception.
+    Sends one request at a time; whether to send it again is the caller's to decide.
 
     :param api_key: an API key or OAuth2 access token
     :param timeout: seconds to wait for a connection (10 at most), for each read, and for each block of an
         upload to be taken
     :param verify: whether to verify certificates, or the path of a CA bundle
-    :param policy: what is sent again, and when
     :raises ConfigurationError: ``verify`` is neither
     """
 
-    def __init__(self, api_key: str, *, timeout: float, verify: bool | str, policy: RetryPolicy) -> None:
+    def __init__(self, api_key: str, *, timeout: float, verify: bool | str) -> None:
         self._auth = _Bearer(api_key)
-        self._secrets = tuple(dict.fromkeys((api_key, quote(api_key, safe=""), html.escape(api_key))))
+        self.secrets = tuple(dict.fromkeys((api_key, quote(api_key, safe=""), html.escape(api_key))))
         self._timeout = timeout
         self._verify = _checked_verify(verify)
-        self.policy = policy
         self._session = _Session()
 
     def close(self) -> None:
         """Give the connections back."""
         self._session.close()
 
-    def call(
-        self,
-        route: Route,
-        url: str,
-        read: Callable[[Answer], T],
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes = b"{}",
-    ) -> T:
+    def ask(self, method: str, url: str, query: Mapping[str, str] | None, body: bytes) -> Answer:
         """
-        Make one call, sending it again where that is safe, and return what ``read`` makes of its success.
+        Send a request with the key, and return the answer, be it a success or a refusal.
 
         :param url: the full URL, without query
-        :param read: an :class:`UnexpectedAnswer` from it counts as a lost answer
         :param query: parameters, not yet percent-encoded
-        :param body: JSON; operations without a model take ``{}``
-        :raises ApiError: the API refused. ``after_lost_answer`` is true on it when an earlier attempt may
-            have been carried out
+        :param body: JSON; a GET goes without, as some gateways refuse one
         :raises Unreachable: no answer came
+        :raises UnexpectedAnswer: a success is larger than any the API gives
+        :raises ConfigurationError: the request cannot be made with this connection
         """
-        lost = False
-
-        def attempt() -> T:
-            nonlocal lost
-            try:
-                answer = self._exchange(route, url, query, body)
-                if not _is_success(answer.status):
-                    raise refusal(answer, route, secrets=self._secrets)
-                return read(answer)
-            except CoveoError as error:
-                if isinstance(error, ApiError):
-                    error.after_lost_answer = lost
-                lost = lost or may_have_been_carried_out(error)
-                raise
-
-        def may_retry(error: CoveoError) -> bool:
-            return error.transient and (route.replay or not may_have_been_carried_out(error))
-
-        return self.policy.run(attempt, may_retry)
-
-    def probe(self, route: Route, url: str) -> Answer:
-        """Make one call and return its answer, a refusal too; only a missing answer raises."""
-        return self.policy.run(lambda: self._exchange(route, url, None, b""), lambda error: error.transient)
-
-    def upload(self, url: str, headers: Mapping[str, str], file: BinaryIO, size: int) -> None:
-        """
-        PUT ``size`` bytes of ``file``, from where it stands, to a pre-signed address. Never repeated here.
-
-        :raises PayloadTooLarge: the storage does not take that many bytes
-        :raises UploadRefused: the storage refused; a fresh container may be accepted
-        :raises Unreachable: no answer came
-        :raises DataError: ``file`` has fewer than ``size`` bytes
-        """
-        answer = self._send(
-            "PUT",
-            UPLOAD,
-            url,
-            headers={**_BARE, **headers, "Content-Length": str(size)},
-            body=_Exactly(file, size) if size else b"",
-            auth=_no_auth,
-            connect_timeout=self._timeout,  # urllib3 sends under the connection's timeout, not the read's
-        )
-        if _is_success(answer.status):
-            return
-        secrets = [*self._secrets, *secrets_of(url)]
-        code, message = explain(answer.body, secrets)
-        if answer.status == 413 or code == "EntityTooLarge":
-            kind: type[ApiError] = PayloadTooLarge
-            remedy = f"{size:,} bytes are too many for one container: lower max_chunk_bytes."
-        else:
-            kind = UploadRefused
-            remedy = "The address may have expired, or a proxy altered the upload's headers."
-        detail = f"{message or NO_REASON} {remedy}"
-        raise kind(answer.status, UPLOAD, code, detail, answer.request_id(secrets))
-
-    def _exchange(self, route: Route, url: str, query: Mapping[str, str] | None, body: bytes) -> Answer:
         try:
             parameters = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
         except UnicodeEncodeError:
             raise ConfigurationError(f"one of {', '.join(query or ())} is no Unicode text") from None
-        # A GET has no body, and some gateways refuse one.
         return self._send(
-            route.method,
-            f"{route.method} {urlsplit(url).path}",
+            method,
+            f"{method} {urlsplit(url).path}",
             f"{url}{parameters}",
             headers={"Content-Type": "application/json"},
-            body=None if route.method == "GET" else body,
+            body=None if method == "GET" else body,
             auth=self._auth,
             connect_timeout=min(10.0, self._timeout),
+        )
+
+    def put(self, name: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes]) -> Answer:
+        """
+        Send a file without the key, and return the answer, be it a success or a refusal.
+
+        :param name: what errors call the address, which is a secret
+        :param body: bytes, or what has a length and is read block by block
+        :raises Unreachable: no answer came
+        :raises UnexpectedAnswer: a success is larger than any that a storage gives
+        :raises ConfigurationError: the request cannot be made with this connection
+        """
+        return self._send(
+            "PUT",
+            name,
+            url,
+            headers={**_BARE, **headers},
+            body=body,
+            auth=_no_auth,
+            connect_timeout=self._timeout,  # urllib3 sends under the connection's timeout, not the read's
         )
 
     def _send(
@@ -217,7 +112,7 @@ class Transport:
         url: str,
         *,
         headers: Mapping[str, str | None],
-        body: bytes | _Exactly | None,
+        body: bytes | Iterable[bytes] | None,
         auth: Callable[[requests.PreparedRequest], requests.PreparedRequest],
         connect_timeout: float,
     ) -> Answer:
@@ -246,35 +141,59 @@ class Transport:
         raise failure
 
 
-class _Exactly:
-    """The next ``size`` bytes of a file, no more and no fewer."""
+class _Bearer(requests.auth.AuthBase):
+    """Sets the key itself, so that a ``~/.netrc`` entry for the host cannot replace it."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size, self._left = file, size, size
+    def __init__(self, api_key: str) -> None:
+        self._api_key = api_key
 
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(_UPLOAD_BLOCK), b"")
-
-    def read(self, size: int = -1, /) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
-        data = self._file.read(wanted) if wanted else b""
-        if wanted and not data:
-            raise DataError(f"the file to upload ended {self._left:,} bytes before its {self._size:,}")
-        self._left -= len(data)
-        return data
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._api_key}"
+        return request
 
 
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300  # a 1xx as the last word has carried nothing out
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep every credential, ``~/.netrc`` included, from the storage (``docs/api-notes.md``, "File containers")."""
+    return request
+
+
+class _WideAdapter(HTTPAdapter):
+    def init_poolmanager(
+        self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: object
+    ) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs, blocksize=UPLOAD_BLOCK)
+
+
+class _Session(requests.Session):
+    """Follows no redirect, keeps no cookie, and sends nothing meant for this machine to a proxy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _WideAdapter(max_retries=0))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return none; requests would read the whole body of a redirect, even of one it does not follow."""
+
+    def merge_environment_settings(self, url: Any, *args: Any, **kwargs: Any) -> Any:
+        """Take proxies and CA bundle from the environment, but no proxy where a key may travel in clear."""
+        settings = super().merge_environment_settings(url, *args, **kwargs)
+        if is_loopback(urlsplit(url).hostname or ""):
+            settings["proxies"] = {}
+        return settings
+
+
+def is_success(status: int) -> bool:
+    """Return whether a status says that the request was carried out; a 1xx as the last word does not."""
+    return 200 <= status < 300
 
 
 def _read(name: str, response: requests.Response) -> Answer:
     """Return the whole answer; of a refusal as much as there is, since its status says enough."""
     content = bytearray()
-    refused = not _is_success(response.status_code)
+    refused = not is_success(response.status_code)
     try:
         while len(content) <= MAX_ANSWER_BYTES:
             block = response.raw.read(_READ_BLOCK, decode_content=True)

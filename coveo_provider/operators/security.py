@@ -50,10 +50,7 @@ class CoveoSecurityProviderOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Look the provider up, and create it or add what is missing."""
-        from coveo_provider.api.security import ensure_security_provider
-
-        changed = ensure_security_provider(
-            self.client,
+        changed = self.client.ensure_security_provider(
             self.provider_id,
             source_ids=_names(self.source_ids, "source_ids"),
             cascades_to=_names(self.cascades_to, "cascades_to"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coveo_provider.api.endpoints import Endpoints, is_loopback, safe_url
-from coveo_provider.api.routes import CLOSE_STREAM, segment
+from coveo_provider.api.routes import StreamRoutes, segment
 from coveo_provider.errors import ConfigurationError
 
 
@@ -193,5 +193,5 @@ def test_a_name_that_changes_the_path_is_refused(name: Any) -> None:
 )
 def test_a_name_stays_one_piece_of_the_path(name: str, encoded: str) -> None:
     """Slashes, question marks and braces in an id are percent-encoded."""
-    path = CLOSE_STREAM.fill(source_id=name, stream_id=name)
+    path = StreamRoutes.of_source(name).close.at(stream_id=name).path
     assert path == f"/sources/{encoded}/stream/{encoded}/close"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coveo_provider.api.client import CoveoClient
-from coveo_provider.api.security import EMAIL_PROVIDER, ensure_security_provider
+from coveo_provider.api.providers import EMAIL_PROVIDER
 from coveo_provider.errors import AccessDenied, ConfigurationError, NotFound, SourceRefused
 from coveo_provider.sandbox import Sandbox
 
@@ -98,8 +98,8 @@ def test_identities_are_counted_without_the_disabled(secured: Sandbox, client: C
 
 def test_a_provider_is_created_then_left_alone(secured: Sandbox, client: CoveoClient) -> None:
     """Created once, leading to the Email provider, and linked."""
-    assert ensure_security_provider(client, "New One", source_ids=["hr"])
-    assert not ensure_security_provider(client, "New One", source_ids=["hr"])
+    assert client.ensure_security_provider("New One", source_ids=["hr"])
+    assert not client.ensure_security_provider("New One", source_ids=["hr"])
 
     model = client.get_security_provider("New One")
     assert [entry["id"] for entry in model["referencedBy"]] == ["hr"]
@@ -108,10 +108,10 @@ def test_a_provider_is_created_then_left_alone(secured: Sandbox, client: CoveoCl
 
 def test_adding_a_source_keeps_the_rest(secured: Sandbox, client: CoveoClient) -> None:
     """What else the provider has is sent back as it was."""
-    ensure_security_provider(client, "Mine", source_ids=["hr"], case_sensitive=True)
+    client.ensure_security_provider("Mine", source_ids=["hr"], case_sensitive=True)
     secured.add_source("two", kind="PUSH")
 
-    assert ensure_security_provider(client, "Mine", source_ids=["two"], cascades_to=[PROVIDER])
+    assert client.ensure_security_provider("Mine", source_ids=["two"], cascades_to=[PROVIDER])
 
     model = client.get_security_provider("Mine")
     assert {entry["id"] for entry in model["referencedBy"]} == {"hr", "two"}
