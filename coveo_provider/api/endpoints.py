@@ -6,12 +6,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from coveo_provider.api.types import member_of
 from coveo_provider.errors import ConfigurationError
-
-_Member = TypeVar("_Member", bound=Enum)
 
 # Stricter than RFC 3986, so that no two parsers can disagree on where a request goes.
 _URL = re.compile(r"[!-~]+")
@@ -65,13 +63,10 @@ class Endpoints:
         :param platform_url: replaces the host of the platform
         :raises ConfigurationError: an unknown region or environment, or a URL a key must not travel to
         """
-        known = (
-            _member(Region, "region", region),
-            _member(Environment, "environment", environment),
-        )
+        where = member_of(Region, "region", region), member_of(Environment, "environment", environment)
         push, platform = push_url or base_url, platform_url or base_url
         if not push or not platform:
-            api_host, platform_host = _hosts(*known)
+            api_host, platform_host = _hosts(*where)
             push, platform = push or f"https://{api_host}", platform or f"https://{platform_host}"
         return cls(push_url=safe_url(push, "push_url"), platform_url=safe_url(platform, "platform_url"))
 
@@ -86,14 +81,6 @@ def _hosts(region: Region, environment: Environment) -> tuple[str, str]:
         return "apihipaa.cloud.coveo.com", "platformhipaa.cloud.coveo.com"
     suffix = "" if region is Region.US else f"-{region.value}"
     return f"api{suffix}.cloud.coveo.com", f"platform{suffix}.cloud.coveo.com"
-
-
-def _member(closed_set: type[_Member], name: str, value: str) -> _Member:
-    try:
-        return closed_set(str(value).strip().lower())
-    except ValueError:
-        known = ", ".join(str(member.value) for member in closed_set)
-        raise ConfigurationError(f"unknown {name} {value!r}: expected one of {known}") from None
 
 
 def safe_url(url: str, name: str) -> str:

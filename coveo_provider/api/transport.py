@@ -135,7 +135,7 @@ class Transport:
         except CoveoError:
             raise
         except (requests.exceptions.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-            failure = _failure(name, url, error, answered=response is not None)
+            failure = _no_answer(name, url, error) if response is None else _half_answer(name, error)
         # Raised out here, as what requests raises quotes the address and holds the request with its key: as
         # `__context__` it would travel along.
         raise failure
@@ -209,14 +209,17 @@ def _read(name: str, response: requests.Response) -> Answer:
     return Answer(response.status_code, name, headers, bytes(content))
 
 
-def _failure(name: str, url: str, error: Exception, *, answered: bool) -> CoveoError:
+def _half_answer(name: str, error: Exception) -> Unreachable:
+    """Return the exception for an answer that began and did not end."""
+    slow = any(isinstance(cause, (ReadTimeoutError, TimeoutError)) for cause in _causes(error))
+    return Unreachable(
+        name, "the answer took too long" if slow else f"the answer broke off: {_kind(error)}", True
+    )
+
+
+def _no_answer(name: str, url: str, error: Exception) -> CoveoError:
     """Return what happened, without any address, and whether the request may have been carried out."""
     causes = list(_causes(error))
-    if answered:
-        slow = any(isinstance(cause, (ReadTimeoutError, TimeoutError)) for cause in causes)
-        return Unreachable(
-            name, "the answer took too long" if slow else f"the answer broke off: {_kind(error)}", True
-        )
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return ConfigurationError(
             f"{name}: the certificate of {urlsplit(url).hostname} could not be verified. Set the "
@@ -227,8 +230,10 @@ def _failure(name: str, url: str, error: Exception, *, answered: bool) -> CoveoE
             f"{name}: {urlsplit(url).hostname} does not speak TLS. Check the connection's URL, and the "
             "proxies in the worker's environment"
         )
-    known = isinstance(error, (requests.exceptions.RequestException, HTTPError, HTTPException))
-    if not known or isinstance(error, ValueError):  # of what requests raises, its complaints about arguments
+    of_http = isinstance(error, (requests.exceptions.RequestException, HTTPError, HTTPException))
+    if not of_http or isinstance(
+        error, ValueError
+    ):  # of what requests raises, its complaints about arguments
         return ConfigurationError(
             f"{name}: the request could not be made ({_kind(error)}). Check the connection's URLs, and "
             "proxies and CA bundle in the worker's environment"

@@ -34,7 +34,7 @@ class SourceStatus(str, Enum):
         :raises ConfigurationError: there is none
         """
         hint = " (what the console calls Rescan is REFRESH)"
-        return _member(cls, "source status", value, hint)
+        return member_of(cls, "source status", value, hint)
 
 
 class CompressionType(str, Enum):
@@ -53,15 +53,22 @@ class CompressionType(str, Enum):
 
         :raises ConfigurationError: there is none
         """
-        return _member(cls, "compression type", value)
+        return member_of(cls, "compression type", value)
 
 
-def _member(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
-    try:
-        return closed_set(str(getattr(value, "value", value)).strip().upper())
-    except ValueError:
-        known = ", ".join(str(member.value) for member in closed_set)
-        raise ConfigurationError(f"unknown {what} {value!r}: expected one of {known}{hint}") from None
+def member_of(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
+    """
+    Return the member whose value is ``value``, in any case.
+
+    :param what: what it is, for the message
+    :raises ConfigurationError: there is none
+    """
+    members = {str(member.value).lower(): member for member in closed_set}
+    text = str(getattr(value, "value", value)).strip().lower()
+    if text not in members:
+        names = ", ".join(str(member.value) for member in closed_set)
+        raise ConfigurationError(f"unknown {what} {value!r}: expected one of {names}{hint}")
+    return members[text]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Waiting until the service takes calls again."""
+"""Waits, in the triggerer, until the service takes calls again."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_overrides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("url", "kept"),
     [
         ("api.cloud.coveo.com", "https://api.cloud.coveo.com"),
         (" https://api.cloud.coveo.com// ", "https://api.cloud.coveo.com"),
@@ -70,9 +70,9 @@ def test_overrides() -> None:
         ("https://my_gateway", "https://my_gateway"),
     ],
 )
-def test_what_people_copy_along_is_dropped(given: str, kept: str) -> None:
+def test_what_people_copy_along_is_dropped(url: str, kept: str) -> None:
     """Slashes at the end, /push/v1 and /rest; a path of a gateway stays."""
-    assert safe_url(given, "base_url") == kept
+    assert safe_url(url, "base_url") == kept
 
 
 @pytest.mark.parametrize(
