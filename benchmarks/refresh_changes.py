@@ -70,11 +70,7 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
         )
     )
     reports = [done(CoveoUpdateStreamOperator(task_id="update", source_id=SOURCE, **unit)) for unit in units]
-    done(
-        CoveoDeleteOlderOperator(
-            task_id="older", source_id=SOURCE, stream=True, reports=reports, full=told["full"]
-        )
-    )
+    done(CoveoDeleteOlderOperator(task_id="older", source_id=SOURCE, reports=reports, full=told["full"]))
     done(
         CoveoFinalizeOperator(
             task_id="finalize", source_id=SOURCE, reports=reports, manifest=told["manifest"], state=state

@@ -1,8 +1,8 @@
 """
-Look before you leap: what is checked before a step that removes items.
+What is checked before a step that removes items.
 
 Coveo's own clients close a stream although a chunk failed, and delete older items although a batch did
-(clients.md section 3). Nothing destructive on doubt: the run stops instead, with the index as it was.
+(``docs/api-notes.md``, "What other clients do"). Here the run stops on doubt, with the index as it was.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def total(reports: Any, *, source_id: str, step: str) -> Report:
     :raises SafetyStop: something in it is not a report, as when a task was skipped
     """
     summed = Report()
+    apis: set[str] = set()
     for report in each_report(reports, owner=f"source {source_id}", step=step):
         try:
             summed.parts += _list(report.get("parts", []))
@@ -33,8 +34,15 @@ def total(reports: Any, *, source_id: str, step: str) -> Report:
             summed.bytes += _count(report.get("bytes", 0))
             summed.chunks += _count(report.get("chunks", 0))
             summed.ordering_ids += [_count(one) for one in _list(report.get("ordering_ids", []))]
+            apis |= {report["api"]} if report.get("api") else set()
         except (KeyError, TypeError, ValueError):
             raise _no_report(report, f"source {source_id}", step) from None
+    if len(apis) > 1:
+        raise SafetyStop(
+            f"source {source_id}: the reports tell of more than one API, {' and '.join(sorted(apis))}, and {step} "
+            "needs those of one load. Nothing was removed"
+        )
+    summed.api = "".join(apis)
     return summed
 
 

@@ -7,12 +7,25 @@ In a DAG of yours a query, an API or a file share stands here.
 from __future__ import annotations
 
 import ast
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+
+def write(rows: list[dict[str, Any]], context: Mapping[str, Any]) -> str:
+    """Write a line of JSON for each row to a file of the DAG run, ``limit`` at most, and return its URI."""
+    folder: Any = ObjectStoragePath(context["params"]["staging"])
+    folder = folder / context["dag"].dag_id / context["run_id"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "raw.ndjson").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows[: context["params"]["limit"]])
+    return str(folder / "raw.ndjson")
 
 
 def installed_distributions() -> list[dict[str, Any]]:
@@ -29,6 +42,8 @@ def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
     says: Any = distribution.metadata
     classifiers = says.get_all("Classifier") or []
     links = dict(link.split(", ", 1) for link in says.get_all("Project-URL") or [] if ", " in link)
+    subjects = [name.removeprefix("Topic :: ") for name in classifiers if name.startswith("Topic :: ")]
+    sources = [file for file in distribution.files or [] if file.suffix == ".py"]
     return {
         "name": distribution.name,
         "version": distribution.version,
@@ -38,13 +53,9 @@ def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
         "license": says.get("License-Expression") or (says.get("License") or "")[:80] or None,
         "keywords": says.get("Keywords"),
         "classifiers": classifiers,
-        "topics": [c.removeprefix("Topic :: ") for c in classifiers if c.startswith("Topic :: ")],
+        "topics": subjects,
         "url": says.get("Home-page") or links.get("Homepage") or links.get("Source"),
-        "files": [
-            {"path": str(file), "bytes": file.size}
-            for file in distribution.files or []
-            if file.suffix == ".py"
-        ],
+        "files": [{"path": str(file), "bytes": file.size} for file in sources],
     }
 
 

@@ -29,7 +29,8 @@ from coveo_provider.errors import (
     Unreachable,
     UploadRefused,
 )
-from coveo_provider.loading import check, deliver, spool
+from coveo_provider.loading.deliveries import deliver
+from coveo_provider.loading.spooling import check, spool
 from coveo_provider.report import Report
 from coveo_provider.sandbox import Answer, Cut, ExpireUpload, Limits, Sandbox, Truncate
 
@@ -409,9 +410,9 @@ def test_a_load_logs_its_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Encoding and uploading say how far they are, when they take long."""
-    import coveo_provider.loading
+    from coveo_provider.loading import progress
 
-    monkeypatch.setattr(coveo_provider.loading, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.0)
     lines: list[str] = []
 
     def note(message: str, *args: object) -> None:

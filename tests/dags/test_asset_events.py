@@ -197,7 +197,7 @@ def test_a_refresh_that_is_finalized_emits_one_event(connected: Sandbox, events:
 
     def refresh() -> None:
         mark = "1600000000000"
-        delete = CoveoDeleteOlderOperator(task_id="delete", full=full, final=False, ordering_id=mark, **given)
+        delete = CoveoDeleteOlderOperator(task_id="delete", full=full, ordering_id=mark, **given)
         delete >> CoveoFinalizeOperator(task_id="finalize", **given)
 
     assert ran("finalized", refresh)[0] == "success"

@@ -120,14 +120,14 @@ def test_a_deferrable_task_waits_without_a_worker(connected: Sandbox, cluster: C
     operator = CoveoOpenStreamOperator(task_id="open", source_id="products", deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         operator.execute(cluster.context("tuesday"))
-    progress = deferred.value.trigger.serialize()[1]["progress"]
+    checkpoint = deferred.value.trigger.serialize()[1]["checkpoint"]
     with pytest.raises(TaskDeferred):
-        operator.resume(cluster.context("tuesday"), {"progress": progress})
+        operator.resume(cluster.context("tuesday"), {"checkpoint": checkpoint})
     with pytest.raises(SourceBusy):
-        operator.resume(cluster.context("tuesday"), {"progress": {"queued": 12 * 60}})
+        operator.resume(cluster.context("tuesday"), {"checkpoint": {"turns": 12 * 60}})
 
     cluster.active.remove(("shop", "monday"))
-    assert operator.resume(cluster.context("tuesday"), {"progress": progress})
+    assert operator.resume(cluster.context("tuesday"), {"checkpoint": checkpoint})
     assert cluster.holders == ["tuesday"]
 
 

@@ -69,7 +69,7 @@ class Claim:
         self._source = operator.source_id
         self._taken = False
         run = context.get("dag_run")
-        self._on = bool(operator.exclusive and run is not None and context.get("ti") is not None)
+        self._on = run is not None and context.get("ti") is not None and operator.is_exclusive(context)
         if not self._on:
             return
         self._own = (str(run.dag_id), str(run.run_id)) if run is not None else ("", "")
@@ -253,14 +253,19 @@ class SourceOperator(CoveoOperator):
     """
     A task that works on a source, which runs load in turns.
 
-    :param exclusive: whether no other run may be loading the source meanwhile
+    :param exclusive: whether no other run may be loading the source meanwhile; by default so, as far as the task
+        belongs to a load
     """
 
     source_id: str
 
-    def __init__(self, *, exclusive: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, exclusive: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.exclusive = exclusive
+
+    def is_exclusive(self, context: Context) -> bool:
+        """Return whether the task's run needs the claim on its source."""
+        return self.exclusive is not False
 
     def claim(self, context: Context) -> Claim:
         """Return the claim of the task's run on its source."""
