@@ -30,12 +30,12 @@ def write(rows: list[dict[str, Any]], context: Mapping[str, Any]) -> str:
 
 def installed_distributions() -> list[dict[str, Any]]:
     """Return what the metadata of every installed distribution says, each name once, in order."""
-    found = {
+    distributions = {
         distribution.name.lower(): distribution
         for distribution in metadata.distributions()
         if distribution.name
     }
-    return [_distribution(found[name]) for name in sorted(found)]
+    return [_distribution(distributions[name]) for name in sorted(distributions)]
 
 
 def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
@@ -43,7 +43,6 @@ def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
     classifiers = says.get_all("Classifier") or []
     links = dict(link.split(", ", 1) for link in says.get_all("Project-URL") or [] if ", " in link)
     subjects = [name.removeprefix("Topic :: ") for name in classifiers if name.startswith("Topic :: ")]
-    sources = [file for file in distribution.files or [] if file.suffix == ".py"]
     return {
         "name": distribution.name,
         "version": distribution.version,
@@ -55,8 +54,13 @@ def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
         "classifiers": classifiers,
         "topics": subjects,
         "url": says.get("Home-page") or links.get("Homepage") or links.get("Source"),
-        "files": [{"path": str(file), "bytes": file.size} for file in sources],
+        "files": _python_files(distribution),
     }
+
+
+def _python_files(distribution: metadata.Distribution) -> list[dict[str, Any]]:
+    files = distribution.files or []
+    return [{"path": str(file), "bytes": file.size} for file in files if file.suffix == ".py"]
 
 
 def python_topics() -> list[dict[str, Any]]:
@@ -100,7 +104,7 @@ GROUPS = {  # nested: group → the groups in it
 }
 PAPERS = [  # path, text, allowed groups, allowed users, denied users
     ("handbook", "How we work together.", ["everybody"], [], []),
-    ("engineering/design", "The plan of the house.", ["engineering", "leads"], [], []),
+    ("engineering/design", "How the search works.", ["engineering", "leads"], [], []),
     ("hr/salaries", "Who earns what.", ["hr", "leads"], [], ["bob"]),
     ("sales/forecast", "What we hope to sell.", ["sales"], ["eva"], ["max"]),
 ]

@@ -296,7 +296,7 @@ def test_contents_of_a_stream(
 def test_contents_of_an_update_and_a_merge(
     client: CoveoClient, sandbox: Sandbox, contents: ContentSpool, files: dict[str, bytes]
 ) -> None:
-    """The same corridor with the Stream API's calls."""
+    """The same with the Stream API's calls."""
     for name, section, submit in (
         ("one.pdf", Section.ADD_OR_UPDATE, client.update_stream),
         ("two.pdf", Section.ADD_OR_MERGE, client.merge_stream),

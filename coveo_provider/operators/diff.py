@@ -154,7 +154,7 @@ class CoveoDiffOperator(SourceOperator):
             documents=manifest.rows,
             min_documents=least,
             max_shrink=most_lost,
-            held=lambda: former_rows,
+            count_held=lambda: former_rows,
         )
 
     def _refuse_shrink(

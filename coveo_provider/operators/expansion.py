@@ -245,7 +245,7 @@ def refuse_doubtful_identities(
         documents=identities,
         min_documents=number(operator.min_identities, int, "min_identities", default=1),
         max_shrink=number(operator.max_shrink, float, "max_shrink", default=None),
-        held=lambda: operator.client.count_identities(operator.provider_id),
+        count_held=lambda: operator.client.count_identities(operator.provider_id),
         words=IDENTITIES,
     )
 

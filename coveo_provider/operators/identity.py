@@ -55,7 +55,7 @@ class CoveoPushIdentityOperator(CoveoOperator):
         self.disable = disable
 
     def act(self, context: Context) -> dict[str, Any]:
-        """Check what was given, then make the one call, or two, that says it."""
+        """Check the arguments, then make the one call, or two, that says it."""
         from coveo_provider.identities.models import (
             DisabledIdentityBody,
             IdentityBody,

@@ -77,7 +77,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
                 "left to that run"
             )
         mark = self.client.set_source_status(self.source_id, SourceStatus.IDLE)
-        claim.release(opened=True)
+        claim.release(with_status=True)
         self.log.info("Set source %s to %s; the mark is %s", self.source_id, SourceStatus.IDLE.value, mark)
         return mark
 

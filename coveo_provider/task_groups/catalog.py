@@ -32,7 +32,7 @@ def catalog_load(
 
     Nothing changes in the index before the close, which runs only after every part was uploaded.
 
-    :param documents: the documents dataset (templated)
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
     with new_group(group_id, default_args) as group:
@@ -72,8 +72,7 @@ def catalog_refresh(
     This is the way Coveo prefers: each part is processed as soon as it is sent. With ``state`` only what changed
     since the last successful run is sent, and what is gone is deleted by its id; a first run sends everything.
 
-    :param documents: the documents dataset; with ``state`` one that
-        :class:`~coveo_provider.operators.CoveoTransformOperator` wrote (templated)
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {"min_documents": min_documents, "max_shrink": max_shrink}

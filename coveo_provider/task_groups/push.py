@@ -42,7 +42,7 @@ def push_rebuild(
 
     The source is set back to ``IDLE`` whatever happened; nothing is deleted unless every part went through.
 
-    :param documents: the documents dataset (templated)
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {
@@ -76,6 +76,8 @@ def incremental_push(
     With ``state``, ``documents`` is the whole dataset, and what changed since the last successful run is found by
     comparison; a first run pushes everything and deletes what was not renewed. Without, ``documents`` and
     ``deletions`` are the changes themselves, as a change feed tells them.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
 
     :param documents: the whole dataset with ``state``, which
         :class:`~coveo_provider.operators.CoveoTransformOperator` wrote; else what is new or changed (templated)

@@ -37,6 +37,8 @@ def secured_push(
     """
     Push secured content: check who will see what → REBUILD → provider → identities → push → delete older → IDLE.
 
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+
     :param provider_id: the security provider the identities belong to (templated)
     :param documents: the documents dataset, with permissions (templated)
     :param members: dataset of groups with their members (templated)

@@ -1,4 +1,4 @@
-"""The files that documents name as their content: opened, and what tells one state of a file from another."""
+"""The files that documents name as their content: read, and told apart from what they were before."""
 
 from __future__ import annotations
 

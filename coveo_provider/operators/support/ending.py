@@ -53,7 +53,7 @@ class EndingOperator(SourceOperator):
             documents=loaded.documents,
             min_documents=number(self.min_documents, int, "min_documents", default=1),
             max_shrink=number(self.max_shrink, float, "max_shrink", default=None),
-            held=lambda: self.client.get_source(self.source_id).document_count,
+            count_held=lambda: self.client.get_source(self.source_id).document_count,
         )
         return loaded
 

@@ -1,4 +1,4 @@
-"""The state of a source, in a folder that outlives runs: opened, and what a run of a DAG writes into it."""
+"""The folder in which the state of a source outlives runs, and what a run of a DAG writes into it."""
 
 from __future__ import annotations
 
