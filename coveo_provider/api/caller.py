@@ -101,7 +101,7 @@ class Caller:
         """
         Upload ``size`` bytes of ``file``, from where it stands, into ``container``.
 
-        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliver`.
+        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliveries.deliver`.
 
         :raises PayloadTooLarge: the storage does not take that many bytes
         :raises UploadRefused: the storage refused; ask for a fresh container
