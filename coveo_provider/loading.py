@@ -21,7 +21,7 @@ from coveo_provider.api.files import FileUploads
 from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.types import FileContainer
 from coveo_provider.documents.contents.files import ContentSpool
-from coveo_provider.documents.contents.filling import Item, fill
+from coveo_provider.documents.contents.filling import fill
 from coveo_provider.documents.contract import Section, shown
 from coveo_provider.documents.dataset.ids import (
     IdLedger,
@@ -31,10 +31,11 @@ from coveo_provider.documents.dataset.ids import (
     swallowing,
 )
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.batches import Encoded
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.encoding.items import Item
 from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
 from coveo_provider.documents.encoding.rows import Rows
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
 
 _log = logging.getLogger(__name__)

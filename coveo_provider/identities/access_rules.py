@@ -16,7 +16,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from coveo_provider.documents.contract import shown
-from coveo_provider.documents.permissions.models import IdentityType, PermissionIdentity, Permissions
+from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.errors import DataError, DatasetError, DocumentError
 from coveo_provider.identities.access import Access, Evaluation
 from coveo_provider.identities.graph import NOBODY, STRANGER, IdentityGraph, Key

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from coveo_provider.documents.contract import Section
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.batches import Encoded
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.records import Encoded
 from coveo_provider.documents.values.nested_lists import joined, json_strings
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.identities.columns import (

@@ -29,13 +29,12 @@ import pyarrow.types as pt
 
 from coveo_provider.documents.contract import shown
 from coveo_provider.documents.permissions.arrays import type_names
-from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.documents.permissions.spelling import IdentityType
+from coveo_provider.documents.values.arrow_types import is_list, is_text
 from coveo_provider.documents.values.json_values import dump
 from coveo_provider.documents.values.nested_lists import (
     elements,
     field,
-    is_list,
-    is_text,
     json_strings,
     strings,
 )

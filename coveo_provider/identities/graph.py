@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from coveo_provider.documents.permissions.models import EMAIL_PROVIDER, IdentityType, PermissionIdentity
+from coveo_provider.documents.permissions.models import EMAIL_PROVIDER, PermissionIdentity
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.identities.models import (
     BatchIdentityBody,
     Body,

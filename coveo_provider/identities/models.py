@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.errors import DataError
 
 GROUPS = frozenset({IdentityType.GROUP, IdentityType.VIRTUAL_GROUP})

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from coveo_provider.documents.contents.files import ContentFile, extension_of
+from coveo_provider.documents.contents.files import extension_of
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPE,
@@ -25,7 +25,8 @@ from coveo_provider.documents.contract import (
     FILE_ID,
     shown,
 )
-from coveo_provider.documents.encoding.columns import Column, Kind
+from coveo_provider.documents.records import Column, ContentFile, Kind
+from coveo_provider.documents.values.json_values import is_absent
 from coveo_provider.errors import DatasetError, DocumentError
 
 _FILLED = (FILE_ID, COMPRESSION_TYPE, FILE_EXTENSION)
@@ -91,7 +92,7 @@ def document_with_placeholder(
 
     def value_of(key: str) -> Any:
         value = document[keys[key]] if key in keys else None
-        return None if _is_absent(value) else value
+        return None if is_absent(value) else value
 
     given = {name: value for name, value in document.items() if name != keys[CONTENT_URI]}
     uri = value_of(CONTENT_URI)
@@ -111,14 +112,6 @@ def document_with_placeholder(
         given.pop(keys.get(key, key), None)
         given[key] = value
     return given, file
-
-
-def _is_absent(value: Any) -> bool:
-    return (
-        value is None
-        or type(value).__name__ in {"NAType", "NaTType"}
-        or (type(value) is float and value != value)
-    )
 
 
 def _file(name: str, uri: str, compression: Any) -> ContentFile:

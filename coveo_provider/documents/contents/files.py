@@ -11,7 +11,6 @@ from __future__ import annotations
 import lzma
 import os
 import re
-import secrets
 import tempfile
 import threading
 import zlib
@@ -19,20 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB
+from coveo_provider.documents.records import ContentFile
 from coveo_provider.errors import ContentUnavailable, CoveoError, DocumentError
 
 T = TypeVar("T")
 OpenFile: TypeAlias = "Callable[[str], AbstractContextManager[IO[bytes]]]"
-
-PLACEHOLDER_BYTES = 64
-"""Bytes of JSON that stand for the id of a container until it is known, quotes included."""
 
 _READERS = 8
 _AHEAD = 16  # files read before they are asked for
@@ -43,51 +40,12 @@ _EXTENSION = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,10}")  # not the .2 of 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
-def new_token() -> str:
-    """Return a text that stands nowhere else, and fills the placeholder."""
-    return secrets.token_hex((PLACEHOLDER_BYTES - 2) // 2)
-
-
-@dataclass(frozen=True)
-class ContentFile:
-    """
-    A file that a document names as its content.
-
-    :param document_id: the document, as errors name it
-    :param uri: where the file lies; may hold a password or a signature
-    :param compression: how its content is to be sent
-    :param token: what stands for it in the document's JSON
-    """
-
-    document_id: str
-    uri: str = field(repr=False)
-    compression: str
-    token: str = field(default_factory=new_token, repr=False)
-
-
 @dataclass(frozen=True)
 class Content:
     """The content of a document, compressed, on disk."""
 
     path: Path
     size: int
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """
-    A content that goes through a file container of its own.
-
-    :param document_id: whose content it is, as errors name it
-    :param path: its compressed bytes
-    :param size: how many these are
-    :param offset: where the JSON has the placeholder for the container's id
-    """
-
-    document_id: str
-    path: Path
-    size: int
-    offset: int
 
 
 class ContentSpool:

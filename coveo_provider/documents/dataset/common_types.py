@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.encoding.columns import is_text
+from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.nested_lists import elements, starts
 from coveo_provider.errors import DatasetError
 

@@ -16,7 +16,7 @@ from hashlib import blake2b
 import msgspec
 
 from coveo_provider.documents.contract import BODY_KEYS
-from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.records import Encoded
 from coveo_provider.documents.values.json_values import dump
 
 HASH_VERSION = 1

@@ -9,18 +9,15 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from coveo_provider.documents.contents.columns import sent_columns, with_placeholders
-from coveo_provider.documents.contents.files import Attachment, ContentFile
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPES,
@@ -30,9 +27,10 @@ from coveo_provider.documents.contract import (
     URI_PATTERN,
     shown,
 )
-from coveo_provider.documents.encoding.columns import Column, Kind, plan_deletions, plan_documents
+from coveo_provider.documents.encoding.columns import plan_deletions, plan_documents
 from coveo_provider.documents.permissions.arrays import permission_texts
-from coveo_provider.documents.permissions.models import warn_of_public
+from coveo_provider.documents.permissions.spelling import warn_of_public
+from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind
 from coveo_provider.documents.values.json_values import dump, json_text
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
@@ -41,28 +39,6 @@ _YEARS = (-62_135_596_800, 253_402_300_799)  # seconds since the epoch of the ye
 _NO_DATE = "a date outside the years 1 to 9999"
 _APART = frozenset({Kind.JSON_TEXT, Kind.PERMISSIONS, Kind.VALUES})  # not written by polars as they are
 _NO_NUMBER = "infinity, which is no JSON number"
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """
-    The JSON of a batch: one object a row, a comma after each.
-
-    :param data: all objects, one after the other
-    :param ends: int64[n]: where in ``data`` each object's comma ends
-    :param id_hashes: uint64[n]: a hash of each ``documentId``, to find duplicates by
-    :param field_hashes: uint64[n]: of partial updates, a hash of the item and field that each changes
-    :param files: the files that rows name as their content, by row: placeholders stand for them, and
-        :func:`~coveo_provider.documents.contents.filling.fill` reads them
-    :param attachments: contents read, too large to stand in ``data``
-    """
-
-    data: memoryview
-    ends: npt.NDArray[np.int64]
-    id_hashes: npt.NDArray[np.uint64]
-    field_hashes: npt.NDArray[np.uint64] | None = None
-    files: Mapping[int, ContentFile] = field(default_factory=dict)
-    attachments: Sequence[Attachment] = ()
 
 
 class Encoder:

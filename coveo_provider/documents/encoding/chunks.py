@@ -17,9 +17,8 @@ from typing import IO
 
 import numpy as np
 
-from coveo_provider.documents.contents.files import PLACEHOLDER_BYTES, Attachment
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
-from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.records import PLACEHOLDER_BYTES, Attachment, Encoded
 from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import ConfigurationError, DatasetError
 

@@ -8,8 +8,6 @@ the API's DocumentBody, any other column is metadata (push-api.md section 4).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -21,38 +19,9 @@ from coveo_provider.documents.contract import (
     DOCUMENT_KEYS,
 )
 from coveo_provider.documents.permissions.arrays import check_permissions_type
+from coveo_provider.documents.records import Column, Kind
+from coveo_provider.documents.values.arrow_types import is_binary, is_list, is_text
 from coveo_provider.errors import DatasetError
-
-
-class Kind(Enum):
-    """How the values of a column are turned into JSON."""
-
-    PLAIN = auto()  # strings, booleans, integers, and nests of them: as they are
-    FLOAT = auto()  # NaN means absent; infinity is refused
-    FLOATS = auto()  # a list of the above
-    LIST = auto()  # a list of strings, booleans or integers
-    MOMENT = auto()  # timestamp or date: ISO 8601 UTC with Z
-    DECIMAL = auto()  # a number, with every digit it has
-    JSON_TEXT = auto()  # a string that holds JSON, sent as the JSON it holds
-    PERMISSIONS = auto()  # typed lists of permission sets or levels
-    BINARY = auto()  # bytes, sent as Base64
-    CONTENT = auto()  # URIs of files; never sent: a placeholder stands in the JSON until they are read
-    VALUES = auto()  # everything else the contract allows: value by value, slower
-    ABSENT = auto()  # a column of type null: nothing to send
-
-
-@dataclass(frozen=True)
-class Column:
-    """
-    One column of a dataset.
-
-    :param name: its name in the dataset
-    :param key: its name in the JSON: reserved keys in the API's spelling
-    """
-
-    name: str
-    key: str
-    kind: Kind
 
 
 def plan_documents(schema: pa.Schema, where: str) -> list[Column]:
@@ -166,7 +135,7 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
         raise DatasetError("column orderingId cannot be sent with an item: the service assigns it")
     if key == "permissions":
         return _permissions_kind(dtype)
-    if key == "compressedBinaryData" and _is_binary(dtype):
+    if key == "compressedBinaryData" and is_binary(dtype):
         return Kind.BINARY
     if key in DOCUMENT_KEYS.values():
         if not is_text(dtype):
@@ -188,7 +157,7 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
 def _permissions_kind(dtype: pa.DataType) -> Kind:
     if is_text(dtype):
         return Kind.JSON_TEXT
-    if _is_list(dtype) and pt.is_struct(dtype.value_type):
+    if is_list(dtype) and pt.is_struct(dtype.value_type):
         _refuse_equal_fields("permissions", dtype)
         check_permissions_type(dtype)
         return Kind.PERMISSIONS
@@ -201,7 +170,7 @@ def _metadata_kind(dtype: pa.DataType) -> Kind | None:
     scalar = _scalar_kind(dtype)
     if scalar is not None:
         return scalar
-    if _is_list(dtype):
+    if is_list(dtype):
         element = _scalar_kind(dtype.value_type)
         if element is Kind.PLAIN and not pt.is_dictionary(dtype.value_type):
             return Kind.LIST
@@ -233,24 +202,9 @@ def _scalar_kind(dtype: pa.DataType) -> Kind | None:
     return None
 
 
-def is_text(dtype: pa.DataType) -> bool:
-    """Return whether a column holds strings, repeated ones kept once or not."""
-    if pt.is_dictionary(dtype):
-        return is_text(dtype.value_type)
-    return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
-
-
-def _is_binary(dtype: pa.DataType) -> bool:
-    return bool(pt.is_binary(dtype) or pt.is_large_binary(dtype) or pt.is_binary_view(dtype))
-
-
-def _is_list(dtype: pa.DataType) -> bool:
-    return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
-
-
 def _refuse_equal_fields(key: str, dtype: pa.DataType) -> None:
     """A dictionary's own keys may differ by case only; those of a permission are the API's, in any case."""
-    if _is_list(dtype):
+    if is_list(dtype):
         _refuse_equal_fields(key, dtype.value_type)
     elif pt.is_struct(dtype):
         seen = set()

@@ -11,13 +11,14 @@ import polars as pl
 import pyarrow as pa
 
 from coveo_provider.documents.contract import URI_EXPECTED, URI_PATTERN, Section, shown
-from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.documents.encoding.partial_updates import (
     encode_partial_update,
     entry_of,
     plan_partial_updates,
     value_texts,
 )
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import DocumentError, DocumentTooLarge
 
 _URI = re.compile(URI_PATTERN)

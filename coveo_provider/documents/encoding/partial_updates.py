@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from coveo_provider.documents.contract import RESERVED_KEYS
-from coveo_provider.documents.encoding.columns import Column, Kind, is_text, plan_named
+from coveo_provider.documents.encoding.columns import plan_named
+from coveo_provider.documents.records import Column, Kind
+from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.json_values import json_text
 from coveo_provider.errors import DatasetError
 

@@ -10,10 +10,11 @@ import polars as pl
 
 from coveo_provider.documents.contents.columns import document_with_placeholder
 from coveo_provider.documents.contract import Section, shown
-from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.encoding.documents import encode_document
 from coveo_provider.documents.encoding.partial_update_batches import checked_id, encoded_entries
 from coveo_provider.documents.encoding.partial_updates import entry_of, row_texts
-from coveo_provider.documents.values.json_values import dump, encode_document
+from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
 _AT_ONCE = 1_000  # rows encoded at once

@@ -1,7 +1,7 @@
 """
 A column of typed ``permissions`` → the JSON of each row's, checked and in the API's spelling, by column.
 
-The rules are those of :func:`~coveo_provider.documents.permissions.models.normal`, which does it value by value;
+The rules are those of :func:`~coveo_provider.documents.permissions.spelling.normal`, which does it value by value;
 the two are tested against each other.
 """
 
@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.permissions.models import (
+from coveo_provider.documents.permissions.reading import permissions_text
+from coveo_provider.documents.permissions.spelling import (
     IDENTITY_KEYS,
     LEVEL_KEYS,
     MAX_PERMISSIONS,
@@ -28,12 +29,10 @@ from coveo_provider.documents.permissions.models import (
     needlessly_named,
     too_many,
 )
-from coveo_provider.documents.values.json_values import permissions_text
+from coveo_provider.documents.values.arrow_types import is_list, is_text
 from coveo_provider.documents.values.nested_lists import (
     elements,
     field,
-    is_list,
-    is_text,
     joined,
     json_strings,
     starts,

@@ -10,18 +10,6 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 
-def is_text(dtype: pa.DataType) -> bool:
-    """Return whether a type holds strings, as they are or by number."""
-    if pt.is_dictionary(dtype):
-        return is_text(dtype.value_type)
-    return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
-
-
-def is_list(dtype: pa.DataType) -> bool:
-    """Return whether a type holds lists."""
-    return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
-
-
 def elements(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Return how many elements each list has (a null list none), and all of them in one run."""
     if pt.is_fixed_size_list(array.type):

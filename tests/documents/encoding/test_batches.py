@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from coveo_provider.documents.encoding.batches import Encoder
-from coveo_provider.documents.values.json_values import encode_document
+from coveo_provider.documents.encoding.documents import encode_document
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.documents.strategies import NO_LIMIT, documents_in, encode, read, rows_of, table_of, tables
 

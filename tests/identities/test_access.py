@@ -30,8 +30,8 @@ from coveo_provider.documents import (
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.permissions.models import EMAIL_PROVIDER
 from coveo_provider.errors import DataError
-from tests.documents.test_identity_encoding import part
-from tests.documents.test_parts import part_of as part_of_table
+from tests.documents.dataset.test_tables import part_of as part_of_table
+from tests.identities.test_batches import part
 
 user, group = PermissionIdentity.user, PermissionIdentity.group
 

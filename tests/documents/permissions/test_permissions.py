@@ -24,7 +24,7 @@ from coveo_provider.documents import (
 )
 from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.documents.encoding.columns import plan_documents
-from coveo_provider.documents.permissions.models import MAX_PERMISSIONS, IdentityType
+from coveo_provider.documents.permissions.spelling import MAX_PERMISSIONS, IdentityType
 from coveo_provider.errors import DataError, DatasetError, DocumentError, MappingError
 from tests.documents.strategies import TEXTS, encode, table_of
 
