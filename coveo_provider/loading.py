@@ -32,8 +32,8 @@ from coveo_provider.documents.dataset.ids import (
 )
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
 from coveo_provider.documents.encoding.items import Item
-from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
 from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer

@@ -27,7 +27,7 @@ from coveo_provider.documents.dataset.files import opened_local, store
 from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions, refuse_duplicates
 from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
+from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
 from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import DatasetError
 

@@ -7,10 +7,10 @@ Keys and types are read in any case. Imports nothing heavy.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from coveo_provider.documents.values.keys import spelled
 from coveo_provider.errors import DataError
 
 MAX_PERMISSIONS = 5_000
@@ -82,7 +82,7 @@ def normal(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _normal_level(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
-    level = _spelled(entry, LEVEL_KEYS, "a permission level")
+    level = spelled(entry, LEVEL_KEYS, "a permission level")
     if not isinstance(level.get("name", ""), str):
         raise ValueError(f"name of a permission level is {level['name']!r}, expected a text")
     sets = _objects(level["permissionSets"], "permissionSets")
@@ -93,7 +93,7 @@ def _normal_level(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
 
 
 def _normal_set(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
-    body = _spelled(entry, SET_KEYS, "a permission set")
+    body = spelled(entry, SET_KEYS, "a permission set")
     if not isinstance(body.get("allowAnonymous", False), bool):
         raise ValueError(f"allowAnonymous is {body['allowAnonymous']!r}, expected true or false")
     for key in ("allowedPermissions", "deniedPermissions"):
@@ -104,7 +104,7 @@ def _normal_set(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
 
 
 def _normal_identity(entry: dict[str, Any]) -> dict[str, Any]:
-    body = _spelled(entry, IDENTITY_KEYS, "an identity")
+    body = spelled(entry, IDENTITY_KEYS, "an identity")
     name, kind, provider = body.get("identity", ""), body.get("identityType"), body.get("securityProvider")
     if kind is None:
         raise ValueError(f"identity {name!r} has no identityType: expected {TYPES_EXPECTED}")
@@ -129,18 +129,6 @@ def _objects(value: Any, key: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ValueError(f"{key} is not a list of objects")
     return value
-
-
-def _spelled(entry: Mapping[str, Any], keys: Mapping[str, str], what: str) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for given, value in entry.items():
-        key = keys.get(given.lower())
-        if key is None:
-            raise ValueError(f"{what} has unknown key {given!r}: expected {', '.join(keys.values())}")
-        if key in body:
-            raise ValueError(f"{what} has key {given!r} twice in one object")
-        body[key] = value
-    return body
 
 
 def needlessly_named(body: list[dict[str, Any]]) -> bool:
