@@ -35,6 +35,7 @@ from coveo_provider.documents.values.json_values import dump
 from coveo_provider.documents.values.nested_lists import (
     elements,
     field,
+    field_texts,
     json_strings,
     strings,
 )
@@ -275,12 +276,12 @@ def _distinct(related: Related, rows: npt.NDArray[np.int64]) -> Related:
 
 def _named(struct: pa.Array, rows: npt.NDArray[np.int64], refuse: Refuse) -> Named:
     """Return structs with ``name`` and ``type`` checked; ``rows`` are the rows they stand in."""
-    names = _texts(struct, "name")
+    names = field_texts(struct, "name")
     blank = (names.is_null() | (names.str.strip_chars() == "")).fill_null(True)
     if blank.any():
         first = int(blank.arg_true()[0])
         refuse(int(rows[first]), f"name is {names[first]!r}, expected the name of a user or a group")
-    given = _texts(struct, "type")
+    given = field_texts(struct, "type")
     types = type_names(given, lambda kind: kind.name)
     if types.null_count():
         first = int(types.is_null().arg_true()[0])
@@ -296,11 +297,6 @@ def _named(struct: pa.Array, rows: npt.NDArray[np.int64], refuse: Refuse) -> Nam
         None if infos is None else _infos(infos, rows, refuse),
         None if providers is None else strings(providers).replace("", None),
     )
-
-
-def _texts(struct: pa.Array, key: str) -> pl.Series:
-    found = field(struct, key)
-    return pl.Series([None] * len(struct), dtype=pl.String) if found is None else strings(found)
 
 
 def _infos(array: pa.Array, rows: npt.NDArray[np.int64], refuse: Refuse) -> pl.Series:

@@ -1,4 +1,4 @@
-"""Rules of a :class:`DocumentMapping` that make ``permissions`` out of columns (push-api.md section 5)."""
+"""Rules of a :class:`DocumentMapping` that make ``permissions`` out of columns (docs 107 and 25)."""
 
 from __future__ import annotations
 

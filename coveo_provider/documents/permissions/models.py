@@ -1,5 +1,5 @@
 """
-Who may see an item: identities, permission sets and permission levels (push-api.md section 5).
+Who may see an item: identities, permission sets and permission levels (docs 107 and 25).
 
 The words are the API's. Python names are in snake case; the JSON has the API's own spelling, and is read in
 any case. Imports nothing heavy.
@@ -139,15 +139,15 @@ class Permissions:
     entries: tuple[PermissionSet, ...] | tuple[PermissionLevel, ...] = ()
 
     def __init__(self, entries: Iterable[PermissionSet] | Iterable[PermissionLevel] = ()) -> None:
-        given = tuple(entries)
-        kinds = {type(entry) for entry in given}
+        all_entries = tuple(entries)
+        kinds = {type(entry) for entry in all_entries}
         if kinds - {PermissionSet, PermissionLevel}:
             raise DataError(
                 "permissions hold something that is neither a PermissionSet nor a PermissionLevel"
             )
         if len(kinds) > 1:
             raise DataError(MIXED)
-        object.__setattr__(self, "entries", given)
+        object.__setattr__(self, "entries", all_entries)
         if self.count > MAX_PERMISSIONS:
             raise DataError(too_many(self.count))
 
@@ -196,7 +196,7 @@ class Permissions:
 
     @property
     def is_public(self) -> bool:
-        """Whether somebody who is not logged in sees the item (push-api.md section 5.2)."""
+        """Whether somebody who is not logged in sees the item (docs 78, permission levels)."""
         levels = self.levels
         return bool(levels) and all(each.allow_anonymous for each in levels[0].permission_sets)
 
@@ -217,8 +217,8 @@ def _set_of(body: dict[str, Any]) -> PermissionSet:
 
 
 def _all(values: Iterable[Any], kind: type, name: str) -> tuple[Any, ...]:
-    given = tuple(values)
-    for value in given:
+    values = tuple(values)
+    for value in values:
         if not isinstance(value, kind):
             raise DataError(f"{name} holds {value!r}, expected a {kind.__name__}")
-    return given
+    return values

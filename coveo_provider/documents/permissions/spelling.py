@@ -18,10 +18,11 @@ MAX_PERMISSIONS = 5_000
 
 MIXED = "permissions hold levels (with permissionSets) next to sets: expected all of one kind"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 IDENTITY_KEYS = {key.lower(): key for key in ("identity", "identityType", "securityProvider")}
 SET_KEYS = {key.lower(): key for key in ("allowAnonymous", "allowedPermissions", "deniedPermissions")}
+_LISTS = ("allowedPermissions", "deniedPermissions")
 LEVEL_KEYS = {key.lower(): key for key in ("name", "permissionSets")}
 
 
@@ -71,35 +72,35 @@ def normal(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     :param entries: JSON without nulls: sets or levels, with keys in any case
     :raises ValueError: names the key at fault
     """
-    count = [0]
     levels = [any(key.lower() == "permissionsets" for key in entry) for entry in entries]
     if any(levels) and not all(levels):
         raise ValueError(MIXED)
-    result = [_normal_level(entry, count) if any(levels) else _normal_set(entry, count) for entry in entries]
-    if count[0] > MAX_PERMISSIONS:
-        raise ValueError(too_many(count[0]))
+    result = [_normal_level(entry) if any(levels) else _normal_set(entry) for entry in entries]
+    sets = [each for entry in result for each in entry.get("permissionSets", [entry])]
+    count = sum(len(each.get(key, ())) for each in sets for key in _LISTS)
+    if count > MAX_PERMISSIONS:
+        raise ValueError(too_many(count))
     return result
 
 
-def _normal_level(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
+def _normal_level(entry: dict[str, Any]) -> dict[str, Any]:
     level = spelled(entry, LEVEL_KEYS, "a permission level")
     if not isinstance(level.get("name", ""), str):
         raise ValueError(f"name of a permission level is {level['name']!r}, expected a text")
     sets = _objects(level["permissionSets"], "permissionSets")
     if not sets:
         raise ValueError(f"permission level {level.get('name', '')!r} has no permissionSets")
-    level["permissionSets"] = [_normal_set(each, count) for each in sets]
+    level["permissionSets"] = [_normal_set(each) for each in sets]
     return level
 
 
-def _normal_set(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
+def _normal_set(entry: dict[str, Any]) -> dict[str, Any]:
     body = spelled(entry, SET_KEYS, "a permission set")
     if not isinstance(body.get("allowAnonymous", False), bool):
         raise ValueError(f"allowAnonymous is {body['allowAnonymous']!r}, expected true or false")
-    for key in ("allowedPermissions", "deniedPermissions"):
+    for key in _LISTS:
         if key in body:
             body[key] = [_normal_identity(each) for each in _objects(body[key], key)]
-            count[0] += len(body[key])
     return body
 
 
@@ -141,7 +142,7 @@ def needlessly_named(body: list[dict[str, Any]]) -> bool:
 
 def warn_of_public(document: str) -> None:
     """Say that an item which names allowed users is seen by everybody all the same."""
-    log.warning(
+    _log.warning(
         "document %s names allowed users and sets allowAnonymous as well: it is public. Leave allowAnonymous "
         "out if only they are to see it",
         document,
