@@ -29,7 +29,6 @@ from coveo_provider.documents.dataset.files import (
     remove,
     remove_empty_folders,
     replace,
-    store,
 )
 from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
@@ -176,7 +175,7 @@ class State:
         :param ids: a local Parquet file of the ids it is about to send or delete; ``None`` in a full one
         """
         if ids is not None:
-            store(ids, self._folder / _PENDING / f"{pending.key}.parquet")
+            copied(ids, self._folder / _PENDING / f"{pending.key}.parquet")
         replace(self._folder / _PENDING / f"{pending.key}.json", _written(pending))
 
     def remember(self, current: LastRun, hashes: Sequence[Any], done: Pending | None) -> None:
