@@ -1,8 +1,8 @@
 """
-Room 1: data becomes bytes. Knows neither HTTP nor Airflow.
+Rows become what Coveo's API takes: the datasets of documents, their encoding and their comparison.
 
-What users import from here is loaded when first asked for, so that naming this package in a DAG file costs
-nothing.
+Knows neither HTTP nor Airflow. What users import from here, that of identities included, is loaded when first asked
+for, so that naming this package in a DAG file costs nothing.
 """
 
 from __future__ import annotations

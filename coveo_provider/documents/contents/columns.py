@@ -62,10 +62,11 @@ def with_placeholders(
             continue
         identifier = ids[row].as_py()
         name = shown(identifier) if identifier else f"in row {first_row + row:,} of {where}"
-        files[row] = file = _file(name, uri, filled[COMPRESSION_TYPE][row])
-        _refuse_two_bodies(name, next((key for key, array in bodies if array[row].is_valid), None))
-        extension = filled[FILE_EXTENSION][row]
-        for key, value in _placeholder(file, extension_of(uri) if extension is None else extension).items():
+        values = {key: texts[row] for key, texts in filled.items()}
+        files[row], placeholder = _placeholder(
+            name, uri, {**values, **{key: True for key, array in bodies if array[row].is_valid}}
+        )
+        for key, value in placeholder.items():
             filled[key][row] = value
     arrays = {column.name: batch.column(column.name) for column in columns if column.key not in _REPLACED}
     # Through polars, as pa.array would load pandas.
@@ -95,30 +96,33 @@ def document_with_placeholder(
     name = shown(values[DOCUMENT_ID]) if values.get(DOCUMENT_ID) else place
     if not isinstance(uri, str):
         raise DocumentError(name, f"{CONTENT_URI} is {type(uri).__name__}, expected the URI of a file")
-    file = _file(name, uri, values.get(COMPRESSION_TYPE))
-    _refuse_two_bodies(name, next((key for key in BODY_KEYS if values.get(key) is not None), None))
-    placeholder = _placeholder(file, values.get(FILE_EXTENSION) or extension_of(uri))
+    file, placeholder = _placeholder(name, uri, values)
     kept = {name: value for name, value in without_uri.items() if name not in map(names.get, placeholder)}
     return {**kept, **placeholder}, file
 
 
-def _placeholder(file: ContentFile, extension: Any) -> dict[str, Any]:
-    """Return what a document has in place of the name of its file, until this is read."""
-    return {FILE_ID: file.token, COMPRESSION_TYPE: file.compression, FILE_EXTENSION: extension}
+def _placeholder(name: str, uri: str, values: Mapping[str, Any]) -> tuple[ContentFile, dict[str, Any]]:
+    """
+    Return the file that a document names, and what the document has in its place until it is read.
 
-
-def _file(name: str, uri: str, compression: Any) -> ContentFile:
+    :param name: the document, for errors
+    :param values: what it has, by key; ``None`` is absent
+    """
     if not uri.strip():
         raise DocumentError(
             name, f"{CONTENT_URI} is empty: expected the URI of a file, or null for a document without one"
         )
-    # One that is none of those known is refused by what encodes the document.
-    return ContentFile(name, uri, DEFAULT_COMPRESSION if compression is None else str(compression).upper())
-
-
-def _refuse_two_bodies(name: str, other: str | None) -> None:
-    if other is not None:
-        raise DocumentError(name, f"has {CONTENT_URI} and {other}: expected one body property at most")
+    for key in BODY_KEYS:
+        if values.get(key) is not None:
+            raise DocumentError(name, f"has {CONTENT_URI} and {key}: expected one body property at most")
+    compression, extension = values.get(COMPRESSION_TYPE), values.get(FILE_EXTENSION)
+    # A compression that is none of those known is refused by what encodes the document.
+    file = ContentFile(name, uri, DEFAULT_COMPRESSION if compression is None else str(compression).upper())
+    return file, {
+        FILE_ID: file.token,
+        COMPRESSION_TYPE: file.compression,
+        FILE_EXTENSION: extension_of(uri) if extension is None else extension,
+    }
 
 
 def _texts(batch: pa.RecordBatch, column: str, where: str) -> list[str | None]:

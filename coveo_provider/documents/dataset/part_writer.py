@@ -65,7 +65,7 @@ class PartWriter:
     ) -> None:
         self._folder = folder
         self._section = section
-        self._room = part_bytes - _ENVELOPE
+        self._part_bytes = part_bytes - _ENVELOPE
         self._item_limit = item_limit
         self._stamp = stamp or (lambda uri: uri)
         self._types = CommonTypes()
@@ -148,8 +148,8 @@ class PartWriter:
         """Let rows wait in the part being filled, or in further ones where it is full."""
         done, written = 0, 0
         while done < len(ends):
-            room = self._room - self._spool.encoded_bytes
-            fits = max(done, int(np.searchsorted(ends, written + room, side="right")))
+            space = self._part_bytes - self._spool.encoded_bytes
+            fits = max(done, int(np.searchsorted(ends, written + space, side="right")))
             if fits == done and not self._spool.rows:  # larger than a part may be: a part of its own
                 fits = done + 1
             if fits == done:

@@ -41,18 +41,18 @@ def encode_item(document: Mapping[str, Any], contents: ContentSpool) -> Item:
     :raises DocumentError: names the key at fault, or the file
     :raises ContentUnavailable: the storage failed in a way that may pass
     """
-    given, file = document_with_placeholder(document)
-    values = {str(key).lower(): value for key, value in given.items()}
+    filled, file = document_with_placeholder(document)
+    values = {str(key).lower(): value for key, value in filled.items()}
     identifier, compression = values.get(DOCUMENT_ID.lower()), values.get(COMPRESSION_TYPE.lower())
     if identifier is not None and compression is not None:  # checked here, as it is not part of what follows
         encode_document({DOCUMENT_ID: identifier, COMPRESSION_TYPE: compression})
-    sent = {key: value for key, value in given.items() if str(key).lower() != COMPRESSION_TYPE.lower()}
+    sent = {key: value for key, value in filled.items() if str(key).lower() != COMPRESSION_TYPE.lower()}
     text = encode_document(sent) + b","
     wanted = {} if file is None else {0: file}
     whole = Encoded(memoryview(text), np.array([len(text)], np.int64), np.zeros(1, np.uint64), files=wanted)
-    (filled,) = fill(whole, contents, PUSH_ITEM_BYTES)
-    body = bytes(filled.data)[:-1]
+    (complete,) = fill(whole, contents, PUSH_ITEM_BYTES)
+    body = bytes(complete.data)[:-1]
     if len(body) > PUSH_ITEM_BYTES:
         raise DocumentTooLarge(shown(identifier), len(body), PUSH_ITEM_BYTES)
     kind = compression.upper() if isinstance(compression, str) else None  # NaN is none
-    return Item(str(identifier), body, kind, filled.attachments)
+    return Item(str(identifier), body, kind, complete.attachments)

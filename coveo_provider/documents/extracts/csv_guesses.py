@@ -21,7 +21,7 @@ class Guess:
     integer: bool = True
     decimal: bool = True
     booleans: set[tuple[str, str]] = field(default_factory=lambda: set(_BOOLEANS))
-    seen: bool = False
+    any_value: bool = False
     padded: bool = False  # 1.50
     pointed: bool = False  # 5.0
     scales: set[int] = field(default_factory=set)  # numbers of decimals
@@ -29,7 +29,7 @@ class Guess:
     @property
     def type(self) -> pa.DataType:
         """The narrowest type that loses nothing."""
-        if not self.seen:
+        if not self.any_value:
             return pa.string()
         if self.integer:
             return pa.int64()
@@ -55,7 +55,7 @@ class Guess:
         values = column.filter(pc.not_equal(column, ""))
         if not len(values):
             return
-        self.seen = True
+        self.any_value = True
         self.integer = self.integer and _all(pc.match_substring_regex(values, _INTEGER)) and _fit(values)
         if self.decimal:
             self._look_at_decimals(values)
