@@ -166,7 +166,7 @@ def test_permissions_are_a_list_or_its_json() -> None:
     assert encoded(pd.NA, "permissions") is None
 
 
-def test_the_room_names_what_users_import() -> None:
+def test_the_package_names_what_users_import() -> None:
     """And nothing that is not there."""
     import coveo_provider.documents as package
 
