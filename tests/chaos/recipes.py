@@ -82,12 +82,12 @@ def build(recipe: str, folder: Path, number: int) -> DAG:
                 rules=[{"documents": "*"}],
             )
         else:
-            plain = {
+            groups = {
                 "catalog_load": catalog_load,
                 "catalog_refresh": catalog_refresh,
                 "push_rebuild": push_rebuild,
             }
-            plain[recipe](source_id=SOURCE, documents=documents)
+            groups[recipe](source_id=SOURCE, documents=documents)
     return dag
 
 

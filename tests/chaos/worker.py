@@ -78,22 +78,22 @@ def main() -> None:
         module.RetryPolicy = lambda **options: policy(**{**options, "sleep": lambda _: None})
     _say({"ready": os.getpid()})
     for line in sys.stdin:
-        given = json.loads(line)
-        begin, told = os.pipe()
+        order = json.loads(line)
+        reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.read(begin, 1)
-            _run(given, random, perform, build, Job)
+            os.read(reading, 1)
+            _run(order, random, perform, build, Job)
         _say({"pid": pid})
         sys.stdin.readline()  # the parent knows whom to kill
-        os.write(told, b".")
-        os.close(begin)
-        os.close(told)
+        os.write(writing, b".")
+        os.close(reading)
+        os.close(writing)
         _, status = os.waitpid(pid, 0)
         _say({"killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "status": status})
 
 
-def _run(given: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
+def _run(order: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
     """Execute one try of a task, and leave its result in a file."""
     from coveo_provider.operators.support import claims as _claims
     from tests.chaos.variables import Variables
@@ -101,16 +101,16 @@ def _run(given: dict[str, Any], random: Any, perform: Any, build: Any, job: Any)
     global _HOURS
     code = 1
     try:
-        _HOURS = given["hours"]
-        os.environ.update(given["environment"])
-        random.seed(given["seed"])
+        _HOURS = order["hours"]
+        os.environ.update(order["environment"])
+        random.seed(order["seed"])
         claims: Any = _claims
-        claims.Variable = Variables(Path(given["folder"]))
-        dag = build(given["recipe"], Path(given["folder"]), given["number"])
-        result = perform(dag, job(**given["job"]))
-        if given["dies"]:
+        claims.Variable = Variables(Path(order["folder"]))
+        dag = build(order["recipe"], Path(order["folder"]), order["number"])
+        result = perform(dag, job(**order["job"]))
+        if order["dies"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        Path(given["result"]).write_text(json.dumps(vars(result)))
+        Path(order["result"]).write_text(json.dumps(vars(result)))
         code = 0
     except BaseException:  # noqa: BLE001  said, and the process ends in any case
         import traceback
