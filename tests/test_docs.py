@@ -15,6 +15,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ import pandas as pd
 import pytest
 from airflow.sdk import DAG
 
+from coveo_provider import operators
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import ROOT
 from tests.dags.conftest import make_known
@@ -30,6 +32,7 @@ from tests.operators.conftest import run
 
 NOT_RUN = "<!-- not run -->"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PACKAGE = ROOT / "coveo_provider"
 SDK_PAGE = ROOT / "docs" / "coming-from-the-sdk.md"
 _BLOCK = re.compile(rf"^(?:(?P<mark>{re.escape(NOT_RUN)})\n+)?```python\n(?P<code>.*?)^```$", re.M | re.S)
 
@@ -152,12 +155,12 @@ def test_the_guide_for_users_of_the_sdk(
         "rssauthors": ["Coveo", "R&D"],
     }
     assert set(sandbox.items("files")) == {
-        f"{url}/{end}" for end in ("rd/plan", "hr/pay", "slides/Large1.pptx")
+        f"{url}/{end}" for end in ("rd/plan", "hr/pay", "slides/Large1.pptx", "test?id=TESTME")
     }
     slides = sandbox.items("files")[f"{url}/slides/Large1.pptx"]["compressedBinaryData"]
     assert zlib.decompress(b64decode(slides)) == b"PK slides"
     assert sandbox.source("files").status == "IDLE"
-    assert set(sandbox.items("products")) == {"product://S1", "product://S2"}
+    assert set(sandbox.items("products")) == {"product://S1", "product://S2", "product://S3"}
     assert intranet.readers("letters/hello") == {"wim"}
     assert intranet.readers("papers/budget") == {"wim", "peter", "bea", "carl"}
     assert intranet.readers("minutes") == {"wim"}  # the expansion gave wim an alias, a task disabled yan
@@ -173,6 +176,35 @@ def test_the_guide_for_users_of_the_sdk(
     sandbox.settle()
     assert intranet.readers("as_in_the_sdk") == {"bea", "carl"}
     assert intranet.readers("as_meant") == {"wim", "peter", "bea", "carl"}
+
+
+def test_the_table_of_operators() -> None:
+    """Each operator has a row, with arguments that it takes; those it renders as templates are marked."""
+    section = (ROOT / "README.md").read_text().split("\n## The operators\n")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", section, re.M))
+    assert rows.keys() == {*operators.__all__}
+    for name, row in rows.items():
+        operator: Any = getattr(operators, name)
+        taken = {one for kind in operator.__mro__ for one in signature(kind.__init__).parameters}
+        for cell in row.split(", "):
+            argument = cell.rstrip("⁂")
+            assert argument in taken, f"{name} takes no {argument}"
+            # Airflow's own ``output`` is what a task returns, so the argument of that name is kept under another.
+            templated = not {argument, f"{argument}_uri"}.isdisjoint(operator.template_fields)
+            assert templated == (cell != argument), f"{name}: is {argument} templated?"
+
+
+def test_every_path_of_the_architecture_is_there() -> None:
+    """Files and folders that the page sends a newcomer to."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = {one for one in re.findall(r"`([\w./]+(?:/|\.py))`", text) if one != "coveo_provider/"}
+    missing = sorted(
+        one
+        for one in paths
+        if not any((base / one).exists() for base in (ROOT, PACKAGE, PACKAGE / "sandbox"))
+    )
+    assert len(paths) > 40
+    assert not missing, f"the architecture names what is not there: {', '.join(missing)}"
 
 
 def test_the_readme(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
