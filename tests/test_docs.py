@@ -55,14 +55,14 @@ class Block:
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
-    for found in _BLOCK.finditer(text):
-        line = text.count("\n", 0, found.start("code")) + 1
-        yield Block(page, line, found["code"], found["mark"] is None)
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        yield Block(page, line, match["code"], match["mark"] is None)
 
 
-def run_blocks(page: Path, data: Path, **given: Any) -> tuple[dict[str, Any], DAG]:
+def run_blocks(page: Path, data: Path, **more: Any) -> tuple[dict[str, Any], DAG]:
     """Run a page's blocks and return the names they leave, with the DAG of the operators among them."""
-    names: dict[str, Any] = {"__name__": page.stem, **given}
+    names: dict[str, Any] = {"__name__": page.stem, **more}
     with DAG(dag_id=page.stem, schedule=None) as dag:
         for block in blocks(page):
             if block.is_run:
@@ -73,11 +73,11 @@ def run_blocks(page: Path, data: Path, **given: Any) -> tuple[dict[str, Any], DA
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_every_block_is_code(page: Path, tmp_path: Path) -> None:
     """What is not run compiles as well, and no fence is missed for its spelling."""
-    found = list(blocks(page))
-    for block in found:
+    all_blocks = list(blocks(page))
+    for block in all_blocks:
         block.compiled(tmp_path)
 
-    assert len(found) == len(re.findall(r"^\s*```\s*py", page.read_text(), re.M))
+    assert len(all_blocks) == len(re.findall(r"^\s*```\s*py", page.read_text(), re.M))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
@@ -129,10 +129,10 @@ def test_the_guide_for_users_of_the_sdk(
     assert set(sandbox.items("products")) == {"product://S3"}
     assert intranet.readers("note") == {"wim"}
     assert intranet.readers("minutes") == {"yan"}  # wim is in it, and has no alias yet
-    said = [line for line in printed.splitlines() if line.startswith(("allowed", "denied"))]
-    shown = re.findall(r"^(?:print\(.*\) *)?# ((?:allowed|denied): .*)$", SDK_PAGE.read_text(), re.M)
-    assert len(said) == len(shown) == 3
-    for line, promise in zip(said, shown, strict=True):
+    answers = [line for line in printed.splitlines() if line.startswith(("allowed", "denied"))]
+    promised = re.findall(r"^(?:print\(.*\) *)?# ((?:allowed|denied): .*)$", SDK_PAGE.read_text(), re.M)
+    assert len(answers) == len(promised) == 3
+    for line, promise in zip(answers, promised, strict=True):
         assert re.fullmatch(".*".join(map(re.escape, promise.split("…"))), line), (line, promise)
     rows = names["DocumentMapping"](names["mapping"].document_id, names["fields"]).apply(names["pages"])
     assert all(sha256(row.documentId.encode()).hexdigest() == row.permanentid for row in rows.itertuples())

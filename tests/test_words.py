@@ -36,7 +36,7 @@ FIGURES = {
 }
 
 
-def said(path: Path) -> Iterator[tuple[int, str]]:
+def texts(path: Path) -> Iterator[tuple[int, str]]:
     """Return the docstrings and comments of a module, with the line each begins in; all of a page."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
@@ -61,7 +61,7 @@ def test_no_figure_of_speech() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line + text.count(chr(10), 0, match.start())}: {match[0]!r}; say: {right}"
         for path in [*CODE, *PAGES]
-        for line, text in said(path)
+        for line, text in texts(path)
         for figure, right in FIGURES.items()
         for match in re.finditer(figure, _MEANT.sub(lambda meant: "_" * len(meant[0]), text), re.IGNORECASE)
     ]
