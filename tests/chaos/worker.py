@@ -15,7 +15,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 _HOURS = 0.0
@@ -131,11 +131,10 @@ def _imported() -> None:
     for name in ("pandas", "pyarrow.parquet", "pyarrow.dataset", "polars"):
         import_module(name)
     shift_clock()
-    for place in ("api", "documents", "operators"):
+    for place in ("api", "documents", "identities", "loading", "operators"):
         package = import_module(f"coveo_provider.{place}")
-        for module in iter_modules(package.__path__, f"{package.__name__}."):
+        for module in walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
             import_module(module.name)
-    import_module("coveo_provider.loading")
 
 
 if __name__ == "__main__":
