@@ -1,1 +1,1 @@
-"""Room 2: bytes cross the wire. Knows neither pandas nor Airflow."""
+"""The client of Coveo's APIs: calls, retries and answers. It knows neither data frames nor Airflow."""

@@ -1,8 +1,8 @@
 """
-What the API says, made sense of: error bodies in all their shapes, waits, and the server's clock.
+Reads answers: what a success holds, why a refusal was given, how long to wait, and what time it is there.
 
-The shapes are those of limits-and-errors.md section 2: ``{errorCode, message}``, ``{message}``,
-``{status, title, detail}``, S3's XML, HTML and nothing at all.
+A refusal's body has one of these shapes: ``{errorCode, message}``, ``{message}``, ``{status, title, detail}``, S3's
+XML, HTML, or nothing at all (``docs/api-notes.md``, "Errors and retries").
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from coveo_provider.api.types import MARK_DIGITS
 _TEXT_LIMIT = 500  # characters of a refusal worth repeating in a log
 _DAY = 86_400.0  # seconds
 _LAST_MOMENT = 253_402_300_800.0  # seconds since the epoch; the year 10000, which no calendar here has
-_MAX_WAIT = 31 * _DAY  # seconds; abuse is throttled "for up to a week" (limits-and-errors.md section 4)
+_MAX_WAIT = 31 * _DAY  # seconds; abuse is throttled "for up to a week" (docs/api-notes.md, "Quotas")
 _TAG = re.compile(r"<[^>]{0,1000}>")
 _STYLE = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _XML_CODE = re.compile(r"<Code>([^<]{1,200})</Code>")
@@ -165,7 +165,7 @@ def _throttled(answer: Answer, code: str, detail: str, request_id: str) -> error
     """
     Return the exception for a 429, which says when to go on as far as that is known.
 
-    A burst comes with ``Retry-After``; without it, it is a day's quota, or a gateway's (limits-and-errors.md 3).
+    A burst comes with ``Retry-After``; without it, it is a day's quota, or a gateway's (docs 95).
     """
     now, wait = http_date(answer.headers.get("date", "")), retry_after(answer.headers)
     day_left = None if now is None else _DAY - now % _DAY
@@ -211,8 +211,8 @@ def explain(body: bytes, secrets: Sequence[str] = ()) -> tuple[str, str]:
     parsed = parse_json(body)
     if isinstance(parsed, dict):
         code = parsed.get("errorCode")
-        told = (parsed.get(name) for name in ("message", "detail", "title"))
-        message = next((text for text in told if isinstance(text, str)), "")
+        texts = (parsed.get(name) for name in ("message", "detail", "title"))
+        message = next((text for text in texts if isinstance(text, str)), "")
         return _clean(code, secrets, 100) if isinstance(code, str) else "", _clean(message, secrets)
     text = _redacted(body.decode("utf-8", "replace"), secrets)[:20_000]
     if code_match := _XML_CODE.search(text):

@@ -1,4 +1,4 @@
-"""What callers pass, checked and spelled as the API wants it, before anything is sent."""
+"""Checks what callers pass, and spells it as the API wants it, before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""What every call shares: the organization, its endpoints, and how a call is made."""
+"""Makes a call: finds its URL, sends it again where that is safe, and returns what its success says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, TypeVar
 
-from coveo_provider.api import reading, routes
-from coveo_provider.api.answers import Answer
+from coveo_provider.api import reading, routes, storage
+from coveo_provider.api.answers import Answer, refusal
 from coveo_provider.api.arguments import checked_ordering_id
 from coveo_provider.api.endpoints import Endpoints
 from coveo_provider.api.redaction import signature_of
-from coveo_provider.api.retries import RetryPolicy
+from coveo_provider.api.retries import RetryPolicy, may_have_been_carried_out
 from coveo_provider.api.routes import Host, Route, segment
-from coveo_provider.api.transport import Transport
+from coveo_provider.api.transport import Transport, is_success
 from coveo_provider.api.types import FileContainer
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.errors import ApiError, ConfigurationError, CoveoError
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Caller")
@@ -75,7 +75,7 @@ class Caller:
         self.policy = policy or RetryPolicy()
         self._register_secret = register_secret or (lambda _: None)
         self._registered = 0
-        self._transport = Transport(api_key, timeout=timeout, verify=verify, policy=self.policy)
+        self._transport = Transport(api_key, timeout=timeout, verify=verify)
 
     def __repr__(self) -> str:
         return f"CoveoClient({self.organization_id!r}, push_url={self.endpoints.push_url!r})"
@@ -90,23 +90,23 @@ class Caller:
         """Give the connections back."""
         self._transport.close()
 
-    # File containers (push-api.md section 3): items, identities and streams all need them.
+    # File containers: items, identities and streams all need them.
 
     def create_file_container(self) -> FileContainer:
-        """Return a new container; it lives 60 minutes, so ask when the payload is ready."""
+        """Return a new container; it lives 60 minutes, so ask when the payload is ready (docs 43)."""
         # Sent explicitly: the pages disagree on its default.
-        return self._call(routes.CREATE_FILE, self._container, {"useVirtualHostedStyleUrl": "true"})
+        return self._ask(routes.CREATE_FILE, self._container, {"useVirtualHostedStyleUrl": "true"})
 
     def upload(self, container: FileContainer, file: BinaryIO, size: int) -> None:
         """
         Upload ``size`` bytes of ``file``, from where it stands, into ``container``.
 
-        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliver`.
+        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliveries.deliver`.
 
         :raises PayloadTooLarge: the storage does not take that many bytes
         :raises UploadRefused: the storage refused; ask for a fresh container
         """
-        self._transport.upload(container.upload_uri, container.required_headers, file, size)
+        storage.upload(self._transport, container, file, size)
 
     def server_time_ms(self, source_id: str) -> int:
         """
@@ -114,26 +114,64 @@ class Caller:
 
         :param source_id: the source the answer is asked about
         """
-        return self._time_ms(routes.GET_SOURCE, source_id=source_id)
+        return self._time_ms(routes.GET_SOURCE.at(source_id=source_id))
 
-    def _time_ms(self, route: Route, **names: str) -> int:
-        return self._transport.probe(route, self._url(route, **names)).server_time_ms
+    def _call(self, route: Route, query: Mapping[str, str] | None = None, *, body: bytes = b"{}") -> None:
+        """Make a call whose success says nothing more; see :meth:`_ask`."""
+        self._ask(route, lambda _: None, query, body=body)
 
-    def _call(
+    def _ask(
         self,
         route: Route,
         read: Callable[[Answer], T],
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         *,
         body: bytes = b"{}",
-        **names: str,
     ) -> T:
-        return self._transport.call(route, self._url(route, **names), read, query=query, body=body)
+        """
+        Make a call, sending it again where that is safe, and return what ``read`` makes of its success.
 
-    def _url(self, route: Route, **names: str) -> str:
+        :param route: with its path filled
+        :param read: an :class:`UnexpectedAnswer` from it counts as a lost answer
+        :param query: parameters, not yet percent-encoded
+        :param body: JSON; operations without a model take ``{}``
+        :raises ApiError: the API refused. ``after_lost_answer`` is true on it when an earlier attempt may
+            have been carried out
+        :raises Unreachable: no answer came
+        """
+        url = self._url(route)
+        lost = False
+
+        def attempt() -> T:
+            nonlocal lost
+            try:
+                answer = self._transport.ask(route.method, url, query, body)
+                if not is_success(answer.status):
+                    raise refusal(answer, route, secrets=self._transport.secrets)
+                return read(answer)
+            except CoveoError as error:
+                if isinstance(error, ApiError):
+                    error.after_lost_answer = lost
+                lost = lost or may_have_been_carried_out(error)
+                raise
+
+        def may_retry(error: CoveoError) -> bool:
+            return error.transient and (route.replay or not may_have_been_carried_out(error))
+
+        return self.policy.run(attempt, may_retry)
+
+    def _time_ms(self, route: Route) -> int:
+        """Return the time that the answer to a GET tells, were it a refusal; only a missing answer raises."""
+        url = self._url(route)
+        answer = self.policy.run(
+            lambda: self._transport.ask(route.method, url, None, b""), lambda error: error.transient
+        )
+        return answer.server_time_ms
+
+    def _url(self, route: Route) -> str:
         base = self.endpoints.push_url if route.host is Host.PUSH else self.endpoints.platform_url
         prefix = route.host.value.format(organization_id=segment("organization_id", self.organization_id))
-        return f"{base}{prefix}{route.fill(**names)}"
+        return f"{base}{prefix}{route.path}"
 
     def _container(self, answer: Answer) -> FileContainer:
         container = reading.container(answer, self.endpoints.push_url)
@@ -142,22 +180,20 @@ class Caller:
             self._register_secret(signature_of(container.upload_uri))
         return container
 
-    def _checked_mark(self, what: str, source_id: str, ordering_id: int) -> int:
-        checked_ordering_id(ordering_id)
-        # The platform knows no data collection: asked for one it refuses, which tells the time as well.
-        return self._mark_not_ahead(what, ordering_id, self.server_time_ms(source_id))
-
     @staticmethod
-    def _mark_not_ahead(what: str, ordering_id: int, now: int) -> int:
+    def _checked_mark(what: str, ordering_id: int, server_time_ms: Callable[[], int]) -> int:
+        """
+        Return a mark to delete by.
+
+        :param what: what it is for, in errors: the source or provider
+        :raises ConfigurationError: it is not 13 digits, or lies in the future
+        """
         mark = checked_ordering_id(ordering_id)
-        if mark > now + MARK_TOLERANCE_MS:
+        ahead = mark - server_time_ms()
+        if ahead > MARK_TOLERANCE_MS:
             raise ConfigurationError(
-                f"{what}: the mark {mark} lies {(mark - now) / 1000:,.0f} s ahead of the server's time. "
+                f"{what}: the mark {mark} lies {ahead / 1000:,.0f} s ahead of the server's time. "
                 "Sent, it would make the service reject every push until then. Take the mark that setting "
                 "status or the first update returned, not one from a local clock"
             )
         return mark
-
-
-def nothing(answer: Answer) -> None:
-    """Take a success as it is: the call has no model."""

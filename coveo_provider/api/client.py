@@ -1,25 +1,22 @@
-"""
-:class:`CoveoClient`: one short method per call of the Push and Stream APIs.
-
-For notebooks, tests and :class:`~coveo_provider.hooks.coveo.CoveoHook`. It returns typed values, never raw
-responses, and raises what :mod:`coveo_provider.errors` draws.
-"""
+"""The client, with one short method for each call: for notebooks, tests and the hook."""
 
 from __future__ import annotations
 
 from coveo_provider.api.arguments import checked_ordering_id
-from coveo_provider.api.data_collections import CollectionCalls
+from coveo_provider.api.identities import IdentityCalls
 from coveo_provider.api.items import ItemCalls
-from coveo_provider.api.platform import PlatformCalls
-from coveo_provider.api.security import SecurityCalls
-from coveo_provider.api.streams import StreamCalls
+from coveo_provider.api.providers import ProviderCalls
+from coveo_provider.api.sources import SourceCalls
+from coveo_provider.api.streams import CollectionCalls, StreamCalls
 
 __all__ = ["CoveoClient", "checked_ordering_id"]
 
 
-class CoveoClient(ItemCalls, StreamCalls, CollectionCalls, SecurityCalls, PlatformCalls):
+class CoveoClient(ItemCalls, StreamCalls, CollectionCalls, IdentityCalls, ProviderCalls, SourceCalls):
     """
-    Calls the Push and Stream APIs of one organization.
+    Calls the Push and Stream APIs of one organization, and of the platform what a load needs.
+
+    Every method returns a typed value, or raises a :class:`~coveo_provider.errors.CoveoError`.
 
     :param organization_id: the organization's id, as after ``#/`` in the Administration Console
     :param api_key: an API key or OAuth2 access token

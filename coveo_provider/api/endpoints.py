@@ -1,4 +1,4 @@
-"""Where Coveo lives: regions, environments and URL overrides (platform-api.md section 1)."""
+"""Where requests go: the hosts of each region and environment, and URL overrides of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from coveo_provider.api.types import member_of
 from coveo_provider.errors import ConfigurationError
-
-_Member = TypeVar("_Member", bound=Enum)
 
 # Stricter than RFC 3986, so that no two parsers can disagree on where a request goes.
 _URL = re.compile(r"[!-~]+")
@@ -20,7 +18,7 @@ _NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*)(:[0-9]{1,
 
 
 class Region(str, Enum):
-    """Where an organization's data resides."""
+    """Where an organization's data resides (``docs/api-notes.md``, "Hosts and keys")."""
 
     US = "us"
     CANADA = "ca"
@@ -65,13 +63,10 @@ class Endpoints:
         :param platform_url: replaces the host of the platform
         :raises ConfigurationError: an unknown region or environment, or a URL a key must not travel to
         """
-        known = (
-            _member(Region, "region", region),
-            _member(Environment, "environment", environment),
-        )
+        where = member_of(Region, "region", region), member_of(Environment, "environment", environment)
         push, platform = push_url or base_url, platform_url or base_url
         if not push or not platform:
-            api_host, platform_host = _hosts(*known)
+            api_host, platform_host = _hosts(*where)
             push, platform = push or f"https://{api_host}", platform or f"https://{platform_host}"
         return cls(push_url=safe_url(push, "push_url"), platform_url=safe_url(platform, "platform_url"))
 
@@ -86,14 +81,6 @@ def _hosts(region: Region, environment: Environment) -> tuple[str, str]:
         return "apihipaa.cloud.coveo.com", "platformhipaa.cloud.coveo.com"
     suffix = "" if region is Region.US else f"-{region.value}"
     return f"api{suffix}.cloud.coveo.com", f"platform{suffix}.cloud.coveo.com"
-
-
-def _member(closed_set: type[_Member], name: str, value: str) -> _Member:
-    try:
-        return closed_set(str(value).strip().lower())
-    except ValueError:
-        known = ", ".join(str(member.value) for member in closed_set)
-        raise ConfigurationError(f"unknown {name} {value!r}: expected one of {known}") from None
 
 
 def safe_url(url: str, name: str) -> str:
@@ -129,8 +116,8 @@ def split_url(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        plain = parts.scheme in {"http", "https"} and _NETLOC.fullmatch(parts.netloc) and parts.hostname
-        if not plain or parts.port == 0:  # a port out of range raises
+        complete = parts.scheme in {"http", "https"} and _NETLOC.fullmatch(parts.netloc) and parts.hostname
+        if not complete or parts.port == 0:  # a port out of range raises
             return None
     except ValueError:
         return None

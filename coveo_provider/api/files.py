@@ -1,4 +1,4 @@
-"""Files, each in a container of its own: uploaded side by side, and used while their containers live."""
+"""Uploads files side by side, each into a container of its own, and uses these while they live."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ USED_SECONDS = 57 * 60
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A container with a file in it, and when it was asked for."""
+class _Filled:
+    """
+    A container with a file in it.
+
+    :param asked_at: when the container was asked for, in monotonic seconds
+    """
 
     file_id: str
-    asked: float
+    asked_at: float
 
 
 class FileUploads:
@@ -47,7 +51,7 @@ class FileUploads:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._files, self._clock = client, files, clock
-        self._held: dict[int, _Held] = {}
+        self._filled: dict[int, _Filled] = {}
         self._one_by_one = threading.Lock()
 
     def file_ids(self) -> list[str]:
@@ -57,20 +61,20 @@ class FileUploads:
         A file that was uploaded before is not uploaded again while its container is young enough.
         """
         now = self._clock()
-        self._held = {n: held for n, held in self._held.items() if now - held.asked < KEPT_SECONDS}
-        missing = [n for n in range(len(self._files)) if n not in self._held]
+        self._filled = {n: one for n, one in self._filled.items() if now - one.asked_at < KEPT_SECONDS}
+        missing = [n for n in range(len(self._files)) if n not in self._filled]
         if missing:
             threads = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="coveo-upload")
             try:
-                for n, held in zip(missing, threads.map(self._uploaded, missing), strict=True):
-                    self._held[n] = held
+                for n, filled in zip(missing, threads.map(self._uploaded, missing), strict=True):
+                    self._filled[n] = filled
             finally:
                 threads.shutdown(cancel_futures=True)
-        return [self._held[n].file_id for n in range(len(self._files))]
+        return [self._filled[n].file_id for n in range(len(self._files))]
 
     def forget(self) -> None:
         """Use none of the containers again: what was submitted with them may have been carried out."""
-        self._held.clear()
+        self._filled.clear()
 
     def refuse_old(self) -> None:
         """
@@ -78,24 +82,24 @@ class FileUploads:
 
         :raises ContainerExpired: they do not
         """
-        age = max((self._clock() - held.asked for held in self._held.values()), default=0.0)
+        age = max((self._clock() - one.asked_at for one in self._filled.values()), default=0.0)
         if age >= USED_SECONDS:
             raise ContainerExpired(int(age // 60), sum(size for _, size in self._files))
 
-    def _uploaded(self, n: int) -> _Held:
+    def _uploaded(self, n: int) -> _Filled:
         path, size = self._files[n]
         uploading = False
 
-        def attempt() -> _Held:
+        def attempt() -> _Filled:
             nonlocal uploading
             uploading = False
             with self._one_by_one:  # its address becomes known to Airflow's masker, over one connection
-                asked = self._clock()
+                asked_at = self._clock()
                 container = self._client.create_file_container()
             uploading = True
             with path.open("rb") as file:
                 self._client.upload(container, file, size)
-            return _Held(container.file_id, asked)
+            return _Filled(container.file_id, asked_at)
 
         def may_retry(error: CoveoError) -> bool:
             return uploading and error.transient

@@ -1,11 +1,11 @@
-"""The Push API's calls on items, and on the status of their source (push-api.md sections 2, 4 and 8)."""
+"""The Push API's calls on items, and on the status of their source (docs 78)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from coveo_provider.api import arguments, routes
-from coveo_provider.api.caller import MARK_MARGIN_MS, Caller, nothing
+from coveo_provider.api.caller import MARK_MARGIN_MS, Caller
 from coveo_provider.api.types import CompressionType, SourceStatus
 
 
@@ -20,7 +20,9 @@ class ItemCalls(Caller):
         :meth:`delete_items_older_than` with it removes what the pushes did not renew.
         """
         query = {"statusType": SourceStatus.of(status).value}
-        now = self._call(routes.SET_STATUS, lambda answer: answer.server_time_ms, query, source_id=source_id)
+        now = self._ask(
+            routes.SET_STATUS.at(source_id=source_id), lambda answer: answer.server_time_ms, query
+        )
         return now - MARK_MARGIN_MS
 
     def put_item(
@@ -44,7 +46,7 @@ class ItemCalls(Caller):
         query = {**arguments.document(document_id), **arguments.ordering(ordering_id)}
         if compression_type is not None:
             query["compressionType"] = CompressionType.of(compression_type).value
-        self._call(replace(routes.PUT_ITEM, replay=replay), nothing, query, body=body, source_id=source_id)
+        self._call(replace(routes.PUT_ITEM.at(source_id=source_id), replay=replay), query, body=body)
 
     def delete_item(
         self,
@@ -58,24 +60,24 @@ class ItemCalls(Caller):
         Delete one item.
 
         :param delete_children: also delete every item whose id *starts with* this one: ``file://a`` takes
-            ``file://ab`` along (push-api.md section 4.2)
+            ``file://ab`` along (``docs/api-notes.md``, "Deleting by prefix")
         """
         query = {
             **arguments.document(document_id),
             "deleteChildren": arguments.flag(delete_children),
             **arguments.ordering(ordering_id),
         }
-        self._call(routes.DELETE_ITEM, nothing, query, source_id=source_id)
+        self._call(routes.DELETE_ITEM.at(source_id=source_id), query)
 
     def push_batch(self, source_id: str, file_id: str, *, ordering_id: int | None = None) -> None:
         """
         Submit a container of items to add, update and delete.
 
         Not sent again when its answer was lost: the container may be gone. Upload again instead, as
-        :func:`coveo_provider.loading.deliver` does.
+        :func:`coveo_provider.loading.deliveries.deliver` does.
         """
         query = {"fileId": file_id, **arguments.ordering(ordering_id)}
-        self._call(routes.PUSH_BATCH, nothing, query, source_id=source_id)
+        self._call(routes.PUSH_BATCH.at(source_id=source_id), query)
 
     def delete_items_older_than(self, source_id: str, ordering_id: int, *, queue_delay: int = 15) -> None:
         """
@@ -86,7 +88,7 @@ class ItemCalls(Caller):
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
         delay = arguments.minutes(queue_delay)
-        mark = self._checked_mark(f"source {source_id}", source_id, ordering_id)
+        mark = self._checked_mark(f"source {source_id}", ordering_id, lambda: self.server_time_ms(source_id))
         self._call(
-            routes.DELETE_OLDER, nothing, {"orderingId": str(mark), "queueDelay": delay}, source_id=source_id
+            routes.DELETE_OLDER.at(source_id=source_id), {"orderingId": str(mark), "queueDelay": delay}
         )

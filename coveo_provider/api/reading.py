@@ -1,4 +1,4 @@
-"""Answers → types: what a success must hold to be understood."""
+"""Makes typed values of answers, and refuses those that lack what they should hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def container(answer: Answer, push_url: str) -> FileContainer:
     :raises ConfigurationError: the content would travel in clear
     """
     fields = answer.fields("uploadUri", "fileId")
-    # The documentation shows a `link:` in front of the address, an artefact (stream-api.md section 2).
+    # The documentation shows a `link:` in front of the address (docs/api-notes.md, "Streams").
     address: str = fields["uploadUri"].removeprefix("link:")
     parts = split_url(address)
     if parts is None:

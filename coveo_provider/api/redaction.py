@@ -1,4 +1,4 @@
-"""What must not be repeated of a pre-signed address, in messages and in the log of the HTTP library."""
+"""Keeps pre-signed addresses out of messages and out of the log of the HTTP library."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def secrets_of(address: str) -> list[str]:
     """Return what an answer must not quote of an upload address, in the spellings a page may use."""
     query = urlsplit(address).query
     values = [pair.partition("=")[2] for pair in query.split("&")] + [value for _, value in parse_qsl(query)]
-    found = [address, query, *sorted(values, key=len, reverse=True)]
-    found += [html.escape(one) for one in found] + [unquote(one) for one in found]
-    return [one for one in dict.fromkeys(found) if len(one) >= _MIN_SECRET]
+    secrets = [address, query, *sorted(values, key=len, reverse=True)]
+    secrets += [html.escape(one) for one in secrets] + [unquote(one) for one in secrets]
+    return [one for one in dict.fromkeys(secrets) if len(one) >= _MIN_SECRET]

@@ -1,7 +1,7 @@
 """
-The retry policy: what is sent again, how long it waits, and when it gives up.
+The retry policy: how often a call is sent again, how long it waits, and when it gives up.
 
-Airflow's own task retry is the second and last layer above it (limits-and-errors.md section 4).
+Airflow's own task retry is the second and last layer above it (``docs/api-notes.md``, "Errors and retries").
 """
 
 from __future__ import annotations

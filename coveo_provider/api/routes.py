@@ -1,23 +1,22 @@
 """
-The endpoint table: each call of the API once, with what its safety depends on.
+The table of calls: each call of the APIs once, with what its repetition and its privileges depend on.
 
-Paths are those of ``contract/push.swagger.yml`` and ``contract/sources.openapi.yml``; see push-api.md
-section 2, stream-api.md section 2 and platform-api.md section 3 of the reference.
+The paths are those of Coveo's published descriptions, of which ``tests/contract`` keeps copies to compare with.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import quote
 
 from coveo_provider.errors import ConfigurationError
 
 PUSH_PRIVILEGES = "Organization (View) and Sources (Edit)"
-"""What pushing, deleting and setting the status need (platform-api.md section 2)."""
+"""What pushing, deleting and setting the status need (docs 133)."""
 
 IDENTITY_PRIVILEGES = "Organization (View) and Security identity providers (Edit)"
-"""What pushing and disabling security identities need (platform-api.md section 2)."""
+"""What pushing and disabling security identities need (docs 33, docs 85)."""
 
 
 class Host(Enum):
@@ -36,7 +35,7 @@ class Route:
     :param path: path below the host's prefix, with ``{names}`` to fill
     :param replay: whether the very same request may be sent again when its answer was lost and it may
         have been carried out. Calls that submit a file container may not: a forwarded container is
-        deleted, so the loader uploads again instead (limits-and-errors.md section 4)
+        deleted (docs 43), so the loader uploads again instead
     :param privileges: what the key needs, in the words of the Administration Console
     """
 
@@ -46,9 +45,14 @@ class Route:
     privileges: str = PUSH_PRIVILEGES
     host: Host = Host.PUSH
 
-    def fill(self, **names: str) -> str:
-        """Return the path with ``names`` percent-encoded into it; the prefix is not part of it."""
-        return self.path.format(**{name: segment(name, value) for name, value in names.items()})
+    def at(self, **names: str) -> Route:
+        """
+        Return the call with ``names`` percent-encoded into its path.
+
+        :raises ConfigurationError: one of them would change the path
+        """
+        filled = self.path.format(**{name: segment(name, value) for name, value in names.items()})
+        return replace(self, path=filled)
 
 
 def segment(name: str, value: str) -> str:
@@ -73,19 +77,39 @@ PUSH_BATCH = Route("PUT", "/sources/{source_id}/documents/batch", replay=False)
 DELETE_OLDER = Route("DELETE", "/sources/{source_id}/documents/olderthan")
 CREATE_FILE = Route("POST", "/files", privileges="Organization (View)")
 
-OPEN_STREAM = Route("POST", "/sources/{source_id}/stream/open")
-REQUEST_CHUNK = Route("POST", "/sources/{source_id}/stream/{stream_id}/chunk")
-CLOSE_STREAM = Route("POST", "/sources/{source_id}/stream/{stream_id}/close")
-UPDATE_STREAM = Route("PUT", "/sources/{source_id}/stream/update", replay=False)
-MERGE_STREAM = Route("PUT", "/sources/{source_id}/stream/merge", replay=False)
-DELETE_STREAM_OLDER = Route("POST", "/sources/{source_id}/stream/deleteolderthan/{mark}")
 
-OPEN_COLLECTION = Route("POST", "/data-collections/{collection_id}/stream/open")
-REQUEST_COLLECTION_CHUNK = Route("POST", "/data-collections/{collection_id}/stream/{stream_id}/chunk")
-CLOSE_COLLECTION = Route("POST", "/data-collections/{collection_id}/stream/{stream_id}/close")
-UPDATE_COLLECTION = Route("PUT", "/data-collections/{collection_id}/stream/update", replay=False)
-MERGE_COLLECTION = Route("PUT", "/data-collections/{collection_id}/stream/merge", replay=False)
-DELETE_COLLECTION_OLDER = Route("POST", "/data-collections/{collection_id}/stream/deleteolderthan/{mark}")
+@dataclass(frozen=True)
+class StreamRoutes:
+    """The calls of the Stream API on one source or data collection: they differ in the beginning of the path."""
+
+    open: Route
+    chunk: Route
+    close: Route
+    update: Route
+    merge: Route
+    delete_older: Route
+
+    @classmethod
+    def of_source(cls, source_id: str) -> StreamRoutes:
+        """Return the calls on a stream source."""
+        return cls._below(f"/sources/{segment('source_id', source_id)}/stream")
+
+    @classmethod
+    def of_collection(cls, collection_id: str) -> StreamRoutes:
+        """Return the calls on a data collection."""
+        return cls._below(f"/data-collections/{segment('collection_id', collection_id)}/stream")
+
+    @classmethod
+    def _below(cls, base: str) -> StreamRoutes:
+        return cls(
+            open=Route("POST", f"{base}/open"),
+            chunk=Route("POST", f"{base}/{{stream_id}}/chunk"),
+            close=Route("POST", f"{base}/{{stream_id}}/close"),
+            update=Route("PUT", f"{base}/update", replay=False),
+            merge=Route("PUT", f"{base}/merge", replay=False),
+            delete_older=Route("POST", f"{base}/deleteolderthan/{{mark}}"),
+        )
+
 
 GET_SOURCE = Route("GET", "/sources/{source_id}", privileges="Sources (View)", host=Host.PLATFORM)
 LIST_SOURCES = Route("GET", "/sources/pages", privileges="Sources (View)", host=Host.PLATFORM)

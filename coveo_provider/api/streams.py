@@ -1,13 +1,13 @@
-"""The Stream API's calls (stream-api.md section 2)."""
+"""The Stream API's calls, on a stream source and on a data collection."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
-from coveo_provider.api import arguments, reading, routes
+from coveo_provider.api import arguments, reading
 from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import Caller
+from coveo_provider.api.routes import StreamRoutes
 from coveo_provider.api.types import Accepted, FileContainer, OpenStream
 from coveo_provider.errors import NotFound, SourceRefused
 
@@ -16,20 +16,24 @@ log = logging.getLogger(__name__)
 _NOT_ABOUT_THE_STREAM = frozenset(
     {"ORGANIZATION_NOT_FOUND", "SOURCE_DOES_NOT_EXIST", "INVALID_SOURCE_ID", "DOCUMENT_LIMIT_EXCEEDED"}
 )
-"""Refusals of a close that do not say that the stream is closed already (limits-and-errors.md section 3)."""
+"""Refusals of a close that do not say that the stream is closed already (docs 95)."""
 
 
-class StreamingCaller(Caller):
-    """What is the same for every kind of stream."""
+class _StreamCaller(Caller):
+    """Each call of the Stream API once; what it is called on is a matter of its path."""
+
+    def _open(self, streams: StreamRoutes) -> OpenStream:
+        return self._ask(streams.open, self._opened)
 
     def _opened(self, answer: Answer) -> OpenStream:
         return OpenStream(answer.fields("streamId")["streamId"], self._container(answer))
 
-    @staticmethod
-    def _closed(stream_id: str, close: Callable[[], Accepted], *, sent_before: bool = False) -> Accepted:
-        """Call ``close``, and recognise what it says of a stream that an earlier attempt has closed."""
+    def _chunk(self, streams: StreamRoutes, stream_id: str) -> FileContainer:
+        return self._ask(streams.chunk.at(stream_id=stream_id), self._container)
+
+    def _close(self, streams: StreamRoutes, stream_id: str, *, sent_before: bool = False) -> Accepted:
         try:
-            return close()
+            return self._ask(streams.close.at(stream_id=stream_id), reading.accepted)
         except (NotFound, SourceRefused) as error:
             lost = sent_before or error.after_lost_answer
             if not lost or error.code in _NOT_ABOUT_THE_STREAM:
@@ -37,17 +41,25 @@ class StreamingCaller(Caller):
             log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
             return Accepted(None, "")
 
+    def _delete_older(
+        self, streams: StreamRoutes, owner: str, owner_id: str, ordering_id: int, queue_delay: int
+    ) -> Accepted:
+        query = {"queueDelay": arguments.minutes(queue_delay)}
+        # The platform knows no data collection: asked for one it refuses, which tells the time as well.
+        mark = self._checked_mark(f"{owner} {owner_id}", ordering_id, lambda: self.server_time_ms(owner_id))
+        return self._ask(streams.delete_older.at(mark=str(mark)), reading.accepted, query)
 
-class StreamCalls(StreamingCaller):
-    """Items of a stream source."""
+
+class StreamCalls(_StreamCaller):
+    """Items of a stream source (``docs/api-notes.md``, "Streams")."""
 
     def open_stream(self, source_id: str) -> OpenStream:
         """Open a stream, whose close will replace the whole content of the source."""
-        return self._call(routes.OPEN_STREAM, self._opened, source_id=source_id)
+        return self._open(StreamRoutes.of_source(source_id))
 
     def request_chunk(self, source_id: str, stream_id: str) -> FileContainer:
         """Return a new container that belongs to an open stream."""
-        return self._call(routes.REQUEST_CHUNK, self._container, source_id=source_id, stream_id=stream_id)
+        return self._chunk(StreamRoutes.of_source(source_id), stream_id)
 
     def close_stream(self, source_id: str, stream_id: str, *, sent_before: bool = False) -> Accepted:
         """
@@ -58,19 +70,15 @@ class StreamCalls(StreamingCaller):
 
         :param sent_before: whether another process may have sent this close, and got no answer
         """
-
-        def close() -> Accepted:
-            return self._call(routes.CLOSE_STREAM, reading.accepted, source_id=source_id, stream_id=stream_id)
-
-        return self._closed(stream_id, close, sent_before=sent_before)
+        return self._close(StreamRoutes.of_source(source_id), stream_id, sent_before=sent_before)
 
     def update_stream(self, source_id: str, file_id: str) -> Accepted:
-        """Submit a container of items to add, update, partially update and delete."""
-        return self._call(routes.UPDATE_STREAM, reading.accepted, {"fileId": file_id}, source_id=source_id)
+        """Submit a container of items to add, update, partially update and delete (docs p4eb0129)."""
+        return self._ask(StreamRoutes.of_source(source_id).update, reading.accepted, {"fileId": file_id})
 
     def merge_stream(self, source_id: str, file_id: str) -> Accepted:
-        """Submit a container of items whose fields are merged into those stored (Catalog sources only)."""
-        return self._call(routes.MERGE_STREAM, reading.accepted, {"fileId": file_id}, source_id=source_id)
+        """Submit a container of items whose fields are merged into those stored: Catalog only (docs p48b0322)."""
+        return self._ask(StreamRoutes.of_source(source_id).merge, reading.accepted, {"fileId": file_id})
 
     def delete_stream_items_older_than(
         self, source_id: str, ordering_id: int, *, queue_delay: int = 15
@@ -82,12 +90,62 @@ class StreamCalls(StreamingCaller):
         :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
-        delay = arguments.minutes(queue_delay)
-        mark = self._checked_mark(f"source {source_id}", source_id, ordering_id)
-        return self._call(
-            routes.DELETE_STREAM_OLDER,
-            reading.accepted,
-            {"queueDelay": delay},
-            source_id=source_id,
-            mark=str(mark),
+        return self._delete_older(
+            StreamRoutes.of_source(source_id), "source", source_id, ordering_id, queue_delay
+        )
+
+
+class CollectionCalls(_StreamCaller):
+    """
+    Items of a data collection: the calls on a stream source, under other paths.
+
+    They stand in the published description and on no other page, which says neither how a data collection is
+    made nor who may have one (``docs/api-notes.md``, "Data collections"). Prefer the calls on a source
+    unless Coveo gave you the id of a data collection.
+    """
+
+    def open_collection_stream(self, collection_id: str) -> OpenStream:
+        """Open a stream on a data collection; its close is taken to replace the whole content, as a source's."""
+        return self._open(StreamRoutes.of_collection(collection_id))
+
+    def request_collection_chunk(self, collection_id: str, stream_id: str) -> FileContainer:
+        """Return a new container that belongs to an open stream of a data collection."""
+        return self._chunk(StreamRoutes.of_collection(collection_id), stream_id)
+
+    def close_collection_stream(self, collection_id: str, stream_id: str) -> Accepted:
+        """
+        Close a stream of a data collection.
+
+        A close whose answer was lost is recognised, as :meth:`~.StreamCalls.close_stream` does it.
+        """
+        return self._close(StreamRoutes.of_collection(collection_id), stream_id)
+
+    def update_collection(self, collection_id: str, file_id: str) -> Accepted:
+        """Submit a container of items to add, update and delete in a data collection."""
+        return self._ask(
+            StreamRoutes.of_collection(collection_id).update, reading.accepted, {"fileId": file_id}
+        )
+
+    def merge_collection(self, collection_id: str, file_id: str) -> Accepted:
+        """Submit a container of items whose fields are merged into those of a data collection."""
+        return self._ask(
+            StreamRoutes.of_collection(collection_id).merge, reading.accepted, {"fileId": file_id}
+        )
+
+    def delete_collection_items_older_than(
+        self, collection_id: str, ordering_id: int, *, queue_delay: int = 15
+    ) -> Accepted:
+        """
+        Delete the items of a data collection whose last update is older than ``ordering_id``.
+
+        :param ordering_id: ms since the epoch: that of the first update of a refresh
+        :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
+        :raises ConfigurationError: the mark is not 13 digits, or lies in the future
+        """
+        return self._delete_older(
+            StreamRoutes.of_collection(collection_id),
+            "data collection",
+            collection_id,
+            ordering_id,
+            queue_delay,
         )

@@ -1,4 +1,4 @@
-"""What the API says, typed."""
+"""The values that callers pass to the client and get from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARK_DIGITS = 13  # milliseconds since the epoch, from September 2001 to Novembe
 
 class SourceStatus(str, Enum):
     """
-    What a Push source can be set to (push-api.md section 8).
+    What a Push source can be set to (docs 35).
 
     The Administration Console shows ``REFRESH`` as "Rescan" and ``INCREMENTAL`` as "Refresh".
     """
@@ -34,11 +34,11 @@ class SourceStatus(str, Enum):
         :raises ConfigurationError: there is none
         """
         hint = " (what the console calls Rescan is REFRESH)"
-        return _member(cls, "source status", value, hint)
+        return member_of(cls, "source status", value, hint)
 
 
 class CompressionType(str, Enum):
-    """How the bytes of ``compressedBinaryData`` and its container twin are compressed (push-api.md 4.4)."""
+    """How the bytes of ``compressedBinaryData`` and its container twin are compressed (docs 69)."""
 
     UNCOMPRESSED = "UNCOMPRESSED"
     ZLIB = "ZLIB"
@@ -53,21 +53,28 @@ class CompressionType(str, Enum):
 
         :raises ConfigurationError: there is none
         """
-        return _member(cls, "compression type", value)
+        return member_of(cls, "compression type", value)
 
 
-def _member(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
-    try:
-        return closed_set(str(getattr(value, "value", value)).strip().upper())
-    except ValueError:
-        known = ", ".join(str(member.value) for member in closed_set)
-        raise ConfigurationError(f"unknown {what} {value!r}: expected one of {known}{hint}") from None
+def member_of(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
+    """
+    Return the member whose value is ``value``, in any case.
+
+    :param what: what it is, for the message
+    :raises ConfigurationError: there is none
+    """
+    members = {str(member.value).lower(): member for member in closed_set}
+    text = str(getattr(value, "value", value)).strip().lower()
+    if text not in members:
+        names = ", ".join(str(member.value) for member in closed_set)
+        raise ConfigurationError(f"unknown {what} {value!r}: expected one of {names}{hint}")
+    return members[text]
 
 
 @dataclass(frozen=True)
 class FileContainer:
     """
-    A place to upload one file of at most 256 MB to, for 60 minutes and one use (push-api.md section 3).
+    A place to upload one file of at most 256 MB to, for 60 minutes and one use (docs 43).
 
     :param upload_uri: a pre-signed address, which is a credential: it is kept out of ``repr``
     :param required_headers: to be sent with the upload, exactly these
@@ -83,7 +90,7 @@ class OpenStream:
     """
     A stream that was opened, with the first container that the API hands out along with it.
 
-    A load may leave that container unused, as Coveo's own clients do (stream-api.md section 7).
+    A load may leave that container unused, as Coveo's own clients do (``docs/api-notes.md``, "Streams").
     """
 
     stream_id: str
@@ -107,7 +114,7 @@ class Accepted:
 @dataclass(frozen=True)
 class Source:
     """
-    What the platform knows of a source (platform-api.md section 3).
+    What the platform knows of a source.
 
     :param document_count: items in the index now, ``None`` when the platform does not say
     """

@@ -1,1 +1,1 @@
-"""Room 3: an Airflow connection becomes a client."""
+"""The hook, which makes a client of an Airflow connection."""

@@ -1,4 +1,4 @@
-"""The hook: an Airflow connection of type ``coveo`` → a ready client."""
+"""Makes a client of an Airflow connection of type ``coveo``."""
 
 from __future__ import annotations
 

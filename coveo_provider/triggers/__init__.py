@@ -1,1 +1,1 @@
-"""Room 3: what waits without a worker."""
+"""Triggers: they wait without holding a worker."""

@@ -1,1 +1,1 @@
-"""Tests of room 2, over real sockets."""
+"""Tests of the client, over real sockets."""

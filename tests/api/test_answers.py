@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from coveo_provider import errors
 from coveo_provider.api.answers import Answer, explain, http_date, refusal, retry_after
-from coveo_provider.api.routes import OPEN_STREAM
+from coveo_provider.api.routes import StreamRoutes
 from tests.api.scripted import DATE, DATE_MS
 
+OPEN_STREAM = StreamRoutes.of_source("x").open
 ROUTE = "POST /push/v1/organizations/acme/sources/x/stream/open"
 
 

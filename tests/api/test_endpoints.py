@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coveo_provider.api.endpoints import Endpoints, is_loopback, safe_url
-from coveo_provider.api.routes import CLOSE_STREAM, segment
+from coveo_provider.api.routes import StreamRoutes, segment
 from coveo_provider.errors import ConfigurationError
 
 
@@ -59,7 +59,7 @@ def test_overrides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("url", "kept"),
     [
         ("api.cloud.coveo.com", "https://api.cloud.coveo.com"),
         (" https://api.cloud.coveo.com// ", "https://api.cloud.coveo.com"),
@@ -70,9 +70,9 @@ def test_overrides() -> None:
         ("https://my_gateway", "https://my_gateway"),
     ],
 )
-def test_what_people_copy_along_is_dropped(given: str, kept: str) -> None:
+def test_what_people_copy_along_is_dropped(url: str, kept: str) -> None:
     """Slashes at the end, /push/v1 and /rest; a path of a gateway stays."""
-    assert safe_url(given, "base_url") == kept
+    assert safe_url(url, "base_url") == kept
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ def test_a_name_that_changes_the_path_is_refused(name: Any) -> None:
 )
 def test_a_name_stays_one_piece_of_the_path(name: str, encoded: str) -> None:
     """Slashes, question marks and braces in an id are percent-encoded."""
-    path = CLOSE_STREAM.fill(source_id=name, stream_id=name)
+    path = StreamRoutes.of_source(name).close.at(stream_id=name).path
     assert path == f"/sources/{encoded}/stream/{encoded}/close"

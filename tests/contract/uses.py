@@ -156,6 +156,7 @@ PLATFORM_USES = (
     use("get_security_provider", PROVIDER),
     use("get_security_provider", EMAIL),
     use("create_security_provider", PROVIDER_MODEL),
+    use("ensure_security_provider", PROVIDER, source_ids=["files", "products"]),
     use("update_security_provider", PROVIDER, {**PROVIDER_MODEL, "id": PROVIDER, "displayName": PROVIDER}),
 )
 """Those of the platform."""

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
-from coveo_provider.api.security import ensure_security_provider
 from coveo_provider.api.types import Accepted, FileContainer, OpenStream, Source
 from coveo_provider.errors import CoveoError
 from tests.api.conftest import KEY
@@ -80,7 +79,7 @@ CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
     "create_security_provider": (lambda client: client.create_security_provider({}), (NONE,)),
     "update_security_provider": (lambda client: client.update_security_provider("p", {}), (NONE,)),
     "ensure_security_provider": (
-        lambda client: ensure_security_provider(client, "p", source_ids=["s"]),
+        lambda client: client.ensure_security_provider("p", source_ids=["s"]),
         (bool,),
     ),
 }
@@ -127,7 +126,7 @@ def test_no_method_is_left_out() -> None:
     public = {
         name for name, _ in inspect.getmembers(CoveoClient, inspect.isfunction) if not name.startswith("_")
     }
-    assert public - {"close"} == set(CALLS) - {"ensure_security_provider"}
+    assert public - {"close"} == set(CALLS)
 
 
 # Answers that look like the API's, with anything in any place
