@@ -239,7 +239,7 @@ class Trial:
 def _at_hand(trial: Trial) -> Iterator[None]:
     """Small parts, waits that pass at once, and the same luck each time."""
     from coveo_provider.api import caller, retries
-    from coveo_provider.operators.support import claims as _claims
+    from coveo_provider.operators.support import claims
 
     patient = partial(retries.RetryPolicy, sleep=trial.waited)
     luck, connection = global_random.getstate(), os.environ.get(CONNECTION)
@@ -247,9 +247,9 @@ def _at_hand(trial: Trial) -> Iterator[None]:
         stack.enter_context(small_parts())
         stack.enter_context(patch.object(caller, "RetryPolicy", patient))
         stack.enter_context(patch.object(retries, "RetryPolicy", patient))
-        stack.enter_context(patch.object(_claims, "PAUSE", 0))
+        stack.enter_context(patch.object(claims, "PAUSE", 0))
         if trial.run_dag is None:
-            stack.enter_context(patch.object(_claims, "Variable", Variables(trial.folder)))
+            stack.enter_context(patch.object(claims, "Variable", Variables(trial.folder)))
         global_random.seed(trial.seed)
         try:
             yield

@@ -66,12 +66,12 @@ def main() -> None:
     import random
 
     from coveo_provider.api import caller, retries
-    from coveo_provider.operators.support import claims as _claims
+    from coveo_provider.operators.support import claims
     from tests.chaos.fast import Job, perform
     from tests.chaos.recipes import build, small_parts
 
     small_parts().__enter__()  # for as long as this process lives
-    _claims.PAUSE = 0
+    claims.PAUSE = 0
     policy: Any = retries.RetryPolicy
     patched: Any = (caller, retries)
     for module in patched:
@@ -95,7 +95,7 @@ def main() -> None:
 
 def _run(order: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
     """Execute one try of a task, and leave its result in a file."""
-    from coveo_provider.operators.support import claims as _claims
+    from coveo_provider.operators.support import claims
     from tests.chaos.variables import Variables
 
     global _HOURS
@@ -104,8 +104,8 @@ def _run(order: dict[str, Any], random: Any, perform: Any, build: Any, job: Any)
         _HOURS = order["hours"]
         os.environ.update(order["environment"])
         random.seed(order["seed"])
-        claims: Any = _claims
-        claims.Variable = Variables(Path(order["folder"]))
+        patched: Any = claims
+        patched.Variable = Variables(Path(order["folder"]))
         dag = build(order["recipe"], Path(order["folder"]), order["number"])
         result = perform(dag, job(**order["job"]))
         if order["dies"]:
