@@ -56,7 +56,11 @@ ARROWS = {
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},
     "sandbox/http": {"sandbox/calls", "sandbox/service"},
-    "sandbox": {"sandbox/http", "sandbox/calls", "sandbox/service"},  # the handle, the controls, the command line
+    "sandbox": {
+        "sandbox/http",
+        "sandbox/calls",
+        "sandbox/service",
+    },  # the handle, the controls, the command line
 }
 # library → the only folders and files that name it
 HOMES = {
@@ -115,13 +119,17 @@ def test_an_arrow_points_the_right_way(module: Path) -> None:
     """A module imports only from the folders that the layout lets it."""
     place = _place(module)
     for target in _ours(module):
-        assert _place(target) in {place, *ARROWS[place]}, f"{place} must not import {target.relative_to(PACKAGE)}"
+        assert _place(target) in {place, *ARROWS[place]}, (
+            f"{place} must not import {target.relative_to(PACKAGE)}"
+        )
 
 
 def test_there_is_no_circle() -> None:
     """No module imports itself by way of others, imports inside functions included."""
     # The packages' own files name what users import from them, and load it when asked.
-    graph = {path: {one for one in _ours(path) if one != path} for path in MODULES if path.name != "__init__.py"}
+    graph = {
+        path: {one for one in _ours(path) if one != path} for path in MODULES if path.name != "__init__.py"
+    }
     while free := [path for path, targets in graph.items() if not targets & graph.keys()]:
         for path in free:
             del graph[path]
@@ -136,6 +144,8 @@ def test_a_library_is_named_in_its_home_only(module: Path) -> None:
         homes = HOMES.get(name.split(".")[0])
         if homes is not None and not place.startswith("sandbox"):
             assert {place, module.relative_to(PACKAGE).as_posix()} & homes, f"{module}: {name}"
+
+
 def test_the_sandbox_stands_alone() -> None:
     """The sandbox imports nothing of ours, of Airflow, or of the HTTP client it is to judge."""
     for module in (PACKAGE / "sandbox").rglob("*.py"):
