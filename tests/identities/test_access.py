@@ -158,14 +158,14 @@ def test_example_c(name: str) -> None:
 
 
 def test_without_an_alias_an_email_is_nobody() -> None:
-    """Seed 004: the members are not recognized until they are mapped."""
+    """Docs 1336: the members are not recognized until they are mapped."""
     graph = IdentityGraph(team("AlphaTeam", "alice@example.com"))
 
     assert not explain_access([a_set("AlphaTeam")], user("alice@example.com", EMAIL_PROVIDER), graph).allowed
 
 
 def test_the_levels_of_the_sdk() -> None:
-    """Seed 000: wim and peter, alex and anne, then the groups of the second level."""
+    """The README of Coveo's Python SDK: wim and peter, alex and anne, then the groups of the second level."""
     graph = IdentityGraph(team("HR", "kim", "alex"), team("RD", "wim"), team("SALES"))
     permissions = Permissions(
         [

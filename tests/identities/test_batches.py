@@ -104,7 +104,7 @@ def bodies(*args: Any, **given: Any) -> dict[str, list[Any]]:
 
 
 def test_the_batch_of_the_reference() -> None:
-    """Seed 002's BatchIdentityBody, from three datasets."""
+    """The BatchIdentityBody of docs 78, from three datasets."""
     group = IdentityBody(
         Identity("SampleGroup", "GROUP"),
         (Identity("asmith@example.com", "USER"),),

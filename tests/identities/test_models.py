@@ -50,7 +50,7 @@ def test_a_model_is_read_back_from_its_json(batch: BatchIdentityBody) -> None:
 
 
 def test_the_group_of_the_usage_example() -> None:
-    """Seed 004, AlphaTeam with its three members."""
+    """AlphaTeam of docs 1336, with its three members."""
     team = IdentityBody(
         Identity("AlphaTeam", "GROUP"),
         tuple(Identity(f"{name}@example.com", "User") for name in ("alice", "bob", "david")),
@@ -67,7 +67,7 @@ def test_the_group_of_the_usage_example() -> None:
 
 
 def test_the_alias_of_the_usage_example_is_read_in_pascal_case() -> None:
-    """Seed 004 spells the keys so; they are sent as the reference does."""
+    """Docs 1336 spells the keys so; they are sent as the reference does."""
     given = {
         "Identity": {"Name": "alice@example.com", "Type": "USER"},
         "Mappings": [{"Name": "alice@example.com", "Type": "USER", "Provider": "Email Security Provider"}],
@@ -80,7 +80,7 @@ def test_the_alias_of_the_usage_example_is_read_in_pascal_case() -> None:
 
 
 def test_the_batch_of_the_reference() -> None:
-    """Seed 002's BatchIdentityBody, with empty additionalInfo left out."""
+    """The BatchIdentityBody of docs 78, with empty additionalInfo left out."""
     info: dict[str, str] = {}
     batch = BatchIdentityBody(
         (
@@ -122,7 +122,7 @@ def test_the_batch_of_the_reference() -> None:
 
 
 def test_a_user_may_have_additional_info_and_no_members() -> None:
-    """Seed 002's first example of an IdentityBody."""
+    """The first example of an IdentityBody in docs 78."""
     body = IdentityBody(Identity("msinger@abc.com", "USER", {"Department": "R&D"}))
 
     assert body.to_json() == {

@@ -198,7 +198,7 @@ def test_a_chunk_takes_few_bytes_along(tmp_path: Path) -> None:
     "file_id", ["", "a" * 62, "05ee7647-15a6-464a-8ffd-cd2fb6c1a03b", "é" * 31, '"' * 31]
 )
 def test_the_id_of_a_container_takes_the_placeholders_room(file_id: str) -> None:
-    """Blanks behind it fill the room; as JSON it is the same."""
+    """Blanks behind it fill what is left; as JSON it is the same."""
     text = placed(file_id)
     assert len(text) == 64
     assert read(text) == file_id
