@@ -168,19 +168,15 @@ class _Keys:
 
 
 def _read_keys(value: dict[str, Any], limits: Limits) -> _Keys:
-    keys = _Keys({})
-    lowered = set()
+    keys = _Keys({}, repeated=len({key.lower() for key in value}) != len(value))
     for key, content in value.items():
-        low = key.lower()
-        lowered.add(low)
-        name = RESERVED.get(low)
+        name = RESERVED.get(key.lower())
         if name is not None:
             keys.own[name] = content
             keys.respell = keys.respell or name != key
         elif type(content) not in _SCALARS:
             keys.problem = keys.problem or _metadata_problem(key, content, limits)
             keys.dictionaries = keys.dictionaries or type(content) is dict
-    keys.repeated = len(lowered) != len(value)
     return keys
 
 

@@ -9,6 +9,7 @@ from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.errors import ApiError
 from coveo_provider.sandbox.service.indexing import item_rules, partial_updates
 from coveo_provider.sandbox.service.indexing.item_rules import Item, ItemRefused, Rules
+from coveo_provider.sandbox.service.indexing.source_log import CONSUMED, INDEXED
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.service.database import Database
@@ -181,10 +182,7 @@ class ItemWriter:
                     except ItemRefused as refused:
                         log.append(self._refused(source, refused, "UPDATE", ordering))
                     else:
-                        log.extend(
-                            self._log.row(source, uri, "UPDATE", task, "COMPLETED", ordering)
-                            for task in ("CONSUMING", "INDEXING")
-                        )
+                        log.extend(self._log.rows(source, uri, "UPDATE", ordering, CONSUMED, INDEXED))
                 self._log.append(log)
 
     def _change(self, source: Source, text: bytes, ordering: int) -> str:
@@ -241,14 +239,11 @@ class ItemWriter:
             gone |= {key for key, other in self._store.under(source.n, uri) if other <= ordering}
         self._store.put(source.n, [(key, ordering, None) for key in {uri, *gone}])
         source.item_count -= len(gone)
-        result, why = ("COMPLETED", None) if gone else ("SKIPPED", "the item is not in the index")
-        return [
-            self._log.row(source, uri, operation, "CONSUMING", "COMPLETED", ordering),
-            *(
-                self._log.row(source, key, operation, "INDEXING", result, ordering, why)
-                for key in sorted(gone) or [uri]
-            ),
-        ]
+        log = self._log.rows(source, uri, operation, ordering, CONSUMED)
+        end = INDEXED if gone else ("INDEXING", "SKIPPED", "the item is not in the index")
+        for key in sorted(gone) or [uri]:
+            log += self._log.rows(source, key, operation, ordering, end)
+        return log
 
     def delete_older(self, source: Source, ordering: int) -> None:
         """Delete the items whose orderingId is strictly lower."""
@@ -283,14 +278,8 @@ class ItemWriter:
         raise ItemRefused(why, result="REJECTED", uri=uri)
 
     def _indexed(self, source: Source, item: Item, ordering: int) -> list[LogRow]:
-        return [
-            self._log.row(source, item.uri, "ADD", "CONSUMING", "COMPLETED", ordering),
-            *(
-                self._log.row(source, item.uri, "ADD", task, "WARNING", ordering, warning)
-                for task, warning in item.warnings
-            ),
-            self._log.row(source, item.uri, "ADD", "INDEXING", "COMPLETED", ordering),
-        ]
+        warnings = [(task, "WARNING", why) for task, why in item.warnings]
+        return self._log.rows(source, item.uri, "ADD", ordering, CONSUMED, *warnings, INDEXED)
 
     def _refused(self, source: Source, refused: ItemRefused, operation: str, ordering: int) -> LogRow:
         return self._log.row(

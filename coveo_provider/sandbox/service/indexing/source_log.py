@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS log (
     operation TEXT NOT NULL, task TEXT NOT NULL, result TEXT NOT NULL, ordering INTEGER, error TEXT);
 """
 _COLUMNS = "time_ms, source, id, operation, task, result, ordering, error"
+# Task, result, and what is wrong.
+Stage = tuple[str, str, "str | None"]
+CONSUMED: Stage = ("CONSUMING", "COMPLETED", None)
+INDEXED: Stage = ("INDEXING", "COMPLETED", None)
 FACETS = ("operation", "result", "task", "source")
 
 
@@ -99,8 +103,15 @@ class SourceLog:
         error: str | None = None,
     ) -> LogRow:
         """Make an entry of now; text that is not Unicode is written with question marks."""
-        uri, error = _unicode(uri), None if error is None else _unicode(error)
-        return LogRow(self._clock.now_ms(), source.n, uri, operation, task, result, ordering, error)
+        return self.rows(source, uri, operation, ordering, (task, result, error))[0]
+
+    def rows(self, source: Source, uri: str, operation: str, ordering: int, *stages: Stage) -> list[LogRow]:
+        """Make entries of now, for each of the stages that an operation passed."""
+        now, uri = self._clock.now_ms(), _unicode(uri)
+        return [
+            LogRow(now, source.n, uri, operation, task, result, ordering, error and _unicode(error))
+            for task, result, error in stages
+        ]
 
     def append(self, rows: Iterable[LogRow]) -> None:
         """Write entries."""
@@ -168,4 +179,4 @@ class SourceLog:
 
 
 def _unicode(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
