@@ -80,6 +80,7 @@ class Controls:
             "pendingOperations": state.pipeline.pending(),
             "plannedFaults": self._handle.faults.pending(),
             "calls": len(self._handle.calls),
+            "logDelivery": asdict(self._handle.log_delivery),
             "securityProviders": [one.id for one in state.providers.all()],
             "sources": [asdict(self._handle.source(one.id)) for one in state.sources.all()],
         }
@@ -174,6 +175,14 @@ class Controls:
     def _reset_quotas(self, body: dict[str, Any]) -> None:
         self._handle.meter.reset()
 
+    def _set_log_delivery(self, body: dict[str, Any]) -> dict[str, Any]:
+        delivery = self._handle.log_delivery
+        delay, repeat = _seconds(body, "delay", delivery.delay), body.get("repeat", delivery.repeat)
+        if delay < 0 or not isinstance(repeat, bool):
+            raise ValueError("delay is 0 seconds or more, repeat is true or false")
+        delivery.delay, delivery.repeat = delay, repeat
+        return asdict(delivery)
+
     def _clear_calls(self, body: dict[str, Any]) -> None:
         self._handle.clear_calls()
 
@@ -221,6 +230,7 @@ CHANGES: dict[str, Change] = {
     "quotas": Controls._set_quotas,
     "quotas/reset": Controls._reset_quotas,
     "calls/clear": Controls._clear_calls,
+    "logs": Controls._set_log_delivery,
     "sources": Controls._add_source,
     "providers": Controls._add_provider,
     "keys": Controls._add_key,

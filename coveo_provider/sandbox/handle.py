@@ -30,12 +30,14 @@ class Handle(Contents):
     :ivar faults: failures on order, see :class:`~coveo_provider.sandbox.http.faults.Faults`
     :ivar meter: what the quotas have counted, and the quotas themselves, see
         :class:`~coveo_provider.sandbox.service.quotas.Meter`
-    :ivar clock: the sandbox's time
+    :ivar log_delivery: how late, and how often, the Source Logs API gives an entry, see
+        :class:`~coveo_provider.sandbox.service.indexing.source_log.LogDelivery`
     """
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self.meter = state.meter
+        self.log_delivery = state.log.delivery
         self.faults = Faults()
         self._calls: deque[Call] = deque(maxlen=_MOST_CALLS)
         self._calls_lock = threading.Lock()
@@ -113,7 +115,10 @@ class Handle(Contents):
 
     def add_key(self, key: str, *, privileges: Iterable[str]) -> None:
         """
-        Let a further key in, with these privileges only, such as ``SOURCE:VIEW``.
+        Let a further key in, with these privileges only, such as ``SOURCE:VIEW``; a known one has these from now.
+
+        To see a source takes ``SOURCE:VIEW``, to read its log ``ORGANIZATION:VIEW`` as well; to write
+        ``ORGANIZATION:VIEW`` and ``SOURCE:EDIT``.
 
         :raises ValueError: for a privilege the sandbox does not know
         """
@@ -133,7 +138,8 @@ class Handle(Contents):
         """
         Forget everything but sources, security providers and keys.
 
-        Items, identities, logs, streams, containers, calls, faults and what the quotas counted go.
+        Items, identities, logs, streams, containers, calls, faults and what the quotas counted go; entries of the
+        log are delivered at once again.
         """
         self.state.reset()
         self.faults.clear()

@@ -112,7 +112,7 @@ def _stream_routes(base: str) -> tuple[Route, ...]:
             base,
             ("stream.update", "PUT", "/update", 202, calls.update),
             ("stream.merge", "PUT", "/merge", 202, calls.merge),
-            ("stream.delete_older", "POST", "/deleteolderthan/{ordering}", 201, calls.delete_older),
+            ("stream.delete_older", "POST", "/deleteolderthan/{mark}", 201, calls.delete_older),
             ("stream.chunk", "POST", "/{stream}/chunk", 200, calls.request_chunk),
             ("stream.close", "POST", "/{stream}/close", 200, calls.close_stream),
             privileges=_WRITE_ITEMS,

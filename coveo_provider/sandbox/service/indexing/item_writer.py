@@ -245,12 +245,12 @@ class ItemWriter:
             log += self._log.rows(source, key, operation, ordering, end)
         return log
 
-    def delete_older(self, source: Source, ordering: int) -> None:
-        """Delete the items whose orderingId is strictly lower."""
+    def delete_older(self, source: Source, mark: int, ordering: int) -> None:
+        """Delete the items whose orderingId is strictly lower than ``mark``."""
         row = self._log.row(source, "", "DELETE_OLDER_THAN", "INDEXING", "COMPLETED", ordering)
         with self._database.transaction():
-            source.item_count -= self._log.append_for_older(row, ordering)
-            self._store.delete_older(source.n, ordering)
+            source.item_count -= self._log.append_for_older(row, mark)
+            self._store.delete_older(source.n, mark)
 
     # -- shared ----------------------------------------------------------------------------------------------
 
