@@ -32,7 +32,7 @@ from coveo_provider.identities.models import (
     IdentityBody,
     MappedIdentityBody,
 )
-from coveo_provider.sandbox.service.access import decide
+from coveo_provider.sandbox.service.security.access_rules import decide
 from tests.sandbox.organization import EMAIL, PROVIDER, alias, group, level, named, one_set, who
 
 JSON: TypeAlias = "dict[str, Any]"

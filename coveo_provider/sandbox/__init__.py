@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.clock import Clock
     from coveo_provider.sandbox.service.limits import Limits
     from coveo_provider.sandbox.service.quotas import Quotas
-    from coveo_provider.sandbox.service.views import (
+    from coveo_provider.sandbox.service.records import (
         Activity,
         Call,
         IdentityLogEntry,
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "Activity": "service.views",
+    "Activity": "service.records",
     "Answer": "http.faults",
-    "Call": "service.views",
+    "Call": "service.records",
     "Clock": "service.clock",
     "Cut": "http.faults",
     "Duplicate": "http.faults",
     "ExpireUpload": "http.faults",
-    "IdentityLogEntry": "service.views",
-    "IdentityView": "service.views",
+    "IdentityLogEntry": "service.records",
+    "IdentityView": "service.records",
     "Limits": "service.limits",
-    "LogEntry": "service.views",
-    "QuotaUse": "service.views",
+    "LogEntry": "service.records",
+    "QuotaUse": "service.records",
     "Quotas": "service.quotas",
     "Sandbox": "sandbox",
     "Slow": "http.faults",
-    "SourceView": "service.views",
+    "SourceView": "service.records",
     "Stall": "http.faults",
     "Truncate": "http.faults",
 }

@@ -9,12 +9,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from coveo_provider.sandbox.sandbox import Sandbox
+from coveo_provider.sandbox.sandbox import DEFAULT_SOURCES, Sandbox
+from coveo_provider.sandbox.service.database import DatabaseError
 from coveo_provider.sandbox.service.quotas import PRESETS
 from coveo_provider.sandbox.service.sources import KINDS
-from coveo_provider.sandbox.service.store import DatabaseError
-
-DEFAULT_SOURCES = {"products": "CATALOG", "files": "PUSH"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

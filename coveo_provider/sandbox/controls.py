@@ -1,5 +1,5 @@
 """
-The sandbox's own pages under ``/_sandbox/``: what the index holds, the calls made, failures on order.
+The sandbox's own calls under ``/_sandbox/``: what the index holds, the calls made, failures on order.
 
 No key is asked for, so only this machine may call: the Host must be loopback (a web page cannot get here by
 re-binding its name to 127.0.0.1) and an Origin, which only browsers send, must be the sandbox's own.
@@ -7,140 +7,97 @@ re-binding its name to 127.0.0.1) and an Origin, which only browsers send, must 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coveo_provider.sandbox.calls import log_calls
 from coveo_provider.sandbox.http.faults import read_action
 from coveo_provider.sandbox.http.wire import Reply, names_this_machine
-from coveo_provider.sandbox.service.access import EMAIL_PROVIDER
+from coveo_provider.sandbox.service.clock import iso
 from coveo_provider.sandbox.service.errors import ApiError, invalid_json, not_found
+from coveo_provider.sandbox.service.indexing.source_log import LogQuery
 from coveo_provider.sandbox.service.quotas import read_quotas
-from coveo_provider.sandbox.service.store import LogQuery
+from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from coveo_provider.sandbox.http.wire import Request
-    from coveo_provider.sandbox.sandbox import Sandbox
+    from coveo_provider.sandbox.calls.request import Request
+    from coveo_provider.sandbox.handle import Handle
     from coveo_provider.sandbox.service.sources import Source
 
 _MOST = 1000
 
+Read = Callable[["Controls", "Request"], Any]
+ReadSource = Callable[["Controls", "Request", "Source"], Any]
+Change = Callable[["Controls", "dict[str, Any]"], Any]
+
 
 class Controls:
-    """Answers the control pages of one sandbox."""
+    """Answers the control calls of one sandbox."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._state = sandbox.state
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._state = handle.state
 
     def answer(self, request: Request) -> Reply:
         """Carry a control request out."""
         _check_local(request)
-        value = self._do(request)
+        match request.method, *request.parts[1:]:
+            case "GET", *path:
+                value = self._look(request, tuple(path))
+            case "POST", *path if change := CHANGES.get("/".join(path)):
+                request.check_json_type()
+                value = self._change(change, request.json(self._state.limits.request_bytes))
+            case _:
+                raise not_found("There is no such control.")
         if isinstance(value, Reply):
             return value
         return Reply(200, orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
-    def _do(self, request: Request) -> Any:
-        match request.method, *request.parts[1:]:
-            case ("GET", "" | "state") | ("GET",):
-                return self._summary()
-            case "GET", "calls":
-                offset, limit = request.whole("after", 0, 10**9), request.whole("limit", 100, _MOST)
-                return [asdict(call) for call in self._sandbox.calls[offset : offset + limit]]
-            case "GET", "quotas":
-                return {name: use and asdict(use) for name, use in self._sandbox.meter.use().items()}
-            case "GET", "sources", source_id, "items":
-                return self._items(request, self._source(source_id))
-            case "GET", "sources", source_id, "item":
-                body = self._state.store.body(self._source(source_id).n, request.required("documentId"))
-                if body is None:
-                    raise not_found("The index does not hold this item.")
-                return Reply(200, body)
-            case "GET", "sources", source_id, "logs":
-                return self._logs(request, self._source(source_id))
-            case "GET", "sources", source_id, "activities":
-                return [asdict(one) for one in self._state.sources.activities(self._source(source_id))]
-            case "GET", "sources", source_id, "who":
-                return self._who(request, self._source(source_id))
-            case "GET", "providers", provider_id, "identities":
-                return self._provided(request, provider_id, self._sandbox.identities)
-            case "GET", "providers", provider_id, "logs":
-                return self._provided(request, provider_id, self._sandbox.identity_logs)
-            case "GET", "sources", source_id:
-                return asdict(self._sandbox.source(self._source(source_id).id))
-            case "POST", *_:
-                request.check_json_type()
-                return self._change(request, request.json(self._state.limits.request_bytes))
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    def _look(self, request: Request, path: tuple[str, ...]) -> Any:
+        if read := LOOKS.get("/".join(path)):
+            return read(self, request)
+        match path:
+            case "sources", source_id, *rest if look := SOURCE_LOOKS.get("/".join(rest)):
+                source = self._state.sources.get(source_id)
+                if source is None:
+                    raise not_found(f"There is no source '{source_id}'.")
+                return look(self, request, source)
+            case "providers", provider_id, "identities":
+                return self._provided(request, provider_id, self._handle.identities)
+            case "providers", provider_id, "logs":
+                return self._provided(request, provider_id, self._handle.identity_logs)
         raise not_found("There is no such control.")
 
-    def _change(self, request: Request, body: dict[str, Any]) -> Any:
-        try:
-            match request.parts[1:]:
-                case ("reset",):
-                    self._sandbox.reset()
-                case ("settle",):
-                    return {"settled": self._sandbox.settle(timeout=_seconds(body, "timeout", 300))}
-                case ("drain",):
-                    return {"drained": self._sandbox.drain(timeout=_seconds(body, "timeout", 300))}
-                case ("clock",):
-                    seconds = _seconds(body, "advance_seconds", 0)
-                    return {"now_ms": self._state.clock.advance(seconds=seconds)}
-                case ("faults",):
-                    action = read_action(body.pop("action", None))
-                    self._sandbox.faults.add(action=action, **_plan(body))
-                case "faults", "clear":
-                    self._sandbox.faults.clear()
-                case ("quotas",):
-                    self._sandbox.meter.quotas = read_quotas(body, self._sandbox.meter.quotas)
-                case "quotas", "reset":
-                    self._sandbox.meter.reset()
-                case "calls", "clear":
-                    self._sandbox.clear_calls()
-                case ("sources",):
-                    self._sandbox.add_source(
-                        _text(body, "id"),
-                        kind=_text(body, "kind", "PUSH"),
-                        visibility=_text(body, "visibility", "SHARED"),
-                        catalog_configuration=body.get("catalog_configuration") is True,
-                    )
-                case ("providers",):
-                    self._sandbox.add_security_provider(
-                        _text(body, "id"),
-                        sources=_texts(body, "sources", ()),
-                        cascades_to=_texts(body, "cascades_to", (EMAIL_PROVIDER,)),
-                        case_sensitive=body.get("case_sensitive") is True,
-                    )
-                case ("keys",):
-                    privileges = body.get("privileges", [])
-                    if not isinstance(privileges, list):
-                        raise ValueError("privileges is an array")
-                    self._sandbox.add_key(_text(body, "key"), privileges={str(one) for one in privileges})
-                case _:
-                    raise not_found("There is no such control.")
-        except ValueError as error:
-            raise invalid_json(str(error)) from None
-        return {}
-
-    def _summary(self) -> dict[str, Any]:
+    def _summary(self, request: Request) -> dict[str, Any]:
         state = self._state
         return {
             "organizationId": state.organization_id,
-            "now": log_calls.iso(state.clock.now_ms()),
+            "now": iso(state.clock.now_ms()),
             "pendingOperations": state.pipeline.pending(),
-            "plannedFaults": self._sandbox.faults.pending(),
-            "calls": len(self._sandbox.calls),
+            "plannedFaults": self._handle.faults.pending(),
+            "calls": len(self._handle.calls),
+            "logDelivery": asdict(self._handle.log_delivery),
             "securityProviders": [one.id for one in state.providers.all()],
-            "sources": [asdict(self._sandbox.source(one.id)) for one in state.sources.all()],
+            "sources": [asdict(self._handle.source(one.id)) for one in state.sources.all()],
         }
+
+    def _calls(self, request: Request) -> list[dict[str, Any]]:
+        offset, limit = _part(request)
+        return [asdict(call) for call in self._handle.calls[offset : offset + limit]]
+
+    def _quotas(self, request: Request) -> dict[str, Any]:
+        return {name: use and asdict(use) for name, use in self._handle.meter.use().items()}
+
+    def _source(self, request: Request, source: Source) -> dict[str, Any]:
+        return asdict(self._handle.source(source.id))
 
     def _items(self, request: Request, source: Source) -> Reply:
         limit = request.whole("limit", 100, _MOST)
-        rows = self._state.store.page(source.n, request.query.get("after", ""), limit)
+        rows = self._state.items.page(source.n, request.query.get("after", ""), limit)
         items = b",".join(
             b'{"documentId":%s,"orderingId":%d,"item":%s}' % (orjson.dumps(uri), ordering, body)
             for uri, ordering, body in rows
@@ -148,26 +105,33 @@ class Controls:
         after = orjson.dumps(rows[-1][0] if len(rows) == limit and rows else None)
         return Reply(200, b'{"items":[%s],"after":%s}' % (items, after))
 
+    def _item(self, request: Request, source: Source) -> Reply:
+        body = self._state.items.body(source.n, request.required("documentId"))
+        if body is None:
+            raise not_found("The index does not hold this item.")
+        return Reply(200, body)
+
     def _logs(self, request: Request, source: Source) -> list[dict[str, Any]]:
-        offset, limit = request.whole("after", 0, 10**9), request.whole("limit", 100, _MOST)
-        found = self._state.store.read_log(LogQuery(only={"source": [source.n]}), offset=offset, limit=limit)
-        return [
-            {"time": log_calls.iso(row.time_ms), **row._asdict(), "source": source.id} for _, row in found
-        ]
+        offset, limit = _part(request)
+        rows = self._state.log.read(LogQuery(only={"source": [source.n]}), offset=offset, limit=limit)
+        return [{"time": iso(row.time_ms), **row._asdict(), "source": source.id} for _, row in rows]
+
+    def _activities(self, request: Request, source: Source) -> list[dict[str, Any]]:
+        return [asdict(one) for one in self._state.sources.activities(source)]
 
     def _who(self, request: Request, source: Source) -> dict[str, Any]:
         """
         Say who sees an item: everybody known, or with ``user`` that one, who is unauthenticated when empty.
 
-        ``provider`` names the provider of ``user``, as in :meth:`Sandbox.can_see`.
+        ``provider`` names the provider of ``user``, as in :meth:`Contents.can_see`.
         """
         uri, user = request.required("documentId"), request.query.get("user")
-        visibility = self._state.visibility
+        access = self._state.item_access
         try:
             if user is None:
-                return {"documentId": uri, "viewers": visibility.viewers(source, uri)}
-            key = visibility.user(user, request.query.get("provider")) if user else None
-            verdict = visibility.verdict(source, uri, key)
+                return {"documentId": uri, "viewers": access.viewers(source, uri)}
+            key = access.user(user, request.query.get("provider")) if user else None
+            verdict = access.verdict(source, uri, key)
         except KeyError:
             raise not_found("The index does not hold this item.") from None
         return {"documentId": uri, "user": user or None, **asdict(verdict)}
@@ -175,14 +139,107 @@ class Controls:
     def _provided(self, request: Request, provider_id: str, read: Callable[[str], Sequence[Any]]) -> Any:
         if self._state.providers.get(provider_id) is None:
             raise not_found(f"There is no security provider '{provider_id}'.")
-        offset, limit = request.whole("after", 0, 10**9), request.whole("limit", 100, _MOST)
+        offset, limit = _part(request)
         return [asdict(one) for one in read(provider_id)[offset : offset + limit]]
 
-    def _source(self, source_id: str) -> Source:
-        source = self._state.sources.get(source_id)
-        if source is None:
-            raise not_found(f"There is no source '{source_id}'.")
-        return source
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def _change(self, change: Change, body: dict[str, Any]) -> Any:
+        try:
+            return change(self, body) or {}
+        except ValueError as error:
+            raise invalid_json(str(error)) from None
+
+    def _reset(self, body: dict[str, Any]) -> None:
+        self._handle.reset()
+
+    def _settle(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"settled": self._handle.settle(timeout=_seconds(body, "timeout", 300))}
+
+    def _drain(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"drained": self._handle.drain(timeout=_seconds(body, "timeout", 300))}
+
+    def _move_clock(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"now_ms": self._state.clock.advance(seconds=_seconds(body, "advance_seconds", 0))}
+
+    def _add_fault(self, body: dict[str, Any]) -> None:
+        action = read_action(body.pop("action", None))
+        self._handle.faults.add(action=action, **_plan(body))
+
+    def _clear_faults(self, body: dict[str, Any]) -> None:
+        self._handle.faults.clear()
+
+    def _set_quotas(self, body: dict[str, Any]) -> None:
+        self._handle.meter.quotas = read_quotas(body, self._handle.meter.quotas)
+
+    def _reset_quotas(self, body: dict[str, Any]) -> None:
+        self._handle.meter.reset()
+
+    def _set_log_delivery(self, body: dict[str, Any]) -> dict[str, Any]:
+        delivery = self._handle.log_delivery
+        delay, repeat = _seconds(body, "delay", delivery.delay), body.get("repeat", delivery.repeat)
+        if delay < 0 or not isinstance(repeat, bool):
+            raise ValueError("delay is 0 seconds or more, repeat is true or false")
+        delivery.delay, delivery.repeat = delay, repeat
+        return asdict(delivery)
+
+    def _clear_calls(self, body: dict[str, Any]) -> None:
+        self._handle.clear_calls()
+
+    def _add_source(self, body: dict[str, Any]) -> None:
+        self._handle.add_source(
+            _text(body, "id"),
+            kind=_text(body, "kind", "PUSH"),
+            visibility=_text(body, "visibility", "SHARED"),
+            catalog_configuration=body.get("catalog_configuration") is True,
+        )
+
+    def _add_provider(self, body: dict[str, Any]) -> None:
+        self._handle.add_security_provider(
+            _text(body, "id"),
+            sources=_texts(body, "sources", ()),
+            cascades_to=_texts(body, "cascades_to", (EMAIL_PROVIDER,)),
+            case_sensitive=body.get("case_sensitive") is True,
+        )
+
+    def _add_key(self, body: dict[str, Any]) -> None:
+        self._handle.add_key(_text(body, "key"), privileges=_texts(body, "privileges", ()))
+
+
+LOOKS: dict[str, Read] = {
+    "": Controls._summary,
+    "state": Controls._summary,
+    "calls": Controls._calls,
+    "quotas": Controls._quotas,
+}
+SOURCE_LOOKS: dict[str, ReadSource] = {
+    "": Controls._source,
+    "items": Controls._items,
+    "item": Controls._item,
+    "logs": Controls._logs,
+    "activities": Controls._activities,
+    "who": Controls._who,
+}
+CHANGES: dict[str, Change] = {
+    "reset": Controls._reset,
+    "settle": Controls._settle,
+    "drain": Controls._drain,
+    "clock": Controls._move_clock,
+    "faults": Controls._add_fault,
+    "faults/clear": Controls._clear_faults,
+    "quotas": Controls._set_quotas,
+    "quotas/reset": Controls._reset_quotas,
+    "calls/clear": Controls._clear_calls,
+    "logs": Controls._set_log_delivery,
+    "sources": Controls._add_source,
+    "providers": Controls._add_provider,
+    "keys": Controls._add_key,
+}
+
+
+def _part(request: Request) -> tuple[int, int]:
+    """Give which rows of a list are asked for: how many to leave out, and how many to give."""
+    return request.whole("after", 0, 10**9), request.whole("limit", 100, _MOST)
 
 
 def _plan(body: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from coveo_provider.sandbox import Sandbox
+from coveo_provider.sandbox import Call, Sandbox
 from coveo_provider.sandbox.http.faults import Action, Cut, Duplicate, Faults, Slow, Truncate
-from coveo_provider.sandbox.service.views import Call
 from tests.chaos.schedule import DECISIVE, Jump, Kill, Strike
 
 _CARRIED_OUT = (Truncate, Slow, Duplicate)

@@ -87,9 +87,8 @@ class Description:
         response = self.calls[call]["responses"].get(str(exchange.status), {"content": None})
         odd = []
         if "content" not in response and exchange.answer not in {b"", b"{}", b"null"}:
-            odd.append(
-                "there is a body, and none is described"
-            )  # push-api.md 2 prints {}, and null, for none
+            # {} and null stand for none (docs/api-notes.md, "Success answers").
+            odd.append("there is a body, and none is described")
         return [*found, *odd]
 
     def value_errors(self, name: str, value: Any) -> list[str]:

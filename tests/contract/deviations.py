@@ -1,5 +1,5 @@
 """
-Where the published descriptions and the reference disagree: each deviation once, with the page it follows.
+Where the published descriptions differ from what is true: each deviation once, with where that is noted.
 
 Everything else is validated as it stands, and strictly: a key, a query parameter or a status that a description
 does not name is an error, and an answer of the Push and Stream APIs has every key it names.
@@ -28,14 +28,14 @@ class Deviation:
     One disagreement, and which side is taken.
 
     :param published: what the description says
-    :param reference: what is true after the reference
-    :param page: the page of the reference
+    :param truth: what is true
+    :param section: the section of docs/api-notes.md that says so
     :param amend: changes the converted description
     """
 
     published: str
-    reference: str
-    page: str
+    truth: str
+    section: str
     amend: Callable[[dict[str, Any]], None]
 
 
@@ -219,73 +219,73 @@ DEVIATIONS = (
     Deviation(
         "every call asks for an OAuth2 token",
         "an API key is taken as well, in the same header, Authorization: Bearer",
-        "push-api.md 1",
+        "Hosts and keys",
         _bearer,
     ),
     Deviation(
         "shard is a parameter of a path that has no place for it",
         "it can only be a query parameter, of 1 to 10 letters and digits",
-        "stream-api.md 2",
+        "Streams",
         _shard,
     ),
     Deviation(
         "the description of requestId stands under a keyword that is none",
         "it says nothing that could be validated",
-        "stream-api.md 2",
+        "Streams",
         _request_id,
     ),
     Deviation(
         "calls without a model have no request body",
         "they take {}, and nothing else",
-        "push-api.md 1",
+        "Success answers",
         _empty_bodies,
     ),
     Deviation(
         "413 is not among the statuses",
         "above a limit it is the answer",
-        "limits-and-errors.md 3",
+        "Errors and retries",
         _too_large,
     ),
     Deviation(
         "orderingId is any integer, epochMilliseconds any text",
         "both have 13 digits, as has the orderingId of an answer",
-        "push-api.md 7, stream-api.md 2",
+        "Ordering ids and marks",
         _marks,
     ),
     Deviation(
         "metadata values are strings",
         "numbers, booleans, arrays of these and flat objects (dictionary fields) are taken, as a note says",
-        "push-api.md 4.3",
+        "Metadata",
         _metadata,
     ),
     Deviation(
         "permissions are sets (the simplified model)",
         "levels of sets (the complete model) are taken as well",
-        "push-api.md 5.1",
+        "Permissions",
         _levels,
     ),
     Deviation(
         "no key of a body is required",
         "an identity has name and type, a body has its identity, aliases and permissions name whom they mean",
-        "push-api.md 5.1, 6",
+        "Security identities",
         _required,
     ),
     Deviation(
         "DocumentBody has neither documentId nor compressionType",
         "the entries of a container have: documentId, required and a URI, and compressionType",
-        "push-api.md 4.1",
+        "Documents and ids",
         _entries,
     ),
     Deviation(
         "the entries of partialUpdate are any objects",
         "an operator, a field, and a value of the operator's type",
-        "stream-api.md 3.2",
+        "Updates and partial updates",
         _partial_updates,
     ),
     Deviation(
         "what a container holds is not described",
         "it holds arrays of the models that are",
-        "push-api.md 4.2, 6, stream-api.md 3",
+        "Documents and ids",
         _containers,
     ),
 )
@@ -294,13 +294,13 @@ DEVIATIONS = (
 PLATFORM_DEVIATIONS = (
     DEVIATIONS[0],
     Deviation(
-        "a tag stands twice", "OpenAPI forbids it, and nothing is validated by it", "platform-api.md 3", _tags
+        "a tag stands twice", "OpenAPI forbids it, and nothing is validated by it", "Hosts and keys", _tags
     ),
-    Deviation("answers are of any media type", "they are JSON", "platform-api.md 3", _json_answers),
+    Deviation("answers are of any media type", "they are JSON", "Hosts and keys", _json_answers),
     Deviation(
         "a source is of exactly one of the models",
         "the models overlap: a Push source is of three, an empty answer of all",
-        "platform-api.md 3",
+        "Hosts and keys",
         _any_model,
     ),
 )

@@ -16,7 +16,7 @@ from tests.contract.descriptions import PLATFORM_FILES, platform, platform_of
 from tests.contract.recorder import Recorder
 from tests.contract.uses import ALIAS, EMAIL, GROUP, PLATFORM_USES, PROVIDER, PROVIDER_MODEL, Use, container
 
-# Served by the sandbox after Coveo's clients: no published description has them (platform-api.md 2, 4, 6).
+# Served by the sandbox after Coveo's clients: no published description has them.
 UNDESCRIBED = {
     ("GET", "/rest/organizations/{org}"),
     ("POST", "/rest/organizations/{org}/activities/public"),

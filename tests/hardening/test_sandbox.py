@@ -1,7 +1,7 @@
 """
 Requests nobody should send: the sandbox answers 4xx, goes on, and keeps nothing of them.
 
-What ``tests/sandbox/test_refusals.py`` sends already is not sent again.
+What ``tests/sandbox/calls/test_refusals.py`` sends already is not sent again.
 """
 
 from __future__ import annotations
@@ -154,10 +154,10 @@ FOREIGN = ["evil.example", "evil.example:8040", "127.0.0.1.evil.example", "local
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_a_name_that_was_bound_to_this_machine_opens_no_door(running: Sandbox, host: str) -> None:
+def test_a_name_that_was_bound_to_this_machine_is_refused(running: Sandbox, host: str) -> None:
     """A web page whose own name leads to 127.0.0.1 reads nothing, with the well-known key neither."""
     made = Caller(running).push("POST", "/files").json()
-    doors = [
+    calls = [
         ("GET", "/"),
         ("GET", "/_sandbox/"),
         ("POST", "/_sandbox/reset"),
@@ -165,7 +165,7 @@ def test_a_name_that_was_bound_to_this_machine_opens_no_door(running: Sandbox, h
         ("GET", "/rest/organizations/sandbox/sources"),
         ("PUT", made["uploadUri"].removeprefix(running.url)),
     ]
-    for method, target in doors:
+    for method, target in calls:
         head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n".encode()
         assert statuses(send(running, head + SIGNED.removeprefix(HOME) + b"\r\n")) == [403], target
         if re.fullmatch(r"[^/#, ]+", host):

@@ -1,29 +1,29 @@
 """
-The security cache, and the permissions of an indexed item (``platform-api.md`` section 4).
+The platform's calls on the security cache, and on the permissions of an indexed item.
 
 The models of the item calls are those of Coveo's platform client (``DocumentPermissionModel``,
-``SinglePermissionPageModel``): no published contract has them.
+``SinglePermissionPageModel``): no published description has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import orjson
 
-from coveo_provider.sandbox.calls.log_calls import iso
-from coveo_provider.sandbox.calls.provider_calls import by_state, find, state_name
-from coveo_provider.sandbox.service import access, jsontext
-from coveo_provider.sandbox.service.access import TYPES, type_of
+from coveo_provider.sandbox.calls.provider_calls import find
+from coveo_provider.sandbox.service import jsontext
+from coveo_provider.sandbox.service.clock import iso
 from coveo_provider.sandbox.service.errors import invalid_json, invalid_parameter, not_found
-from coveo_provider.sandbox.service.identity_store import MEMBER, IdentityRow
+from coveo_provider.sandbox.service.security import access_rules
+from coveo_provider.sandbox.service.security.access_rules import TYPES, type_of
+from coveo_provider.sandbox.service.security.identity_store import MEMBER, IdentityRow
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.http.wire import Request
-    from coveo_provider.sandbox.service.identity_store import Spot
-    from coveo_provider.sandbox.service.providers import Provider
+    from coveo_provider.sandbox.calls.request import Request
+    from coveo_provider.sandbox.service.security.identity_store import Spot
+    from coveo_provider.sandbox.service.security.providers import Provider
     from coveo_provider.sandbox.service.sources import Source
     from coveo_provider.sandbox.service.state import State
 
@@ -62,7 +62,7 @@ def enable_disabled(state: State, request: Request) -> None:
     """Enable the disabled identities of a provider, or of all."""
     request.json(state.limits.request_bytes)
     number = find(state, request).n if "provider" in request.values else None
-    with state.store.transaction():
+    with state.database.transaction():
         state.identity_store.enable(number, state.clock.now_ms())
 
 
@@ -70,7 +70,7 @@ def status(state: State, request: Request) -> object:
     """Sum the providers up (``SecurityCacheStatusModel``)."""
     counts: dict[str, int] = {}
     for provider in state.providers.all():
-        for name, count in by_state(state, provider).items():
+        for name, count in state.providers.count_by_state(provider).items():
             counts[name] = counts.get(name, 0) + count
     return {
         "statistics": {
@@ -84,7 +84,7 @@ def status(state: State, request: Request) -> object:
 
 
 def get_entity(state: State, request: Request) -> object:
-    """Look one identity up; 404 when nobody pushed or named it (uncertain: the service's answer)."""
+    """Look one identity up; 404 when nobody pushed or named it, which is uncertain."""
     provider = find(state, request)
     return _entity(state, _row(state, provider, request.json(state.limits.request_bytes)))
 
@@ -103,32 +103,37 @@ def list_entities(state: State, request: Request) -> object:
     """Search identities (``IdentitiesFilterModel``)."""
     body = request.json(state.limits.request_bytes)
     ids, types = body.get("providerIds") or [], body.get("identityTypes") or []
-    term, mode = body.get("filterTerm") or "", body.get("filteringMode") or "PREFIX"
-    if not isinstance(ids, list) or not isinstance(types, list) or not isinstance(term, str):
-        raise invalid_json("'providerIds' and 'identityTypes' are arrays, 'filterTerm' is a string.")
+    if not isinstance(ids, list) or not isinstance(types, list):
+        raise invalid_json("'providerIds' and 'identityTypes' are arrays.")
     if any(one not in TYPES for one in types):
         raise invalid_json(f"'identityTypes' holds {', '.join(TYPES)}.")
-    if not jsontext.is_unicode(term):
-        raise invalid_json("'filterTerm' is not Unicode text.")
-    if mode not in ("PREFIX", "SUBSTRING"):
-        raise invalid_json("'filteringMode' is PREFIX or SUBSTRING.")
-    page, per_page = _paging(request, "perPage")
-    escaped = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in term)
+    pattern, paging = _name_pattern(body), request.paging()
     rows, total = state.identity_store.page(
         [one.n for one in state.providers.all() if not ids or one.id in ids],
         types=[TYPES.index(one) for one in types],
-        pattern=f"{'%' if mode == 'SUBSTRING' else ''}{escaped}%" if term else None,
-        offset=page * per_page,
-        limit=per_page,
+        pattern=pattern,
+        offset=paging.offset,
+        limit=paging.size,
     )
-    return _paged([_entity(state, row) for row in rows], total, per_page)
+    return paging.answer([_entity(state, row) for row in rows], total=total)
+
+
+def _name_pattern(body: dict[str, Any]) -> str | None:
+    """Read ``filterTerm`` and ``filteringMode`` as a pattern of SQL's LIKE; None for every name."""
+    term, mode = body.get("filterTerm") or "", body.get("filteringMode") or "PREFIX"
+    if not isinstance(term, str) or not jsontext.is_unicode(term):
+        raise invalid_json("'filterTerm' is a string.")
+    if mode not in ("PREFIX", "SUBSTRING"):
+        raise invalid_json("'filteringMode' is PREFIX or SUBSTRING.")
+    escaped = "".join(f"\\{sign}" if sign in "\\%_" else sign for sign in term)
+    return f"{'%' if mode == 'SUBSTRING' else ''}{escaped}%" if term else None
 
 
 def get_permissions(state: State, request: Request) -> object:
     """Give an item's permissions, every identity with its state."""
     source, uri = _item(state, request)
-    found = []
-    for number, sets in enumerate(access.levels(state.visibility.permissions(source, uri) or []), 1):
+    levels = []
+    for number, sets in enumerate(access_rules.levels(state.item_access.permissions(source, uri) or []), 1):
         described = [
             {
                 "name": f"Set {place}",
@@ -141,8 +146,8 @@ def get_permissions(state: State, request: Request) -> object:
             }
             for place, one in enumerate(sets, 1)
         ]
-        found.append({"name": f"Level {number}", "permissionSets": described})
-    return {"state": "VALID", "permissionLevels": found}
+        levels.append({"name": f"Level {number}", "permissionSets": described})
+    return {"state": "VALID", "permissionLevels": levels}
 
 
 def get_effective_permissions(state: State, request: Request) -> object:
@@ -151,23 +156,22 @@ def get_effective_permissions(state: State, request: Request) -> object:
     wanted = request.query.get("includedEntities", "ALL")
     if wanted not in ("ALL", "ALLOWED", "DENIED"):
         raise invalid_parameter("includedEntities", f"'{wanted}' is none of ALL, ALLOWED, DENIED.")
-    page, per_page = _paging(request, "perPage")
-    found = []
-    for row in state.visibility.users():
-        verdict = state.visibility.verdict(source, uri, state.providers.key_of(row))
+    paging = request.paging()
+    decided = []
+    for row in state.item_access.users():
+        verdict = state.item_access.verdict(source, uri, state.providers.key_of(row))
         if verdict.rule != "unnamed" and wanted in ("ALL", "ALLOWED" if verdict.allowed else "DENIED"):
-            found.append(_single(state, row, allowed=verdict.allowed))
-    anonymous = state.visibility.verdict(source, uri, None).allowed
-    part = found[page * per_page : (page + 1) * per_page]
-    return {**_paged(part, len(found), per_page), "anonymousAllowed": anonymous}
+            decided.append(_single(state, row, allowed=verdict.allowed))
+    anonymous = state.item_access.verdict(source, uri, None).allowed
+    return {**paging.answer(decided), "anonymousAllowed": anonymous}
 
 
 def _item(state: State, request: Request) -> tuple[Source, str]:
     """Find an item by its URI or unique id (``12.345$URI``), encoded once or, as clients do, twice."""
-    given = request.values["document"]
-    for uri in dict.fromkeys((given, unquote(given), unquote(given).partition("$")[2])):
+    name = request.values["document"]
+    for uri in dict.fromkeys((name, unquote(name), unquote(name).partition("$")[2])):
         for source in state.sources.all():
-            if uri and state.store.body(source.n, uri) is not None:
+            if uri and state.items.body(source.n, uri) is not None:
                 return source, uri
     raise not_found("The index does not hold this item.")
 
@@ -176,17 +180,16 @@ def _relatives(state: State, request: Request, *, back: bool) -> object:
     provider = find(state, request)
     row = _row(state, provider, request.json(state.limits.request_bytes))
     recursive = request.flag("recursive")
-    page, per_page = _paging(request, "pageSize")
+    paging = request.paging("pageSize")
     seen: dict[int, IdentityRow] = {}
     waiting = [row]
     while waiting:
         near = waiting.pop(0)
-        found = state.identity_store.ends(_spot(near), (MEMBER,), back=back)
-        fresh = [one for one in found if one.id not in seen and one.id != row.id]
+        ends = state.identity_store.ends(_spot(near), (MEMBER,), back=back)
+        fresh = [one for one in ends if one.id not in seen and one.id != row.id]
         seen.update((one.id, one) for one in fresh)
         waiting.extend(fresh if recursive else ())
-    part = list(seen.values())[page * per_page : (page + 1) * per_page]
-    return _paged([_entity(state, one) for one in part], len(seen), per_page)
+    return paging.answer([_entity(state, one) for one in seen.values()])
 
 
 def _row(state: State, provider: Provider, body: dict[str, Any]) -> IdentityRow:
@@ -213,7 +216,7 @@ def _entity(state: State, row: IdentityRow) -> dict[str, Any]:
     provider = state.providers.by_number(row.provider)
     if provider is None:
         raise not_found("The security provider is gone.")
-    stands = state_name(provider, row.state)
+    stands = provider.state_name(row.state)
     entity: dict[str, Any] = {
         "name": row.name,
         "type": _SPELLED[TYPES[row.type]],
@@ -241,12 +244,12 @@ def _single(state: State, row: IdentityRow, *, allowed: bool) -> dict[str, Any]:
 
 def _permission(state: State, source: Source, entry: dict[str, Any], *, allowed: bool) -> dict[str, Any]:
     entry = {key.lower(): value for key, value in entry.items()}
-    provider_id = entry.get("securityprovider") or state.visibility.default(source)
+    provider_id = entry.get("securityprovider") or state.item_access.default(source)
     kind = type_of(entry.get("identitytype")) or "UNKNOWN"
     key = state.providers.key(provider_id, kind, entry["identity"])
     provider, spot = state.providers.get(provider_id), state.providers.spot(key)
     row = state.identity_store.find(spot) if spot else None
-    stands = state_name(provider, row.state) if provider and row else "UNKNOWN"
+    stands = provider.state_name(row.state) if provider and row else "UNKNOWN"
     return {
         "allowed": allowed,
         "identity": entry["identity"],
@@ -254,14 +257,3 @@ def _permission(state: State, source: Source, entry: dict[str, Any], *, allowed:
         "securityProvider": provider_id,
         "state": stands,
     }
-
-
-def _paging(request: Request, size: str) -> tuple[int, int]:
-    page, per_page = request.whole("page", 0, 10**9), request.whole(size, 100, 1000)
-    if not per_page:
-        raise invalid_parameter(size, "it is at least 1.")
-    return page, per_page
-
-
-def _paged(items: Sequence[object], total: int, per_page: int) -> dict[str, Any]:
-    return {"items": list(items), "totalEntries": total, "totalPages": -(-total // per_page)}

@@ -1,18 +1,20 @@
-"""The platform's calls: organization, sources, activities (``platform-api.md`` sections 3 and 6)."""
+"""The platform's calls on the organization, its sources and their activities."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coveo_provider.sandbox.calls.log_calls import iso, moment_ms
+from coveo_provider.sandbox.service.clock import iso
 from coveo_provider.sandbox.service.errors import invalid_json, invalid_parameter, not_found
 from coveo_provider.sandbox.service.sources import OPERATIONS, SOURCE_KINDS, VISIBILITIES
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.http.wire import Request
+    from collections.abc import Callable, Sequence
+
+    from coveo_provider.sandbox.calls.request import Request
+    from coveo_provider.sandbox.service.records import Activity
     from coveo_provider.sandbox.service.sources import Source
     from coveo_provider.sandbox.service.state import State
-    from coveo_provider.sandbox.service.views import Activity
 
 _MONTH_MS = 31 * 24 * 3600 * 1000
 
@@ -29,20 +31,14 @@ def list_sources(state: State, request: Request) -> object:
 
 def page_sources(state: State, request: Request) -> object:
     """List sources by pages, sorted by name; ``filter`` needs two characters to be applied."""
-    page, per_page = request.whole("page", 0, 10**9), request.whole("perPage", 100, 1000)
-    if not per_page:
-        raise invalid_parameter("perPage", "it is at least 1.")
+    paging = request.paging()
     wanted = request.query.get("filter", "").lower()
-    found = sorted(
+    sources = sorted(
         (one for one in state.sources.listed() if len(wanted) < 2 or wanted in one.name.lower()),
         key=lambda one: one.name.lower(),
         reverse=request.query.get("sortingOrder") == "DESC",
     )
-    return {
-        "sourceModels": [describe(state, one) for one in found[page * per_page : (page + 1) * per_page]],
-        "totalEntries": len(found),
-        "totalPages": -(-len(found) // per_page),
-    }
+    return paging.answer([describe(state, one) for one in sources], key="sourceModels")
 
 
 def get_source(state: State, request: Request) -> object:
@@ -53,65 +49,48 @@ def get_source(state: State, request: Request) -> object:
 def create_source(state: State, request: Request) -> object:
     """Create a Push or Catalog source, with the bodies official clients send."""
     body = request.json(state.limits.request_bytes)
-    name, kind = body.get("name"), body.get("sourceType")
-    visibility = body.get("sourceVisibility", "SECURED")
+    name = body.get("name")
     if not isinstance(name, str) or not name.strip():
         raise invalid_json("'name' is required and is a string.")
-    if kind not in SOURCE_KINDS:
-        raise invalid_json(f"'sourceType' must be one of {', '.join(SOURCE_KINDS)} here.")
-    if visibility not in VISIBILITIES:
-        raise invalid_json(f"'sourceVisibility' must be one of {', '.join(VISIBILITIES)}.")
-    flags = {key: body.get(key, False) for key in ("pushEnabled", "streamEnabled")}
-    if not all(isinstance(flag, bool) for flag in flags.values()):
-        raise invalid_json("'pushEnabled' and 'streamEnabled' are true or false.")
+    kind = _one_of(body, "sourceType", SOURCE_KINDS)
+    visibility = _one_of(body, "sourceVisibility", VISIBILITIES, default="SECURED")
+    push, stream = (_flag(body, key) for key in ("pushEnabled", "streamEnabled"))
     if any(source.name == name for source in state.sources.listed()):
         raise invalid_parameter("name", f"a source named '{name}' exists.")
-    providers = body.get("securityProviderReferences") or []
-    if not isinstance(providers, list) or not all(isinstance(one, str) for one in providers):
-        raise invalid_json("'securityProviderReferences' is an array of strings.")
-    if unknown := [one for one in providers if state.providers.get(one) is None]:
-        raise invalid_parameter("securityProviderReferences", f"there is no '{unknown[0]}'.")
     source = state.sources.add(
         name,
         kind=kind,
         visibility=visibility,
-        push_enabled=flags["pushEnabled"],
-        stream_enabled=flags["streamEnabled"],
-        providers=list(dict.fromkeys(providers)),
+        push_enabled=push,
+        stream_enabled=stream,
+        providers=_references(state, body),
     )
     return describe(state, source)
 
 
 def delete_source(state: State, request: Request) -> object:
     """Delete a source with everything in it."""
-    state.sources.remove(_source(state, request))
+    state.remove_source(_source(state, request))
     return {}
 
 
 def list_activities(state: State, request: Request) -> object:
     """List activities, newest first; the window is 31 days at most."""
-    page, per_page = request.whole("page", 0, 10**9), request.whole("perPage", 100, 1000)
-    bounds = [
-        moment_ms(name, request.query[name]) if name in request.query else None for name in ("from", "to")
-    ]
-    start, end = bounds
+    paging = request.paging()
+    start, end = request.moment_ms("from"), request.moment_ms("to")
     if start is not None and end is not None and not 0 <= end - start <= _MONTH_MS:
         raise invalid_parameter("to", "it must be within 31 days after 'from'.")
     body = request.json(state.limits.request_bytes)
-    found = [
-        one
+    operations, states, sources = (_wanted(body, key) for key in ("operations", "states", "resourceIds"))
+    activities = [
+        _activity(state, one)
         for one in reversed(state.sources.activities())
-        if (start is None or one.start_ms >= start)
-        and (end is None or one.start_ms <= end)
-        and _wanted(body, "operations", one.operation)
-        and _wanted(body, "states", one.state)
-        and _wanted(body, "resourceIds", one.source_id)
+        if (start or 0) <= one.start_ms <= (one.start_ms if end is None else end)
+        and operations(one.operation)
+        and states(one.state)
+        and sources(one.source_id)
     ]
-    return {
-        "items": [_activity(state, one) for one in found[page * per_page : (page + 1) * per_page]],
-        "totalEntries": len(found),
-        "totalPages": -(-len(found) // per_page) if per_page else 0,
-    }
+    return paging.answer(activities)
 
 
 def get_activity(state: State, request: Request) -> object:
@@ -188,8 +167,32 @@ def _source(state: State, request: Request) -> Source:
     return source
 
 
-def _wanted(body: dict[str, Any], key: str, value: str) -> bool:
-    wanted = body.get(key) or []
-    if not isinstance(wanted, list):
+def _one_of(body: dict[str, Any], key: str, values: Sequence[str], default: str | None = None) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str) or value not in values:
+        raise invalid_json(f"'{key}' must be one of {', '.join(values)} here.")
+    return value
+
+
+def _flag(body: dict[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise invalid_json(f"'{key}' is true or false.")
+    return value
+
+
+def _references(state: State, body: dict[str, Any]) -> list[str]:
+    providers = body.get("securityProviderReferences") or []
+    if not isinstance(providers, list) or not all(isinstance(one, str) for one in providers):
+        raise invalid_json("'securityProviderReferences' is an array of strings.")
+    if unknown := [one for one in providers if state.providers.get(one) is None]:
+        raise invalid_parameter("securityProviderReferences", f"there is no '{unknown[0]}'.")
+    return list(dict.fromkeys(providers))
+
+
+def _wanted(body: dict[str, Any], key: str) -> Callable[[str], bool]:
+    """Read a filter, an array of values; left out or empty it lets everything pass."""
+    values = body.get(key) or []
+    if not isinstance(values, list):
         raise invalid_json(f"'{key}' is an array.")
-    return not wanted or value in wanted
+    return lambda value: not values or value in values

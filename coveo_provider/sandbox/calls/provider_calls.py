@@ -1,18 +1,18 @@
-"""The platform's calls on security providers (``platform-api.md`` section 4)."""
+"""The platform's calls on security providers (docs 85)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coveo_provider.sandbox.calls.log_calls import iso
 from coveo_provider.sandbox.service import jsontext
-from coveo_provider.sandbox.service.access import EMAIL_PROVIDER
+from coveo_provider.sandbox.service.clock import iso
 from coveo_provider.sandbox.service.errors import invalid_json, invalid_parameter, not_found
-from coveo_provider.sandbox.service.identity_store import DISABLED, KNOWN, NAMED
+from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
+from coveo_provider.sandbox.service.security.providers import Settings
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.http.wire import Request
-    from coveo_provider.sandbox.service.providers import Provider
+    from coveo_provider.sandbox.calls.request import Request
+    from coveo_provider.sandbox.service.security.providers import Provider
     from coveo_provider.sandbox.service.state import State
 
 
@@ -28,12 +28,7 @@ def page_providers(state: State, request: Request) -> object:
 
 def filter_providers(state: State, request: Request) -> object:
     """List the providers whose ids the body holds; unknown ids are ignored."""
-    try:
-        ids = jsontext.parse(request.body.read_all(state.limits.request_bytes))
-    except jsontext.BadJsonError as error:
-        raise invalid_json(f"The body is not valid JSON: {error}") from None
-    if not isinstance(ids, list):
-        raise invalid_json("The body is not an array of ids.")
+    ids = request.json_array(state.limits.request_bytes)
     return _page(state, request, [one for one in state.providers.all() if one.id in ids])
 
 
@@ -43,7 +38,7 @@ def get_provider(state: State, request: Request) -> object:
 
 
 def create_provider(state: State, request: Request) -> object:
-    """Create a provider by POST; one that exists is refused (uncertain: how)."""
+    """Create a provider by POST; one that exists is refused, in which way is uncertain."""
     body = request.json(state.limits.request_bytes)
     provider_id = _text(body, "id") or _text(body, "name")
     if not provider_id:
@@ -57,7 +52,7 @@ def put_provider(state: State, request: Request) -> object:
     """
     Update a provider, or create it.
 
-    docs 85 and the swagger's summary have PUT for the update only; its operation name
+    docs 85 and the published summary have PUT for the update only; its operation name
     (``createOrUpdateSecurityProvider``), the CREATE privilege it asks for, and all clients let it create too.
     What the body leaves out goes back to its default: ``referencedBy`` without a source unlinks that source.
     """
@@ -70,14 +65,14 @@ def put_provider(state: State, request: Request) -> object:
 
 
 def delete_provider(state: State, request: Request) -> None:
-    """Delete a provider; one that is in use is refused (uncertain: the service's answer)."""
+    """Delete a provider; one that is in use is refused, in which way is uncertain."""
     provider = find(state, request)
     sources, parents = state.providers.users(provider)
     if provider.id == EMAIL_PROVIDER or sources or parents:
         ids = [*(one.id for one in sources), *(one.id for one in parents)]
         users = ", ".join(ids) or "every organization"
         raise invalid_parameter("securityProviderId", f"the security provider is used by {users}.")
-    state.providers.remove(provider)
+    state.remove_provider(provider)
 
 
 def find(state: State, request: Request) -> Provider:
@@ -90,7 +85,7 @@ def find(state: State, request: Request) -> Provider:
 
 def describe(state: State, provider: Provider) -> dict[str, Any]:
     """Give a provider as ``SecurityProviderModelWithStatus``."""
-    counts = by_state(state, provider)
+    counts = state.providers.count_by_state(provider)
     total, wrong = sum(counts.values()), counts.get("IN_ERROR", 0)
     described = {
         **_model(state, provider),
@@ -114,28 +109,6 @@ def describe(state: State, provider: Provider) -> dict[str, Any]:
             "numberOfEntitiesProcessed": total,
         }
     return described
-
-
-def by_state(state: State, provider: Provider) -> dict[str, int]:
-    """
-    Count identities as ``numberOfEntitiesByState``.
-
-    One that was only named, as a member or granted, is in error: the provider does not know it (seed 004).
-    """
-    counts = state.identity_store.states(provider.n)
-    names = {number: state_name(provider, number) for number in (KNOWN, NAMED, DISABLED)}
-    found: dict[str, int] = {}
-    for number, name in names.items():
-        if counts.get(number):
-            found[name] = found.get(name, 0) + counts[number]
-    return found
-
-
-def state_name(provider: Provider, number: int) -> str:
-    """Give the state of an identity as the security cache spells it."""
-    if number == DISABLED:
-        return "DISABLED"
-    return "UP_TO_DATE" if number == KNOWN or provider.type == "EMAIL" else "IN_ERROR"
 
 
 def _model(state: State, provider: Provider) -> dict[str, Any]:
@@ -167,63 +140,49 @@ def _put(state: State, provider_id: str, body: dict[str, Any]) -> Provider:
     kind = _text(body, "type")
     if kind is None:
         raise invalid_json("'type' is required and is a string.")
-    flags = {key: body.get(key, False) for key in ("nodeRequired", "caseSensitive")}
-    if not all(isinstance(flag, bool) for flag in flags.values()):
+    if not all(isinstance(body.get(key, False), bool) for key in ("nodeRequired", "caseSensitive")):
         raise invalid_json("'nodeRequired' and 'caseSensitive' are true or false.")
-    sources, cascades = _sources(body), _cascades(body)
+    settings = Settings(
+        kind=kind,
+        display_name=_text(body, "displayName") or "",
+        node_required=body.get("nodeRequired", False),
+        case_sensitive=body.get("caseSensitive", False),
+        cascades=_cascades(body),
+        sources=_sources(body),
+    )
+    provider = state.providers.get(provider_id)
     try:
-        provider = state.providers.get(provider_id)
-        name = _text(body, "displayName") or provider_id
         if provider is None:
-            return state.providers.add(
-                provider_id,
-                kind=kind,
-                display_name=name,
-                node_required=flags["nodeRequired"],
-                case_sensitive=flags["caseSensitive"],
-                cascades=cascades,
-                sources=sources,
-            )
-        state.providers.change(
-            provider,
-            kind=kind,
-            display_name=name,
-            node_required=flags["nodeRequired"],
-            case_sensitive=flags["caseSensitive"],
-            cascades=cascades,
-            sources=sources,
-        )
+            return state.providers.add(provider_id, settings)
+        state.providers.change(provider, settings)
     except ValueError as error:
         raise invalid_parameter("securityProvider", f"{error}.") from None
     return provider
 
 
 def _sources(body: dict[str, Any]) -> list[str]:
-    given = body.get("referencedBy", [])
-    if not isinstance(given, list):
+    references = body.get("referencedBy", [])
+    if not isinstance(references, list):
         raise invalid_json("'referencedBy' is an array.")
-    found = []
-    for one in given:
+    for one in references:
         if not isinstance(one, dict) or not isinstance(one.get("id"), str):
             raise invalid_json("'referencedBy' holds objects with 'id' and 'type'.")
         if one.get("type") not in ("SOURCE", "SECURITY_PROVIDER"):
             raise invalid_json("the 'type' of a reference is SOURCE or SECURITY_PROVIDER.")
-        if one["type"] == "SOURCE":
-            found.append(one["id"])
-    return found
+    return [one["id"] for one in references if one["type"] == "SOURCE"]
 
 
 def _cascades(body: dict[str, Any]) -> dict[str, str]:
-    given = body.get("cascadingSecurityProviders", {})
-    if not isinstance(given, dict):
+    providers = body.get("cascadingSecurityProviders", {})
+    if not isinstance(providers, dict):
         raise invalid_json("'cascadingSecurityProviders' is an object.")
-    found = {}
-    for name, one in given.items():
+    cascades = {}
+    for name, one in providers.items():
         other = (one.get("id") or one.get("name")) if isinstance(one, dict) else None
         if not isinstance(other, str) or not jsontext.is_unicode(name):
             raise invalid_json("a cascading security provider has an 'id' (or the older 'name').")
-        found[name] = other
-    return found
+        cascades[name] = other
+    return cascades
 
 
 def _text(body: dict[str, Any], key: str) -> str | None:
@@ -236,13 +195,12 @@ def _text(body: dict[str, Any], key: str) -> str | None:
 
 
 def _page(state: State, request: Request, providers: list[Provider]) -> object:
-    page, per_page = request.whole("page", 0, 10**9), request.whole("perPage", 100, 1000)
-    if not per_page:
-        raise invalid_parameter("perPage", "it is at least 1.")
+    paging = request.paging()
     wanted = request.query.get("filter", "").lower()
-    found = [one for one in providers if wanted in one.id.lower() or wanted in one.display_name.lower()]
-    return {
-        "items": [describe(state, one) for one in found[page * per_page : (page + 1) * per_page]],
-        "totalEntries": len(found),
-        "totalPages": -(-len(found) // per_page),
-    }
+    return paging.answer(
+        [
+            describe(state, one)
+            for one in providers
+            if wanted in one.id.lower() or wanted in one.display_name.lower()
+        ]
+    )

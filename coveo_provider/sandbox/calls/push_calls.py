@@ -1,18 +1,18 @@
-"""The Push API's calls (``push-api.md`` section 2, rows 1 to 6) and the upload itself (section 3)."""
+"""The Push API's calls on items, statuses and file containers, and the upload itself (docs 78, 43)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coveo_provider.sandbox.service import items
-from coveo_provider.sandbox.service.errors import ApiError, invalid_json, invalid_parameter, too_large
-from coveo_provider.sandbox.service.items import ItemRefused, Rules
+from coveo_provider.sandbox.service.errors import ApiError, invalid_json, invalid_parameter
+from coveo_provider.sandbox.service.indexing import item_rules
+from coveo_provider.sandbox.service.indexing.item_rules import ItemRefused, Rules
 from coveo_provider.sandbox.service.quotas import Entries, entries_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from coveo_provider.sandbox.http.wire import Request
+    from coveo_provider.sandbox.calls.request import Request
     from coveo_provider.sandbox.service.sources import Source
     from coveo_provider.sandbox.service.state import State
 
@@ -21,13 +21,13 @@ def push_source(state: State, request: Request) -> Source:
     """Find the source of a Push call; 412 when there is none or it is not a Push source."""
     source = state.sources.require(request.values["source"])
     if source.kind != "PUSH" or not source.push_enabled:
-        # uncertain: the exact code (limits-and-errors.md 3), and whether a pushEnabled catalog takes items.
+        # docs/api-notes.md, "Errors and retries": the exact code, and whether a pushEnabled catalog takes items.
         raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not a Push source.")
     return source
 
 
 def set_status(state: State, request: Request) -> None:
-    """Row 1: set the status of a source."""
+    """Set the status of a source."""
     source = push_source(state, request)
     status = request.query.get("statusType")
     request.json(state.limits.request_bytes)
@@ -35,33 +35,30 @@ def set_status(state: State, request: Request) -> None:
 
 
 def put_item(state: State, request: Request) -> object:
-    """Row 2: add or update one item, its content inline."""
+    """Add or update one item, its content inline."""
     source = push_source(state, request)
     uri = request.required("documentId")
-    given = request.ordering_id()
+    asked = request.ordering_id()
     compression = request.query.get("compressionType")
-    if compression is not None and compression not in items.COMPRESSION_TYPES:
+    if compression is not None and compression not in item_rules.COMPRESSION_TYPES:
         raise invalid_parameter("compressionType", f"'{compression}' is none of the documented values.")
-    limit = state.limits.inline_bytes
-    text = request.body.read_all(limit)
-    if len(text) >= limit:
-        raise too_large(f"The request has {len(text)} bytes and must stay under {limit}.")
+    text = request.body.read_inline(state.limits.inline_bytes)
     _check_inline(state, source, text, uri, compression)
     state.meter.take_entries(lambda: Entries(1), push=True)
-    ordering = given or state.next_ordering()
+    ordering = asked or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.put_item(source, text, uri, compression, ordering))
     return {}
 
 
 def _check_inline(state: State, source: Source, text: bytes, uri: str, compression: str | None) -> None:
     """
-    Refuse what the front door refuses; what only the pipeline sees stays for the log.
+    Refuse what the call itself refuses; what only the pipeline sees stays for the log.
 
-    An item without permissions, with too many, or whose documentId is no URI gets its 202
-    (limits-and-errors.md 3, last table); a body that is not the model's JSON does not.
+    An item without permissions, with too many, or whose documentId is no URI gets its 202 (docs 63, 78); a body
+    that is not the model's JSON does not.
     """
     try:
-        items.read_item(
+        item_rules.read_item(
             text, Rules(False, source.visibility == "SECURED", state.limits), uri=uri, compression=compression
         )
     except ItemRefused as refused:
@@ -72,23 +69,23 @@ def _check_inline(state: State, source: Source, text: bytes, uri: str, compressi
 
 
 def delete_item(state: State, request: Request) -> None:
-    """Row 3: delete one item, and its children when asked."""
+    """Delete one item, and its children when asked."""
     source = push_source(state, request)
     uri, children = request.required("documentId"), request.flag("deleteChildren")
-    given = request.ordering_id()
+    asked = request.ordering_id()
     request.json(state.limits.request_bytes)
     state.meter.take_entries(lambda: Entries(0, 1), push=True)
-    ordering = given or state.next_ordering()
+    ordering = asked or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.delete_item(source, uri, children, ordering))
 
 
 def put_batch(state: State, request: Request) -> None:
-    """Row 4: push a batch whose content is in a container."""
+    """Push a batch whose content is in a container."""
     source = push_source(state, request)
-    file_id, given = request.required("fileId"), request.ordering_id()
+    file_id, asked = request.required("fileId"), request.ordering_id()
     request.json(state.limits.request_bytes)
     path = take_container(state, file_id, push=True)
-    ordering = given or state.next_ordering()
+    ordering = asked or state.next_ordering()
     state.pipeline.submit(lambda: state.indexer.batch(source, file_id, path, ordering))
 
 
@@ -96,8 +93,8 @@ def take_container(state: State, file_id: str, *, push: bool) -> Path:
     """
     Use up a container of items, unless it brings more than a quota has left.
 
-    Refused, it stays as it was: a container goes when its content is forwarded (push-api.md 3), and a caller
-    who repeats the call hears of the quota again, not of a container that is gone.
+    Refused, it stays as it was: a container goes when its content is forwarded (docs 43), and a caller who
+    repeats the call hears of the quota again, not of a container that is gone.
     """
     path = state.containers.take(file_id)
     try:
@@ -109,7 +106,7 @@ def take_container(state: State, file_id: str, *, push: bool) -> Path:
 
 
 def delete_older(state: State, request: Request) -> None:
-    """Row 5: delete what was last updated before an orderingId."""
+    """Delete what was last updated before an orderingId."""
     source = push_source(state, request)
     request.required("orderingId")
     ordering, delay = request.ordering_id(), queue_delay(state, request)
@@ -124,7 +121,7 @@ def queue_delay(state: State, request: Request) -> int:
 
 
 def create_file(state: State, request: Request) -> object:
-    """Row 6: make a file container; its address is path-style always, as loopback has no sub-domains."""
+    """Make a file container; its address is path-style always, as loopback has no sub-domains."""
     request.flag("useVirtualHostedStyleUrl")
     request.json(state.limits.request_bytes)
     return state.containers.create(state.base_url)[1]

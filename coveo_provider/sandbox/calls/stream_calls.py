@@ -1,19 +1,20 @@
-"""The Stream API's calls (``stream-api.md`` section 2)."""
+"""The Stream API's calls (docs lb4a0344, p4eb0129)."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from coveo_provider.sandbox.calls.push_calls import queue_delay, take_container
-from coveo_provider.sandbox.http.wire import check_ordering_id
+from coveo_provider.sandbox.calls.request import check_ordering_id
 from coveo_provider.sandbox.service.errors import ApiError, invalid_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from coveo_provider.sandbox.http.wire import Request
+    from coveo_provider.sandbox.calls.request import Request
     from coveo_provider.sandbox.service.sources import Source
     from coveo_provider.sandbox.service.state import State
 
@@ -50,7 +51,7 @@ def request_chunk(state: State, request: Request) -> object:
 
 def close_stream(state: State, request: Request) -> object:
     """
-    Close a stream: what it brought replaces the source's content (stream-api.md 4).
+    Close a stream: what it brought replaces the source's content (docs lb4a0344).
 
     Containers nothing was uploaded to do not count; a stream without any empties the source.
     """
@@ -64,8 +65,8 @@ def close_stream(state: State, request: Request) -> object:
     ]
     ordering = state.next_ordering()
     for file_id, path in chunks:
-        state.pipeline.submit(_load_chunk(state, source, file_id, path, ordering))
-    state.delay("remove_absent", source, ordering, state.limits.queue_delay_minutes)
+        state.pipeline.submit(partial(state.indexer.load_chunk, source, file_id, path, ordering))
+    state.submit_end_of_load(source, ordering)
     return _ordered(request, ordering)
 
 
@@ -86,11 +87,12 @@ def merge(state: State, request: Request) -> object:
 def delete_older(state: State, request: Request) -> object:
     """Delete what was last updated before a moment."""
     source = stream_source(state, request)
-    ordering = check_ordering_id("epochMilliseconds", request.values["ordering"])
+    mark = check_ordering_id("epochMilliseconds", request.values["mark"])
     delay = queue_delay(state, request)
     request.json(state.limits.request_bytes)
-    state.submit_delete_older(source, ordering, delay)
-    return _ordered(request, state.next_ordering())
+    ordering = state.next_ordering()
+    state.submit_delete_older(source, mark, delay, ordering=ordering)
+    return _ordered(request, ordering)
 
 
 def _submit(
@@ -102,10 +104,6 @@ def _submit(
     ordering = state.next_ordering()
     state.pipeline.submit(lambda: apply(source, file_id, path, ordering))
     return _ordered(request, ordering)
-
-
-def _load_chunk(state: State, source: Source, file_id: str, path: Path, ordering: int) -> Callable[[], None]:
-    return lambda: state.indexer.load_chunk(source, file_id, path, ordering)
 
 
 def _ordered(request: Request, ordering: int) -> object:

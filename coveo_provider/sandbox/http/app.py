@@ -1,4 +1,4 @@
-"""From a request to an answer: routes, authentication, handlers, errors. Knows no socket."""
+"""From a request to an answer: route, key, quota, call, refusal. Knows no socket."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from coveo_provider.sandbox.http.wire import BadRequestError, Reply
 from coveo_provider.sandbox.service.errors import ApiError, Refusal, not_found
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.controls import Controls
+    from collections.abc import Callable
+
+    from coveo_provider.sandbox.calls.request import Request
     from coveo_provider.sandbox.http.routing import Route
-    from coveo_provider.sandbox.http.wire import Request
     from coveo_provider.sandbox.service.state import State
 
 _BEARER = re.compile(r"Bearer +([\x21-\x7e]+)", re.IGNORECASE)
@@ -28,9 +29,13 @@ What it holds: <a href="/_sandbox/">/_sandbox/</a>.
 
 
 class App:
-    """Answers requests on a state."""
+    """
+    Answers requests on a state.
 
-    def __init__(self, state: State, controls: Controls) -> None:
+    :param controls: answers what is asked below ``/_sandbox/``
+    """
+
+    def __init__(self, state: State, controls: Callable[[Request], Reply]) -> None:
         self._state, self._controls = state, controls
 
     def route_name(self, request: Request) -> str:
@@ -69,7 +74,7 @@ class App:
     def _answer(self, request: Request) -> Reply:
         name = self.route_name(request)
         if name == "control":
-            return self._controls.answer(request)
+            return self._controls(request)
         if name == "upload":
             push_calls.upload(self._state, request)
             return Reply(200, b"", "application/xml", (("ETag", f'"{request.request_id}"'),))
@@ -85,22 +90,23 @@ class App:
             raise not_found(f"There is nothing at {request.path[:200]}.")
         request.values = values
         self._authorize(request, route)
-        self._state.meter.take_call(route)  # who has no right to a call does not use up its quota (uncertain)
+        # Who has no right to a call does not use up its quota, which is uncertain.
+        self._state.meter.take_call(route.quotas)
         request.check_json_type()
         value = route.handler(self._state, request)
         return Reply(route.status, b"" if value is None else orjson.dumps(value))
 
     def _authorize(self, request: Request, route: Route) -> None:
-        """limits-and-errors.md 3: 401 before 404 before 403. A key belongs to this one organization."""
-        given = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
-        if given is None:
+        """Refuse with 401 before 404 before 403 (docs 95). A key belongs to this one organization."""
+        bearer = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+        if bearer is None:
             raise ApiError(401, "UNAUTHORIZED", "The Authorization header is missing or malformed.")
-        held = self._state.keys.get(given.group(1))
-        if held is None:
+        privileges = self._state.keys.privileges(bearer.group(1))
+        if privileges is None:
             raise ApiError(401, "INVALID_TOKEN", "The token is unknown, expired or disabled.")
         if request.values["org"] != self._state.organization_id:
             raise ApiError(404, "ORGANIZATION_NOT_FOUND", "The organization does not exist.")
-        if missing := [one for one in route.privileges if one not in held]:
+        if missing := [one for one in route.privileges if one not in privileges]:
             raise ApiError(403, "ACCESS_DENIED", f"The token lacks the privilege {', '.join(missing)}.")
 
 

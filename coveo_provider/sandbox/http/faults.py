@@ -182,19 +182,27 @@ def read_action(value: Any) -> Action:
     """
     if not isinstance(value, dict) or value.get("kind") not in _KINDS:
         raise ValueError(f"an action has a kind, one of {', '.join(_KINDS)}")
-    made = _KINDS[value["kind"]]
-    given = {key: part for key, part in value.items() if key != "kind"}
-    wanted = {one.name: str(one.type) for one in fields(made)}
-    if unknown := given.keys() - wanted.keys():
+    action = _KINDS[value["kind"]]
+    types = {one.name: str(one.type) for one in fields(action)}
+    values = {key: part for key, part in value.items() if key != "kind"}
+    if unknown := values.keys() - types.keys():
         raise ValueError(f"{value['kind']} has no {', '.join(sorted(unknown))}")
-    if "headers" in given:
-        if not isinstance(given["headers"], dict):
-            raise ValueError("headers is an object")
-        given["headers"] = tuple((str(name), str(text)) for name, text in given["headers"].items())
-    for name, part in given.items():
-        kinds = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}.get(wanted[name])
-        if kinds and (not isinstance(part, kinds) or (isinstance(part, bool) and kinds != (bool,))):
-            raise ValueError(f"{name} is not of type {wanted[name]}")
-    if not 200 <= given.get("status", 200) <= 599:
+    if "headers" in values:
+        values["headers"] = _read_headers(values["headers"])
+    for name, part in values.items():
+        _check_type(name, part, types[name])
+    if not 200 <= values.get("status", 200) <= 599:
         raise ValueError("status is from 200 to 599")
-    return made(**given)  # type: ignore[no-any-return]
+    return action(**values)  # type: ignore[no-any-return]
+
+
+def _read_headers(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise ValueError("headers is an object")
+    return tuple((str(name), str(text)) for name, text in value.items())
+
+
+def _check_type(name: str, value: Any, wanted: str) -> None:
+    types = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}.get(wanted)
+    if types and (not isinstance(value, types) or (isinstance(value, bool) and types != (bool,))):
+        raise ValueError(f"{name} is not of type {wanted}")

@@ -1,4 +1,9 @@
-"""The endpoint table: method, path, name, success status and privileges, as the reference has them."""
+"""
+The endpoint table: method, path, name, success status, privileges and quotas of every call the sandbox serves.
+
+The Push and Stream calls are those of docs 78 and of Coveo's published description of the API; privileges are
+those of the published descriptions (``docs/api-notes.md, "Hosts and keys"``).
+"""
 
 from __future__ import annotations
 
@@ -15,9 +20,10 @@ from coveo_provider.sandbox.calls import (
     push_calls,
     stream_calls,
 )
+from coveo_provider.sandbox.service.quotas import FILE_CALL, LOAD_CALL, PUSH_CALL, STREAM_CALL
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.http.wire import Request
+    from coveo_provider.sandbox.calls.request import Request
     from coveo_provider.sandbox.service.state import State
 
 Handler = Callable[["State", "Request"], object]
@@ -25,9 +31,26 @@ Handler = Callable[["State", "Request"], object]
 PUSH = "/push/v1/organizations/{org}"
 REST = "/rest/organizations/{org}"
 LOGS = "/logs/v1/organizations/{org}"
-_WRITE = ("ORGANIZATION:VIEW", "SOURCE:EDIT")
-_IDENTITIES = ("ORGANIZATION:VIEW", "SECURITY_PROVIDER:EDIT")  # older docs: also Security identities Edit
-_READ_LOG = ("ORGANIZATION:VIEW", "SOURCE:VIEW")  # platform-api.md 2: "not stated" (uncertain); both it is
+_SOURCE = f"{PUSH}/sources/{{source}}"
+_PROVIDER = f"{PUSH}/providers/{{provider}}"
+_CACHE = f"{REST}/securitycache"
+
+_SEE_ORGANIZATION = ("ORGANIZATION:VIEW",)
+_WRITE_ITEMS = ("ORGANIZATION:VIEW", "SOURCE:EDIT")
+_WRITE_IDENTITIES = (
+    "ORGANIZATION:VIEW",
+    "SECURITY_PROVIDER:EDIT",
+)  # older pages: also Security identities Edit
+_READ_LOG = (
+    "ORGANIZATION:VIEW",
+    "SOURCE:VIEW",
+)  # not published; both it is (docs/api-notes.md, "Source logs")
+# Not published for the two calls on an item: whoever sees sources and identities.
+_SEE_PERMISSIONS = ("SOURCE:VIEW", "SECURITY_PROVIDER:VIEW")
+_SEE_SOURCES, _MAKE_SOURCES, _EDIT_SOURCES = ((f"SOURCE:{one}",) for one in ("VIEW", "CREATE", "EDIT"))
+_SEE_PROVIDERS, _MAKE_PROVIDERS, _EDIT_PROVIDERS = (
+    (f"SECURITY_PROVIDER:{one}",) for one in ("VIEW", "CREATE", "EDIT")
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +60,8 @@ class Route:
 
     :param status: HTTP status of success
     :param handler: gives the value to answer with; None leaves the body empty
+    :param privileges: what the key must have
+    :param quotas: names of the quotas a call counts for
     """
 
     name: str
@@ -45,6 +70,7 @@ class Route:
     status: int
     handler: Handler
     privileges: tuple[str, ...]
+    quotas: tuple[str, ...]
 
     def match(self, parts: tuple[str, ...]) -> dict[str, str] | None:
         """Give the values of the placeholders, None when the path is another."""
@@ -59,155 +85,158 @@ class Route:
         return values if all(values.values()) else None
 
 
-def _route(
-    name: str, method: str, path: str, status: int, handler: Handler, privileges: tuple[str, ...]
-) -> Route:
-    return Route(name, method, tuple(path[1:].split("/")), status, handler, privileges)
+def _routes(
+    base: str,
+    *rows: tuple[str, str, str, int, Handler],
+    privileges: tuple[str, ...],
+    quotas: tuple[str, ...] = (),
+) -> tuple[Route, ...]:
+    """Make routes of rows: name, method, path below ``base``, status of success, handler."""
+    return tuple(
+        Route(name, method, tuple(f"{base}{path}"[1:].split("/")), status, handler, privileges, quotas)
+        for name, method, path, status, handler in rows
+    )
 
 
 def _stream_routes(base: str) -> tuple[Route, ...]:
-    """stream-api.md 2; statuses as printed there, chunk and close 200."""
+    """The Stream API below a source or a data collection, statuses as published: chunk and close 200."""
+    calls = stream_calls
     return (
-        _route("stream.open", "POST", f"{base}/open", 201, stream_calls.open_stream, _WRITE),
-        _route("stream.update", "PUT", f"{base}/update", 202, stream_calls.update, _WRITE),
-        _route("stream.merge", "PUT", f"{base}/merge", 202, stream_calls.merge, _WRITE),
-        _route(
-            "stream.delete_older",
-            "POST",
-            f"{base}/deleteolderthan/{{ordering}}",
-            201,
-            stream_calls.delete_older,
-            _WRITE,
+        *_routes(
+            base,
+            ("stream.open", "POST", "/open", 201, calls.open_stream),
+            privileges=_WRITE_ITEMS,
+            quotas=LOAD_CALL,
         ),
-        _route("stream.chunk", "POST", f"{base}/{{stream}}/chunk", 200, stream_calls.request_chunk, _WRITE),
-        _route("stream.close", "POST", f"{base}/{{stream}}/close", 200, stream_calls.close_stream, _WRITE),
-    )
-
-
-def _security_routes() -> tuple[Route, ...]:
-    """push-api.md 2, rows 7 to 11; platform-api.md 4 with the privileges of the swagger."""
-    pushed, listed = f"{PUSH}/providers/{{provider}}", f"{REST}/securityproviders"
-    one, cache = f"{listed}/{{provider}}", f"{REST}/securitycache"
-    entities, item = f"{cache}/entities/{{provider}}", f"{REST}/indexes/{{index}}/documents/{{document}}"
-    view, edit, create = ((f"SECURITY_PROVIDER:{level}",) for level in ("VIEW", "EDIT", "CREATE"))
-    # Not published for the two calls on an item (uncertain): whoever sees sources and identities.
-    both = ("SOURCE:VIEW", "SECURITY_PROVIDER:VIEW")
-    identity, provider, entity = identity_calls, provider_calls, cache_calls
-    table: tuple[tuple[str, str, str, int, Handler, tuple[str, ...]], ...] = (
-        ("identity.put", "PUT", f"{pushed}/permissions", 202, identity.put_identity, _IDENTITIES),
-        ("alias.put", "PUT", f"{pushed}/mappings", 202, identity.put_alias, _IDENTITIES),
-        ("identity.delete", "DELETE", f"{pushed}/permissions", 202, identity.delete_identity, _IDENTITIES),
-        ("identities.batch", "PUT", f"{pushed}/permissions/batch", 202, identity.put_batch, _IDENTITIES),
-        (
-            *("identities.delete_older", "DELETE", f"{pushed}/permissions/olderthan", 202),
-            *(identity.delete_older, _IDENTITIES),
-        ),
-        ("platform.providers", "GET", listed, 200, provider.list_providers, view),
-        ("platform.provider.create", "POST", listed, 200, provider.create_provider, create),
-        ("platform.providers.page", "GET", f"{listed}/page", 200, provider.page_providers, view),
-        ("platform.providers.filter", "POST", f"{listed}/batch/filter", 200, provider.filter_providers, view),
-        ("platform.provider.get", "GET", one, 200, provider.get_provider, view),
-        ("platform.provider.put", "PUT", one, 200, provider.put_provider, create),
-        ("platform.provider.delete", "DELETE", one, 204, provider.delete_provider, edit),
-        ("cache.status", "GET", f"{cache}/status", 200, entity.status, view),
-        ("cache.refresh", "POST", f"{cache}/refresh", 204, entity.refresh_all, edit),
-        ("cache.refresh.entity", "POST", f"{cache}/refresh/entity", 204, entity.refresh_entity, edit),
-        ("cache.enable", "POST", f"{cache}/disabled/enable", 204, entity.enable_disabled, edit),
-        ("cache.list", "POST", f"{cache}/entities/list", 200, entity.list_entities, view),
-        ("cache.entity", "POST", f"{entities}/entity", 200, entity.get_entity, view),
-        ("cache.parents", "POST", f"{entities}/members/parents", 200, entity.get_parents, view),
-        ("cache.children", "POST", f"{entities}/members/children", 200, entity.get_children, view),
-        (
-            "cache.provider.refresh",
-            "POST",
-            f"{cache}/{{provider}}/refresh",
-            204,
-            entity.refresh_provider,
-            edit,
-        ),
-        (
-            *("cache.provider.cancel", "POST", f"{cache}/{{provider}}/refresh/cancel", 204),
-            *(entity.cancel_refresh, edit),
-        ),
-        (
-            *("cache.provider.enable", "POST", f"{cache}/{{provider}}/disabled/enable", 204),
-            *(entity.enable_disabled, edit),
-        ),
-        ("item.permissions", "GET", f"{item}/permissions", 200, entity.get_permissions, both),
-        (
-            *("item.permissions.effective", "GET", f"{item}/permissions/effective", 200),
-            *(entity.get_effective_permissions, both),
+        *_routes(
+            base,
+            ("stream.update", "PUT", "/update", 202, calls.update),
+            ("stream.merge", "PUT", "/merge", 202, calls.merge),
+            ("stream.delete_older", "POST", "/deleteolderthan/{mark}", 201, calls.delete_older),
+            ("stream.chunk", "POST", "/{stream}/chunk", 200, calls.request_chunk),
+            ("stream.close", "POST", "/{stream}/close", 200, calls.close_stream),
+            privileges=_WRITE_ITEMS,
+            quotas=STREAM_CALL,
         ),
     )
-    return tuple(_route(*row) for row in table)
 
-
-_SOURCE = f"{PUSH}/sources/{{source}}"
-_DOCUMENTS = f"{_SOURCE}/documents"
-_SOURCES = f"{REST}/sources"
 
 ROUTES: tuple[Route, ...] = (
-    # push-api.md section 2
-    _route("source.status", "POST", f"{_SOURCE}/status", 201, push_calls.set_status, _WRITE),
-    _route("item.put", "PUT", _DOCUMENTS, 202, push_calls.put_item, _WRITE),
-    _route("item.delete", "DELETE", _DOCUMENTS, 202, push_calls.delete_item, _WRITE),
-    _route("batch.put", "PUT", f"{_DOCUMENTS}/batch", 202, push_calls.put_batch, _WRITE),
-    _route("items.delete_older", "DELETE", f"{_DOCUMENTS}/olderthan", 202, push_calls.delete_older, _WRITE),
-    _route("file.create", "POST", f"{PUSH}/files", 201, push_calls.create_file, ("ORGANIZATION:VIEW",)),
+    # -- Push API --------------------------------------------------------------------------------------------
+    *_routes(
+        _SOURCE,
+        ("source.status", "POST", "/status", 201, push_calls.set_status),
+        ("item.put", "PUT", "/documents", 202, push_calls.put_item),
+        ("item.delete", "DELETE", "/documents", 202, push_calls.delete_item),
+        ("batch.put", "PUT", "/documents/batch", 202, push_calls.put_batch),
+        ("items.delete_older", "DELETE", "/documents/olderthan", 202, push_calls.delete_older),
+        privileges=_WRITE_ITEMS,
+        quotas=PUSH_CALL,
+    ),
+    *_routes(
+        PUSH,
+        ("file.create", "POST", "/files", 201, push_calls.create_file),
+        privileges=_SEE_ORGANIZATION,
+        quotas=FILE_CALL,
+    ),
+    *_routes(
+        _PROVIDER,
+        ("identity.put", "PUT", "/permissions", 202, identity_calls.put_identity),
+        ("alias.put", "PUT", "/mappings", 202, identity_calls.put_alias),
+        ("identity.delete", "DELETE", "/permissions", 202, identity_calls.delete_identity),
+        ("identities.batch", "PUT", "/permissions/batch", 202, identity_calls.put_batch),
+        ("identities.delete_older", "DELETE", "/permissions/olderthan", 202, identity_calls.delete_older),
+        privileges=_WRITE_IDENTITIES,
+        quotas=PUSH_CALL,
+    ),
+    # -- Stream API ------------------------------------------------------------------------------------------
     *_stream_routes(f"{_SOURCE}/stream"),
-    # The swagger lists the same operations under data-collections; uncertain, what a data collection is.
     *_stream_routes(f"{PUSH}/data-collections/{{collection}}/stream"),
-    *_security_routes(),
-    # platform-api.md sections 3, 6
-    _route(
-        "platform.organization", "GET", REST, 200, platform_calls.get_organization, ("ORGANIZATION:VIEW",)
+    # -- platform: organization, sources, activities ---------------------------------------------------------
+    *_routes(
+        REST,
+        ("platform.organization", "GET", "", 200, platform_calls.get_organization),
+        privileges=_SEE_ORGANIZATION,
     ),
-    _route("platform.sources", "GET", _SOURCES, 200, platform_calls.list_sources, ("SOURCE:VIEW",)),
-    _route(
-        "platform.sources.pages",
-        "GET",
-        f"{_SOURCES}/pages",
-        200,
-        platform_calls.page_sources,
-        ("SOURCE:VIEW",),
+    *_routes(
+        f"{REST}/sources",
+        ("platform.sources", "GET", "", 200, platform_calls.list_sources),
+        ("platform.sources.pages", "GET", "/pages", 200, platform_calls.page_sources),
+        ("platform.source.get", "GET", "/{source}", 200, platform_calls.get_source),
+        privileges=_SEE_SOURCES,
     ),
-    _route("platform.source.create", "POST", _SOURCES, 201, platform_calls.create_source, ("SOURCE:CREATE",)),
-    _route(
-        "platform.source.get",
-        "GET",
-        f"{_SOURCES}/{{source}}",
-        200,
-        platform_calls.get_source,
-        ("SOURCE:VIEW",),
+    *_routes(
+        f"{REST}/sources",
+        ("platform.source.create", "POST", "", 201, platform_calls.create_source),
+        privileges=_MAKE_SOURCES,
     ),
-    _route(
-        "platform.source.delete",
-        "DELETE",
-        f"{_SOURCES}/{{source}}",
-        200,
-        platform_calls.delete_source,
-        ("SOURCE:EDIT",),
+    *_routes(
+        f"{REST}/sources",
+        ("platform.source.delete", "DELETE", "/{source}", 200, platform_calls.delete_source),
+        privileges=_EDIT_SOURCES,
     ),
-    _route(
-        "activities",
-        "POST",
-        f"{REST}/activities/public",
-        200,
-        platform_calls.list_activities,
-        ("ACTIVITIES:VIEW",),
+    *_routes(
+        f"{REST}/activities",
+        ("activities", "POST", "/public", 200, platform_calls.list_activities),
+        ("activity.get", "GET", "/{activity}", 200, platform_calls.get_activity),
+        privileges=("ACTIVITIES:VIEW",),
     ),
-    _route(
-        "activity.get",
-        "GET",
-        f"{REST}/activities/{{activity}}",
-        200,
-        platform_calls.get_activity,
-        ("ACTIVITIES:VIEW",),
+    # -- platform: security providers and cache --------------------------------------------------------------
+    *_routes(
+        f"{REST}/securityproviders",
+        ("platform.providers", "GET", "", 200, provider_calls.list_providers),
+        ("platform.providers.page", "GET", "/page", 200, provider_calls.page_providers),
+        ("platform.providers.filter", "POST", "/batch/filter", 200, provider_calls.filter_providers),
+        ("platform.provider.get", "GET", "/{provider}", 200, provider_calls.get_provider),
+        privileges=_SEE_PROVIDERS,
     ),
-    # platform-api.md section 7
-    _route("logs", "POST", LOGS, 200, log_calls.read_logs, _READ_LOG),
-    _route("logs.facets", "POST", f"{LOGS}/facets", 200, log_calls.read_facets, _READ_LOG),
-    _route("logs.facets_stats", "POST", f"{LOGS}/facetsStats", 200, log_calls.read_facets_stats, _READ_LOG),
+    *_routes(
+        f"{REST}/securityproviders",
+        ("platform.provider.create", "POST", "", 200, provider_calls.create_provider),
+        ("platform.provider.put", "PUT", "/{provider}", 200, provider_calls.put_provider),
+        privileges=_MAKE_PROVIDERS,
+    ),
+    *_routes(
+        f"{REST}/securityproviders",
+        ("platform.provider.delete", "DELETE", "/{provider}", 204, provider_calls.delete_provider),
+        privileges=_EDIT_PROVIDERS,
+    ),
+    *_routes(
+        _CACHE,
+        ("cache.status", "GET", "/status", 200, cache_calls.status),
+        ("cache.list", "POST", "/entities/list", 200, cache_calls.list_entities),
+        ("cache.entity", "POST", "/entities/{provider}/entity", 200, cache_calls.get_entity),
+        ("cache.parents", "POST", "/entities/{provider}/members/parents", 200, cache_calls.get_parents),
+        ("cache.children", "POST", "/entities/{provider}/members/children", 200, cache_calls.get_children),
+        privileges=_SEE_PROVIDERS,
+    ),
+    *_routes(
+        _CACHE,
+        ("cache.refresh", "POST", "/refresh", 204, cache_calls.refresh_all),
+        ("cache.refresh.entity", "POST", "/refresh/entity", 204, cache_calls.refresh_entity),
+        ("cache.enable", "POST", "/disabled/enable", 204, cache_calls.enable_disabled),
+        ("cache.provider.refresh", "POST", "/{provider}/refresh", 204, cache_calls.refresh_provider),
+        ("cache.provider.cancel", "POST", "/{provider}/refresh/cancel", 204, cache_calls.cancel_refresh),
+        ("cache.provider.enable", "POST", "/{provider}/disabled/enable", 204, cache_calls.enable_disabled),
+        privileges=_EDIT_PROVIDERS,
+    ),
+    *_routes(
+        f"{REST}/indexes/{{index}}/documents/{{document}}",
+        ("item.permissions", "GET", "/permissions", 200, cache_calls.get_permissions),
+        (
+            *("item.permissions.effective", "GET", "/permissions/effective", 200),
+            cache_calls.get_effective_permissions,
+        ),
+        privileges=_SEE_PERMISSIONS,
+    ),
+    # -- Source Logs API -------------------------------------------------------------------------------------
+    *_routes(
+        LOGS,
+        ("logs", "POST", "", 200, log_calls.read_logs),
+        ("logs.facets", "POST", "/facets", 200, log_calls.read_facets),
+        ("logs.facets_stats", "POST", "/facetsStats", 200, log_calls.read_facets_stats),
+        privileges=_READ_LOG,
+    ),
 )
 
 

@@ -1,5 +1,5 @@
 """
-The socket: HTTP/1.1 with keep-alive, on loopback, one thread per connection.
+The server: HTTP/1.1 with keep-alive, on loopback, one thread per connection.
 
 Written on the standard library's server rather than werkzeug's, which ends the connection after every
 answer, and because a fault needs the socket itself.
@@ -8,6 +8,7 @@ answer, and because a fault needs the socket itself.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import select
 import socket
@@ -18,14 +19,22 @@ import uuid
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
+from coveo_provider.sandbox.calls.request import Body, Request
 from coveo_provider.sandbox.http.app import malformed, misdirected
 from coveo_provider.sandbox.http.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
-from coveo_provider.sandbox.http.wire import BadRequestError, Body, Reply, Request, names_this_machine
-from coveo_provider.sandbox.service.views import Call
+from coveo_provider.sandbox.http.wire import (
+    BadRequestError,
+    Chunks,
+    Reply,
+    drain,
+    names_this_machine,
+    read_request,
+)
+from coveo_provider.sandbox.service.records import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +160,8 @@ class _Exchange(BaseHTTPRequestHandler):
         request_id = str(uuid.uuid4())
         try:
             body = self._body()
-            request = Request.of(self.command, self.path, _headers(self), body, request_id)
+            headers: Any = self.headers  # an email message, whose names compare without case
+            request = read_request(self.command, self.path, headers, body, request_id)
         except BadRequestError as error:
             self.close_connection = True
             self._write(Reply(400, malformed(str(error)).body(request_id)), request_id)
@@ -167,25 +177,27 @@ class _Exchange(BaseHTTPRequestHandler):
         self._with_fault(request, name, self.server.faults.take(name, request.method, request.path))
 
     def _with_fault(self, request: Request, name: str, fault: Action | None) -> None:
-        if isinstance(fault, Stall):
-            self.server.stopping.wait(fault.seconds)
-            self._cut(request, name)
-        if isinstance(fault, Cut) and fault.when != "after":
-            if fault.when == "during" and request.body.present:
-                request.body.read(max(1, (request.body.length or 2) // 2))
-            self._cut(request, name)
-        if isinstance(fault, ExpireUpload) and name == "upload":
-            self.server.state.containers.expire(request.parts[-1])
-        if isinstance(fault, Answer):
-            reply = Reply(fault.status, fault.body.encode(), fault.content_type, fault.headers)
-        elif isinstance(fault, Duplicate):
-            reply = self._twice(request, fault)
-        else:
-            reply = self._carry_out(request)
-        if isinstance(fault, ExpireUpload) and name != "upload" and reply.status < 300:
-            self.server.state.containers.expire(orjson.loads(reply.body or b"{}").get("fileId", ""))
-        if isinstance(fault, Cut):
-            self._cut(request, name)
+        match fault:
+            case Stall():
+                self.server.stopping.wait(fault.seconds)
+                self._cut(request, name)
+            case Cut(when="before"):
+                self._cut(request, name)
+            case Cut(when="during"):
+                if request.body.present:
+                    request.body.read(max(1, (request.body.length or 2) // 2))
+                self._cut(request, name)
+            case Cut():
+                self._carry_out(request)
+                self._cut(request, name)
+            case Answer():
+                reply = Reply(fault.status, fault.body.encode(), fault.content_type, fault.headers)
+            case Duplicate():
+                reply = self._twice(request, fault)
+            case ExpireUpload():
+                reply = self._with_expired_upload(request, name)
+            case _:
+                reply = self._carry_out(request)
         self._finish(request, name, reply, fault)
 
     def _carry_out(self, request: Request) -> Reply:
@@ -195,6 +207,16 @@ class _Exchange(BaseHTTPRequestHandler):
             self.close_connection = True
             return Reply(400, malformed(str(error)).body(request.request_id))
 
+    def _with_expired_upload(self, request: Request, name: str) -> Reply:
+        containers = self.server.state.containers
+        if name == "upload":
+            containers.expire(request.parts[-1])
+            return self._carry_out(request)
+        reply = self._carry_out(request)
+        if reply.status < 300:
+            containers.expire(orjson.loads(reply.body or b"{}").get("fileId", ""))
+        return reply
+
     def _twice(self, request: Request, fault: Duplicate) -> Reply:
         """Keep a small body to read it again; an upload is its own duplicate and is carried out once."""
         if request.parts[0] == "_s3":
@@ -203,13 +225,13 @@ class _Exchange(BaseHTTPRequestHandler):
         text = body.read_all(self.server.state.limits.inline_bytes * 2)
         replies = []
         for _ in range(2):
-            request.body = Body(_Replay(text), len(text), chunked=False)
+            request.body = Body(io.BytesIO(text), len(text), chunked=False)
             replies.append(self._carry_out(request))
         request.body = body
         return replies[1] if fault.last else replies[0]
 
     def _finish(self, request: Request, name: str, reply: Reply, fault: Action | None = None) -> None:
-        if not request.body.drain(_DRAIN_BYTES):
+        if not drain(request.body, _DRAIN_BYTES):
             self.close_connection = True
         self._note(request, name, reply.status)
         if isinstance(fault, Truncate):
@@ -263,7 +285,7 @@ class _Exchange(BaseHTTPRequestHandler):
                 if select.select([self.connection], [], [], left)[0] and not self.connection.recv(1 << 20):
                     break
 
-    def _cut(self, request: Request, name: str) -> None:
+    def _cut(self, request: Request, name: str) -> NoReturn:
         """Reset the connection: the other side sees it break, whatever it was doing."""
         self._note(request, name, 0)
         self.close_connection = True
@@ -297,8 +319,8 @@ class _Exchange(BaseHTTPRequestHandler):
     def _is_meant(self) -> bool:
         """Say whether the request is for this machine, by its Host and, where it has one, the target's own."""
         hosts = self.headers.get_all("Host", [])
-        if found := re.match(r"https?://([^/?]*)", self.path):
-            hosts.append(found[1])
+        if named := re.match(r"https?://([^/?]*)", self.path):
+            hosts.append(named[1])
         return all(map(names_this_machine, hosts))
 
     def _body(self) -> Body:
@@ -313,21 +335,6 @@ class _Exchange(BaseHTTPRequestHandler):
             raise BadRequestError("this Transfer-Encoding is not understood")
         if declared is not None and not (declared.isascii() and declared.isdigit() and len(declared) < 16):
             raise BadRequestError("Content-Length is not a number")
-        return Body(self.rfile, int(declared) if declared else None, coding is not None)
-
-
-class _Replay:
-    """A body that was read already."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-
-    def read(self, size: int, /) -> bytes:
-        """Give the next ``size`` bytes."""
-        data, self._text = self._text[:size], self._text[size:]
-        return data
-
-
-def _headers(exchange: BaseHTTPRequestHandler) -> Any:
-    """Give the headers as they are: an email message, whose names compare without case."""
-    return exchange.headers
+        if coding is not None:
+            return Body(Chunks(self.rfile), None, chunked=True)
+        return Body(self.rfile, int(declared) if declared else None, chunked=False)

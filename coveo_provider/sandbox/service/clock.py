@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
 
 _END_MS = 9_999_999_999_999
 
@@ -87,3 +87,9 @@ class Clock:
             listeners = list(self._listeners)
         for listener in listeners:
             listener()
+
+
+def iso(time_ms: int) -> str:
+    """Write a moment as the API does, UTC with milliseconds."""
+    moment = datetime.fromtimestamp(time_ms / 1000, timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"

@@ -1,5 +1,5 @@
 """
-File containers (``push-api.md`` section 3): addresses on the sandbox's own port, behaving as S3 does.
+File containers (docs 43): addresses on the sandbox's own port, behaving as S3 does.
 
 A body is written to a spool file while it arrives and never held in memory.
 """
@@ -97,13 +97,13 @@ class Containers:
         """
         Find the container of an upload, if this very request was signed for it.
 
-        :raises StorageError: 403 in S3's XML, as push-api.md 3 step 2a has it
+        :raises StorageError: 403 in S3's XML (``docs/api-notes.md, "File containers"``)
         """
         container = self._by_id.get(key.rsplit("/", 1)[-1])
         if bucket != BUCKET:
             raise StorageError(404, "NoSuchBucket", "The specified bucket does not exist")
         if "Authorization" in headers:
-            # S3 itself answers 400 InvalidArgument here; the reference (limits-and-errors.md 3) says 403.
+            # S3 answers 400 InvalidArgument here, Coveo's pages say 403 (docs/api-notes.md, "File containers").
             raise StorageError(403, "AccessDenied", "Only one auth mechanism allowed")
         if container is None or container.key != key or "X-Amz-Signature" not in query:
             raise StorageError(403, "AccessDenied", "Access Denied")
@@ -159,7 +159,7 @@ class Containers:
         Use up a container named by a call, and give its file, which now belongs to the caller.
 
         Whether the service notices an unknown, empty, expired or used container in the call or only in its
-        log is uncertain; here the call is refused, as limits-and-errors.md 3 has it for a bad fileId.
+        log is uncertain; here the call is refused (``docs/api-notes.md, "File containers"``).
 
         :raises ApiError: 412, or 413 when what was uploaded was over the limit
         """

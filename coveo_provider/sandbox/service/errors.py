@@ -4,7 +4,7 @@ Refusals: each knows how it looks on the wire.
 * :class:`ApiError`: ``{"errorCode", "message"}``, as Push, Stream, Logs and Platform answer
 * :class:`StorageError`: ``<Error><Code>…``, as the upload host (S3) answers
 
-Codes and causes: ``limits-and-errors.md`` sections 2 and 3.
+``docs/api-notes.md, "Errors and retries"`` has the codes and their causes.
 """
 
 from __future__ import annotations

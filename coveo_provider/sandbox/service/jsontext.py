@@ -35,12 +35,12 @@ class BadJsonError(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise BadJsonError(f"the key {twice!r} appears twice")
-    return found
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -164,19 +164,19 @@ def container(descriptor: int, known: Sequence[str]) -> tuple[dict[str, list[msg
     except ValueError:
         raise BadJsonError("the container is empty") from None
     spelled = {name.lower(): name for name in known}
-    found: dict[str, list[msgspec.Raw]] = {}
+    arrays: dict[str, list[msgspec.Raw]] = {}
     unread: list[str] = []
     for key, texts in sections(buffer).items():
         name = spelled.get(key.lower())
         if name is None:
             unread.append(key)
-        elif name in found:
+        elif name in arrays:
             raise BadJsonError(f"the key {name!r} appears twice")
         else:
-            found[name] = texts
-    if unread and not found:
+            arrays[name] = texts
+    if unread and not arrays:
         raise BadJsonError(f"it has {', '.join(unread)} but none of {', '.join(known)}")
-    return found, unread
+    return arrays, unread
 
 
 def _refuse_repeated(buffer: mmap.mmap, arrays: dict[str, msgspec.Raw]) -> None:

@@ -1,8 +1,8 @@
 """
 The queue between a 2xx answer and the index: accepted operations, applied one by one, none before its time.
 
-Accepting and indexing are apart as in the service (``push-api.md`` section 9): a caller who wants to see the
-index as it will be waits with :meth:`Pipeline.drain` or :meth:`Pipeline.settle`.
+Accepting and indexing are apart as in the service (docs 32): a caller who wants to see the index as it will be
+waits with :meth:`Pipeline.drain` or :meth:`Pipeline.settle`.
 """
 
 from __future__ import annotations

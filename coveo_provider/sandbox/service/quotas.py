@@ -1,8 +1,8 @@
 """
 The service's quotas, off until asked for: how much of the API an organization may use.
 
-``stream-api.md`` section 5 and ``limits-and-errors.md`` sections 1 and 3 have the figures and the answers.
-Where they are silent, the harsher reading that a caller can still recover from is taken:
+``docs/api-notes.md, "Quotas"`` has the figures and the answers. Where the pages are silent, the harsher
+reading that a caller can still recover from is taken:
 
 * Every Stream call counts, also one that is answered 412, data collections included; so does every Push call
   on items, identities and statuses. Uploads to S3 do not, nor do Platform and Source Logs calls, and what a planned
@@ -15,34 +15,35 @@ Where they are silent, the harsher reading that a caller can still recover from 
 * A day ends at midnight UTC, also that of the Push quotas (uncertain: stated for Stream only). Five minutes
   and the hour of "4 per hour" are any five minutes and any hour, and no midnight empties them.
 * Only the answer to a burst brings ``Retry-After``, in seconds of the sandbox's clock like its every other
-  time; seed 003 states it for no other quota. The others are looked at first, so the burst's word holds.
+  time; docs lb4a0344 states it for no other quota. The others are looked at first, so the burst's word holds.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.errors import ApiError, too_many_requests
-from coveo_provider.sandbox.service.views import QuotaUse
+from coveo_provider.sandbox.service.records import QuotaUse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from coveo_provider.sandbox.http.routing import Route
     from coveo_provider.sandbox.service.clock import Clock
-    from coveo_provider.sandbox.service.store import Store
+    from coveo_provider.sandbox.service.database import Database
 
 _DAY_MS = 24 * 3600 * 1000
 _WINDOWS = {"stream_requests_per_5_minutes": 5 * 60 * 1000, "loads_per_hour": 3600 * 1000}
 _BURST = "stream_requests_per_5_minutes"
-_STREAM = ("stream_requests_per_day", _BURST)
-_LOAD = ("loads_per_day", "loads_per_hour")
-_PUSH = ("push_calls_per_day",)
+# The quotas that a call of each sort counts for; the burst is looked at last.
+PUSH_CALL = ("push_calls_per_day",)
+STREAM_CALL = ("stream_requests_per_day", _BURST)
+LOAD_CALL = ("loads_per_day", "loads_per_hour", *STREAM_CALL)
+FILE_CALL = (*PUSH_CALL, *STREAM_CALL)
 _DOCUMENTS = "push_documents_per_day"
 _ITEMS = "organization_items"
 _ADDING, _OTHERS = ("addOrUpdate", "addOrMerge"), ("partialUpdate", "delete")
@@ -57,10 +58,10 @@ class Quotas:
     """
     How much an organization may use; None is without bound, and not counted either.
 
-    :param stream_requests_per_day: Stream calls until midnight UTC (seed 003)
-    :param stream_requests_per_5_minutes: Stream calls in any five minutes, the burst (seed 003)
-    :param loads_per_day: streams opened until midnight UTC (seed 003)
-    :param loads_per_hour: streams opened in any hour (seed 003)
+    :param stream_requests_per_day: Stream calls until midnight UTC (docs lb4a0344)
+    :param stream_requests_per_5_minutes: Stream calls in any five minutes, the burst (docs lb4a0344)
+    :param loads_per_day: streams opened until midnight UTC (docs lb4a0344)
+    :param loads_per_hour: streams opened in any hour (docs lb4a0344)
     :param push_calls_per_day: Push calls until midnight UTC; set by the license, no figure is published
     :param push_documents_per_day: items pushed and items deleted by Push calls until midnight UTC; set by the
         license (docs 63). Entries count when their call is accepted, so those the pipeline rejects do too
@@ -112,39 +113,38 @@ class Entries(NamedTuple):
 
 class Meter:
     """
-    What the quotas have counted; kept in the store, so that a restart on the same database does not forget.
+    What the quotas have counted; kept in the database, so that a restart does not forget.
 
     :ivar quotas: may be replaced at any time; what was counted stays, what was off starts at nothing
-    :param items_held: gives the number of items of the organization
+    :param count_items: gives the number of items of the organization
     """
 
     def __init__(
-        self, store: Store, clock: Clock, quotas: Quotas | None, items_held: Callable[[], int]
+        self, database: Database, clock: Clock, quotas: Quotas | None, count_items: Callable[[], int]
     ) -> None:
         self.quotas = quotas or Quotas()
-        self._store, self._clock, self._items_held = store, clock, items_held
+        self._database, self._clock, self._count_items = database, clock, count_items
         self._lock = threading.Lock()
-        store.prepare(_SCHEMA)
+        database.prepare(_SCHEMA)
         now = clock.now_ms()
         self._day = now // _DAY_MS
-        with store.transaction():  # a run whose clock was moved ahead leaves times that have not come yet
-            store.write("DELETE FROM quota_days WHERE day != ?", [(self._day,)])
-            store.write("DELETE FROM quota_calls WHERE time_ms > ?", [(now,)])
-        self._used: dict[str, int] = dict(store.rows("SELECT quota, used FROM quota_days"))
+        with database.transaction():  # a run whose clock was moved ahead leaves times that have not come yet
+            database.write("DELETE FROM quota_days WHERE day != ?", [(self._day,)])
+            database.write("DELETE FROM quota_calls WHERE time_ms > ?", [(now,)])
+        self._used: dict[str, int] = dict(database.rows("SELECT quota, used FROM quota_days"))
         self._times: dict[str, deque[int]] = {name: deque() for name in _WINDOWS}
-        for name, time_ms in store.rows("SELECT quota, time_ms FROM quota_calls ORDER BY time_ms"):
+        for name, time_ms in database.rows("SELECT quota, time_ms FROM quota_calls ORDER BY time_ms"):
             self._times[name].append(time_ms)
 
     # -- counting --------------------------------------------------------------------------------------------
 
-    def take_call(self, route: Route) -> None:
+    def take_call(self, names: Sequence[str]) -> None:
         """
-        Count a call.
+        Count a call for the quotas of these names.
 
         :raises ApiError: 429 when a quota is used up; the call then counts for none
         """
-        quotas, names = self.quotas, _counted(route)
-        limits = {name: limit for name in names if (limit := _limit(quotas, name)) is not None}
+        limits = {name: limit for name in names if (limit := _limit(self.quotas, name)) is not None}
         if not limits:
             return
         with self._lock:
@@ -173,12 +173,12 @@ class Meter:
         """
         quotas = self.quotas
         most, daily = quotas.organization_items, quotas.push_documents_per_day if push else None
-        full = most is not None and self._items_held() >= most
+        full = most is not None and self._count_items() >= most
         if not full and daily is None:
             return
         entries = count()
         if full and entries.adding:
-            # "has reached its item limit" (limits-and-errors.md 3): the last call under it may lead beyond.
+            # "has reached its item limit" (docs 95): the last call under it may lead beyond.
             raise ApiError(412, "DOCUMENT_LIMIT_EXCEEDED", f"The organization has reached its {most} items.")
         if daily is None:
             return
@@ -198,22 +198,22 @@ class Meter:
     def use(self) -> dict[str, QuotaUse | None]:
         """Say what is used and left of each quota, None for one that is off."""
         quotas = self.quotas
-        found: dict[str, QuotaUse | None] = {}
+        use: dict[str, QuotaUse | None] = {}
         with self._lock:
             self._now()
             for name in NAMES:
                 limit = _limit(quotas, name)
                 if limit is None:
-                    found[name] = None
+                    use[name] = None
                     continue
-                used = self._items_held() if name == _ITEMS else self._count(name)
+                used = self._count_items() if name == _ITEMS else self._count(name)
                 resets = None
                 if name in _WINDOWS and used:
                     resets = self._times[name][0] + _WINDOWS[name]
                 elif name not in _WINDOWS and name != _ITEMS:
                     resets = (self._day + 1) * _DAY_MS
-                found[name] = QuotaUse(limit, used, max(0, limit - used), resets)
-        return found
+                use[name] = QuotaUse(limit, used, max(0, limit - used), resets)
+        return use
 
     def reset(self) -> None:
         """Start counting anew; the quotas stay as they are."""
@@ -221,9 +221,9 @@ class Meter:
             self._used.clear()
             for times in self._times.values():
                 times.clear()
-            with self._store.transaction():
-                self._store.write("DELETE FROM quota_days", [()])
-                self._store.write("DELETE FROM quota_calls", [()])
+            with self._database.transaction():
+                self._database.write("DELETE FROM quota_days")
+                self._database.write("DELETE FROM quota_calls")
 
     # -- inside the lock -------------------------------------------------------------------------------------
 
@@ -250,10 +250,10 @@ class Meter:
     def _save(self, names: Collection[str], now: int) -> None:
         windows = [name for name in names if name in _WINDOWS]
         days = [(name, self._day, self._used[name]) for name in names if name not in _WINDOWS]
-        with self._store.transaction():
-            self._store.write("INSERT OR REPLACE INTO quota_days VALUES (?, ?, ?)", days)
-            self._store.write("INSERT INTO quota_calls VALUES (?, ?)", [(name, now) for name in windows])
-            self._store.write(
+        with self._database.transaction():
+            self._database.write("INSERT OR REPLACE INTO quota_days VALUES (?, ?, ?)", days)
+            self._database.write("INSERT INTO quota_calls VALUES (?, ?)", [(name, now) for name in windows])
+            self._database.write(
                 "DELETE FROM quota_calls WHERE quota = ? AND time_ms <= ?",
                 [(name, now - _WINDOWS[name]) for name in windows],
             )
@@ -263,10 +263,10 @@ def entries_of(path: Path) -> Entries:
     """Count a container's entries; one nobody can read brings none, and the log will say so."""
     try:
         with path.open("rb") as file:
-            found, _ = jsontext.container(file.fileno(), (*_ADDING, *_OTHERS))
+            arrays, _ = jsontext.container(file.fileno(), (*_ADDING, *_OTHERS))
     except jsontext.BadJsonError:
         return Entries(0)
-    adding, others = (sum(len(found.get(name, ())) for name in names) for names in (_ADDING, _OTHERS))
+    adding, others = (sum(len(arrays.get(name, ())) for name in names) for names in (_ADDING, _OTHERS))
     return Entries(adding, others)
 
 
@@ -285,17 +285,6 @@ def read_quotas(value: dict[str, Any], current: Quotas) -> Quotas:
     if unknown := figures.keys() - set(NAMES):
         raise ValueError(f"there is no quota {', '.join(sorted(unknown))}")
     return replace(current, **figures)
-
-
-def _counted(route: Route) -> tuple[str, ...]:
-    """Name the quotas a call counts for, the burst last."""
-    if route.pattern[0] != "push":
-        return ()
-    if route.name == "file.create":
-        return (*_PUSH, *_STREAM)
-    if route.name == "stream.open":
-        return (*_LOAD, *_STREAM)
-    return _STREAM if route.name.startswith("stream.") else _PUSH
 
 
 def _limit(quotas: Quotas, name: str) -> int | None:

@@ -1,11 +1,9 @@
 """
 Sources: what each may take, its pushed status and its activities.
 
-``platform-api.md`` section 3 has the model, ``push-api.md`` section 8 the status.
-
-A data collection is kept as a source of a kind of its own. No page but the Push swagger knows the term
-(stream-api.md 2), so the harsher reading is taken: it is reached by its six calls only, which reach nothing
-else, and neither the platform nor the Push API knows its id.
+A data collection is kept as a source of a kind of its own. No page but the published description of the Push
+API knows the term (``docs/api-notes.md, "Data collections"``), so the harsher reading is taken: it is reached
+by its six calls only, which reach nothing else, and neither the platform nor the Push API knows its id.
 """
 
 from __future__ import annotations
@@ -19,28 +17,36 @@ from typing import TYPE_CHECKING
 import orjson
 
 from coveo_provider.sandbox.service.errors import ApiError, invalid_parameter, missing_parameter
-from coveo_provider.sandbox.service.views import Activity
+from coveo_provider.sandbox.service.records import Activity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coveo_provider.sandbox.service.clock import Clock
-    from coveo_provider.sandbox.service.store import Store
+    from coveo_provider.sandbox.service.database import Database
 
 DATA_COLLECTION = "DATA_COLLECTION"
 SOURCE_KINDS = ("PUSH", "CATALOG")
 KINDS = (*SOURCE_KINDS, DATA_COLLECTION)
 VISIBILITIES = ("SHARED", "SECURED", "PRIVATE")
-# push-api.md 8. The 2017 docs call the values case-insensitive; the swagger's enum, the harsher reading,
-# does not.
+# docs 35. The 2017 pages call the values case-insensitive; the published description's enum, the harsher
+# reading, does not.
 OPERATIONS = {"REBUILD": "REBUILD", "REFRESH": "FULL_REFRESH", "INCREMENTAL": "INCREMENTAL_REFRESH"}
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS sources (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, config BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS activities (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, source INTEGER NOT NULL, operation TEXT NOT NULL,
+    start_ms INTEGER NOT NULL, end_ms INTEGER);
+"""
 
 
 @dataclass
 class Source:
     """
-    One source. ``n`` is its number in the store; the rest is kept there as JSON.
+    One source. ``n`` is its number in the database; the rest is kept there as JSON.
 
     :param status: last pushed status; None when none ever was
-    :param floor: orderingIds below are rejected (push-api.md 7)
+    :param floor: orderingIds below are rejected (docs 131)
     :param catalog_configuration: a catalog configuration uses it, which protects it from being emptied by a
         load
     """
@@ -62,11 +68,11 @@ class Source:
 
     @property
     def stream(self) -> bool:
-        """Whether the Stream API writes to it. uncertain: a stream-enabled PUSH source; taken as not."""
+        """Whether the Stream API writes to it; a stream-enabled PUSH source is taken as not (uncertain)."""
         return self.kind in ("CATALOG", DATA_COLLECTION) and self.stream_enabled
 
     def config(self) -> bytes:
-        """Give the settings as kept in the store."""
+        """Give the settings as kept in the database."""
         kept = asdict(self)
         for one in fields(self):
             if one.metadata.get("transient"):
@@ -75,15 +81,22 @@ class Source:
 
 
 class Sources:
-    """All sources of the organization, kept in ``store``."""
+    """
+    All sources of the organization, kept in ``database``.
 
-    def __init__(self, store: Store, clock: Clock, organization_id: str) -> None:
-        self._store, self._clock, self._organization_id = store, clock, organization_id
+    :param count_items: how many items the index holds of a source, by its number
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, organization_id: str, count_items: Callable[[int], int]
+    ) -> None:
+        self._database, self._clock, self._organization_id = database, clock, organization_id
         self._lock = threading.Lock()
         self._by_id: dict[str, Source] = {}
-        for _, config in store.sources():
+        database.prepare(_SCHEMA)
+        for (config,) in database.rows("SELECT config FROM sources ORDER BY n"):
             source = Source(**orjson.loads(config))
-            source.item_count = store.count(source.n)
+            source.item_count = count_items(source.n)
             self._by_id[source.id] = source
 
     def all(self) -> list[Source]:
@@ -99,7 +112,7 @@ class Sources:
         return self._by_id.get(source_id)
 
     def by_number(self, n: int) -> Source | None:
-        """Find one by its number in the store."""
+        """Find one by its number in the database."""
         return next((one for one in self._by_id.values() if one.n == n), None)
 
     def require(self, source_id: str) -> Source:
@@ -119,11 +132,11 @@ class Sources:
 
         :raises ApiError: 412 ``SOURCE_DOES_NOT_EXIST``; no page gives an errorCode of its own
         """
-        found = self.get(collection_id)
-        if found is None or found.kind != DATA_COLLECTION:
+        collection = self.get(collection_id)
+        if collection is None or collection.kind != DATA_COLLECTION:
             message = f"The data collection '{collection_id}' does not exist."
             raise ApiError(412, "SOURCE_DOES_NOT_EXIST", message)
-        return found
+        return collection
 
     def add(
         self,
@@ -164,27 +177,34 @@ class Sources:
                 created_ms=self._clock.now_ms(),
                 providers=providers or [],
             )
-            self._store.save_source(source.n, source.id, source.config())
+            self._write(source)
             self._by_id[source.id] = source
         return source
 
     def remove(self, source: Source) -> None:
-        """Delete a source with its items."""
+        """Delete a source with its activities."""
         with self._lock:
             self._by_id.pop(source.id, None)
-            self._store.forget_source(source.n)
+            self._database.write("DELETE FROM sources WHERE n = ?", [(source.n,)])
+            self._database.write("DELETE FROM activities WHERE source = ?", [(source.n,)])
 
     def save(self, source: Source) -> None:
         """Keep what changed."""
         with self._lock:
             if source.id in self._by_id:
-                self._store.save_source(source.n, source.id, source.config())
+                self._write(source)
+
+    def _write(self, source: Source) -> None:
+        self._database.write(
+            "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT (n) DO UPDATE SET config = excluded.config",
+            [(source.n, source.id, source.config())],
+        )
 
     def set_status(self, source: Source, status: str | None) -> None:
         """
         Take a pushed status: an active value opens an activity, ``IDLE`` ends what runs.
 
-        An active value while another activity runs opens a second one (limits-and-errors.md 4).
+        An active value while another activity runs opens a second one (``docs/api-notes.md, "Source status"``).
         """
         if not status:
             raise missing_parameter("statusType")
@@ -192,9 +212,13 @@ class Sources:
             raise invalid_parameter("statusType", f"'{status}' is none of {', '.join(OPERATIONS)}, IDLE.")
         now = self._clock.now_ms()
         if status == "IDLE":
-            self._store.end_activities(source.n, now)
+            sql = "UPDATE activities SET end_ms = ? WHERE source = ? AND end_ms IS NULL"
+            self._database.write(sql, [(now, source.n)])
         else:
-            self._store.add_activity(str(uuid.uuid4()), source.n, OPERATIONS[status], now)
+            self._database.write(
+                "INSERT INTO activities (id, source, operation, start_ms) VALUES (?, ?, ?, ?)",
+                [(str(uuid.uuid4()), source.n, OPERATIONS[status], now)],
+            )
         source.status, source.status_ms = status, now
         self.save(source)
 
@@ -215,12 +239,15 @@ class Sources:
                 start_ms=start_ms,
                 end_ms=end_ms,
             )
-            for activity_id, n, operation, start_ms, end_ms in self._store.activities()
+            for activity_id, n, operation, start_ms, end_ms in self._database.rows(
+                "SELECT id, source, operation, start_ms, end_ms FROM activities ORDER BY seq"
+            )
             if n in ids and (source is None or n == source.n)
         ]
 
     def reset(self) -> None:
         """Bring every source back to the state it was made in."""
+        self._database.write("DELETE FROM activities")
         for source in self.all():
             source.status, source.floor, source.item_count = None, None, 0
             self.save(source)

@@ -1,4 +1,4 @@
-"""Open streams (``stream-api.md`` sections 2 and 4): nothing of a stream is applied before it is closed."""
+"""Open streams: nothing of a stream is applied before it is closed (docs lb4a0344)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,6 @@ class Streams:
     def _require(self, source: Source, stream_id: str) -> Stream:
         stream = self._open.get(stream_id)
         if stream is None or stream.source_n != source.n:
-            # uncertain: no page names status or code of an unknown or closed stream (limits-and-errors.md 4
-            # only says that a repeated close can give an error).
+            # No page names status or code of an unknown or closed stream (docs/api-notes.md, "Streams").
             raise ApiError(412, "INVALID_STREAM_ID", f"The stream '{stream_id}' is not open on this source.")
         return stream

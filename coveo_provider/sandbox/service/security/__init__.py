@@ -1,0 +1,1 @@
+"""Security providers, identities, and who may see an item."""

@@ -1,0 +1,146 @@
+"""Which identities an item may name, and who sees what is in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from coveo_provider.sandbox.service import jsontext
+from coveo_provider.sandbox.service.security import access_rules, identity_rules
+from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER, TYPES, Key, Verdict
+from coveo_provider.sandbox.service.security.identity_store import (
+    ALIAS,
+    ALIAS_GRANTED,
+    DISABLED,
+    GRANTED,
+    KNOWN,
+    MEMBER,
+)
+
+if TYPE_CHECKING:
+    from coveo_provider.sandbox.service.indexing.item_store import ItemStore
+    from coveo_provider.sandbox.service.security.identity_store import IdentityRow, IdentityStore
+    from coveo_provider.sandbox.service.security.item_permissions import Named
+    from coveo_provider.sandbox.service.security.providers import Providers
+    from coveo_provider.sandbox.service.sources import Source
+
+ANONYMOUS = "anonymous"
+
+
+class ItemAccess:
+    """Answers from the index and the security cache as they are now."""
+
+    def __init__(self, items: ItemStore, identities: IdentityStore, providers: Providers) -> None:
+        self._items, self._identities, self._providers = items, identities, providers
+
+    # -- as an item comes in ---------------------------------------------------------------------------------
+
+    def problem(self, source: Source, named: Named) -> str | None:
+        """
+        Say what is wrong with an identity a permission names, None when nothing is.
+
+        It must have been pushed, as an identity or with an alias (docs 1336: a mere member "is not recognized
+        by the provider"), and not be disabled since. In the Email Security Provider every e-mail address is a
+        user, and nothing else is known.
+        """
+        provider_id = named.provider or self.default(source)
+        what = f"the identity {named.name!r} ({named.type}) of {provider_id!r}"
+        provider = self._providers.get(provider_id)
+        if provider is None or (provider.id not in source.providers and provider.id != EMAIL_PROVIDER):
+            return f"{what} is invalid: the source is not linked to this provider"
+        if provider.type == "EMAIL":
+            valid = named.type == "USER" and identity_rules.is_email(named.name)
+            return None if valid else f"{what} is invalid: it is no e-mail address of a user"
+        key = self._providers.key(provider.id, named.type, named.name)
+        state = self._identities.state((provider.n, key.name, TYPES.index(key.type)))
+        if state == KNOWN:
+            return None
+        return f"{what} is disabled" if state == DISABLED else f"{what} is unknown: it was never pushed"
+
+    @staticmethod
+    def default(source: Source) -> str:
+        """
+        Give the provider of permissions that name none: the first linked to the source (docs 78).
+
+        For a source linked to none it is the Email Security Provider, as the first samples of Coveo's older
+        Python SDK name e-mail users and no provider (``docs/api-notes.md, "Permissions"``).
+        """
+        return source.providers[0] if source.providers else EMAIL_PROVIDER
+
+    # -- who sees --------------------------------------------------------------------------------------------
+
+    def permissions(self, source: Source, uri: str) -> list[dict[str, Any]] | None:
+        """
+        Give an item's permissions, None when it has none.
+
+        :raises KeyError: when the index does not hold the item
+        """
+        body = self._items.body(source.n, uri)
+        if body is None:
+            raise KeyError(f"the index holds no item {uri!r} of the source {source.id!r}")
+        text = jsontext.members(body).get("permissions")
+        return None if text is None else jsontext.parse(text)
+
+    def verdict(self, source: Source, uri: str, user: Key | None) -> Verdict:
+        """
+        Say whether a user sees an item, and by which rule.
+
+        What an item of a source that is not secured says about permissions does not matter (docs 1779):
+        ``SHARED`` is for any user, ``PRIVATE`` for its owner, who is nobody here.
+
+        :param user: None when unauthenticated
+        :raises KeyError: when the index does not hold the item
+        """
+        permissions = self.permissions(source, uri)
+        if source.visibility != "SECURED":
+            return Verdict(source.visibility == "SHARED", None, source.visibility.lower())
+        if permissions is None:
+            return Verdict(False, None, "unnamed")
+        resolved = None if user is None else access_rules.resolve(user, self)
+        return access_rules.judge(permissions, resolved, lambda entry: self._named(source, entry))
+
+    def user(self, name: str, provider_id: str | None = None) -> Key:
+        """Give the key of a user who logs in, by e-mail address unless another provider is named."""
+        return self._providers.key(provider_id or EMAIL_PROVIDER, "USER", name)
+
+    def viewers(self, source: Source, uri: str) -> list[str]:
+        """
+        Give the names of the known users who see an item, and ``anonymous`` when everybody does.
+
+        Known are the users that were pushed or named by a push, in whatever provider; each is looked at, so
+        this is for organizations of some thousands.
+        """
+        viewers = {
+            row.name for row in self.users() if self.verdict(source, uri, self._providers.key_of(row)).allowed
+        }
+        if self.verdict(source, uri, None).allowed:
+            viewers.add(ANONYMOUS)
+        return sorted(viewers)
+
+    def users(self) -> list[IdentityRow]:
+        """Give every enabled user that was pushed or named."""
+        every = [one.n for one in self._providers.all()]
+        rows, _ = self._identities.page(every, types=[TYPES.index("USER")])
+        return [row for row in rows if row.state != DISABLED]
+
+    def _named(self, source: Source, entry: Mapping[str, Any]) -> Key:
+        provider = entry.get("securityprovider") or self.default(source)
+        kind = access_rules.type_of(entry.get("identitytype")) or "UNKNOWN"
+        return self._providers.key(provider, kind, entry["identity"])
+
+    # -- access_rules.Relations ------------------------------------------------------------------------------
+
+    def disabled(self, key: Key) -> bool:
+        """See :class:`~coveo_provider.sandbox.service.security.access_rules.Relations`."""
+        spot = self._providers.spot(key)
+        return spot is not None and self._identities.state(spot) == DISABLED
+
+    def neighbours(self, key: Key) -> Iterable[Key]:
+        """See :class:`~coveo_provider.sandbox.service.security.access_rules.Relations`."""
+        spot = self._providers.spot(key)
+        if spot is None:
+            return
+        for row in self._identities.ends(spot, (ALIAS, GRANTED, ALIAS_GRANTED)):
+            yield self._providers.key_of(row)
+        for row in self._identities.ends(spot, (MEMBER, ALIAS), back=True):
+            yield self._providers.key_of(row)
