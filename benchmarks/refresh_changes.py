@@ -48,10 +48,10 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
         CoveoUpdateStreamOperator,
     )
 
-    told: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
 
     def done(operator: Any) -> Any:
-        return operator.execute({"ti": SimpleNamespace(run_id=run, xcom_push=told.__setitem__)})
+        return operator.execute({"ti": SimpleNamespace(run_id=run, xcom_push=outputs.__setitem__)})
 
     before, start = len(sandbox.calls), time.perf_counter()
     state = (folder / "state").as_uri()
@@ -70,14 +70,10 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
         )
     )
     reports = [done(CoveoUpdateStreamOperator(task_id="update", source_id=SOURCE, **unit)) for unit in units]
-    done(
-        CoveoDeleteOlderOperator(
-            task_id="older", source_id=SOURCE, stream=True, reports=reports, full=told["full"]
-        )
-    )
+    done(CoveoDeleteOlderOperator(task_id="older", source_id=SOURCE, reports=reports, full=outputs["full"]))
     done(
         CoveoFinalizeOperator(
-            task_id="finalize", source_id=SOURCE, reports=reports, manifest=told["manifest"], state=state
+            task_id="finalize", source_id=SOURCE, reports=reports, manifest=outputs["manifest"], state=state
         )
     )
     seconds = time.perf_counter() - start
@@ -121,7 +117,7 @@ def main() -> None:
         sandbox.settle()
         second = refresh(sandbox, folder, later, "second")
         sandbox.settle()
-        held = sandbox.count(SOURCE)
+        count = sandbox.count(SOURCE)
         again = refresh(sandbox, folder, later, "again", full=True)
     for label, cost in (("first run", first), ("1% changed", second), ("all again (baseline)", again)):
         print(
@@ -131,7 +127,7 @@ def main() -> None:
     print(
         f"ratio of bytes {second.uploaded / again.uploaded:.4f}, of time {second.seconds / again.seconds:.2f}"
     )
-    print(f"the index holds {held:,} of {options.rows:,} items")
+    print(f"the index holds {count:,} of {options.rows:,} items")
 
 
 if __name__ == "__main__":

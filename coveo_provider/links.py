@@ -1,5 +1,5 @@
 """
-Links from a task to the Administration Console of Coveo (platform-api.md section 8).
+Links from a task to the Administration Console of Coveo (``docs/api-notes.md``, "Console links").
 
 The console has a page per organization for sources and for logs; how to address one source there is not
 documented, so the links lead to the pages, on which a source is found by its name.

@@ -1,8 +1,8 @@
 """
-Look before you leap: what is checked before a step that removes items.
+What is checked before a step that removes items.
 
 Coveo's own clients close a stream although a chunk failed, and delete older items although a batch did
-(clients.md section 3). Nothing destructive on doubt: the run stops instead, with the index as it was.
+(``docs/api-notes.md``, "What other clients do"). Here the run stops on doubt, with the index as it was.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def total(reports: Any, *, source_id: str, step: str) -> Report:
     :raises SafetyStop: something in it is not a report, as when a task was skipped
     """
     summed = Report()
+    apis: set[str] = set()
     for report in each_report(reports, owner=f"source {source_id}", step=step):
         try:
             summed.parts += _list(report.get("parts", []))
@@ -33,18 +34,32 @@ def total(reports: Any, *, source_id: str, step: str) -> Report:
             summed.bytes += _count(report.get("bytes", 0))
             summed.chunks += _count(report.get("chunks", 0))
             summed.ordering_ids += [_count(one) for one in _list(report.get("ordering_ids", []))]
+            apis |= {report["api"]} if report.get("api") else set()
         except (KeyError, TypeError, ValueError):
             raise _no_report(report, f"source {source_id}", step) from None
+    if len(apis) > 1:
+        raise SafetyStop(
+            f"source {source_id}: the reports tell of more than one API, {' and '.join(sorted(apis))}, and {step} "
+            "needs those of one load. Nothing was removed"
+        )
+    summed.api = "".join(apis)
     return summed
 
 
 @dataclass(frozen=True)
 class Words:
-    """What the messages call the owner, what is loaded, what is held, and the bound."""
+    """
+    What the messages call things.
+
+    :param owner: what holds them
+    :param loaded: what a load is made of
+    :param stored: what the owner holds
+    :param bound: the argument for the fewest there may be
+    """
 
     owner: str
     loaded: str
-    held: str
+    stored: str
     bound: str
 
 
@@ -59,7 +74,7 @@ def refuse_doubtful(
     documents: int,
     min_documents: int = 1,
     max_shrink: float | None = None,
-    held: Callable[[], int | None],
+    count_held: Callable[[], int | None],
     words: Words = ITEMS,
 ) -> None:
     """
@@ -70,7 +85,7 @@ def refuse_doubtful(
     :param documents: items in the load, or identities
     :param min_documents: fewer than these are refused; 0 allows an empty load
     :param max_shrink: share of the items held now that may go, 0 to 1; ``None`` does not look
-    :param held: asked for the number of items the source holds now, only when ``max_shrink`` is given
+    :param count_held: asked for the number of items the source holds now, only when ``max_shrink`` is given
     :param words: what the messages call all that
     :raises SafetyStop: says both numbers
     :raises ConfigurationError: a bound is not one
@@ -91,16 +106,16 @@ def refuse_doubtful(
         )
     if max_shrink is None:
         return
-    now = held()
+    now = count_held()
     if now is None:
         raise SafetyStop(
-            f"{owner}: the platform does not say how many {words.held} it holds, so max_shrink={max_shrink:g} "
+            f"{owner}: the platform does not say how many {words.stored} it holds, so max_shrink={max_shrink:g} "
             "cannot be checked. Nothing was removed"
         )
     shrink = (now - documents) / now if now else 0.0
     if shrink > max_shrink:
         raise SafetyStop(
-            f"{owner}: the load holds {documents:,} {words.loaded} and the {words.owner} {now:,} {words.held}; "
+            f"{owner}: the load holds {documents:,} {words.loaded} and the {words.owner} {now:,} {words.stored}; "
             f"{step} would shrink it by {shrink:.1%}, over max_shrink={max_shrink:g}. Nothing was removed. "
             "Check the extract, or raise max_shrink if this is meant"
         )
@@ -116,16 +131,16 @@ def each_report(reports: Any, *, owner: str, step: str) -> Iterable[Mapping[str,
         yield reports
     elif isinstance(reports, Iterable) and not isinstance(reports, (str, bytes)):
         # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated past its end.
-        found = (reports[i] for i in range(len(reports))) if isinstance(reports, Sequence) else iter(reports)
-        for report in found:
+        each = (reports[i] for i in range(len(reports))) if isinstance(reports, Sequence) else iter(reports)
+        for report in each:
             yield from each_report(report, owner=owner, step=step)
     else:
         raise _no_report(reports, owner, step)
 
 
-def _no_report(found: Any, owner: str, step: str) -> SafetyStop:
+def _no_report(value: Any, owner: str, step: str) -> SafetyStop:
     return SafetyStop(
-        f"{owner}: {step} needs the reports of all parts, found {type(found).__name__} among "
+        f"{owner}: {step} needs the reports of all parts, found {type(value).__name__} among "
         "them. Was a part skipped? Pass the output of the upload or push tasks, e.g. reports=upload.output"
     )
 

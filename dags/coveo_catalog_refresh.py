@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath, Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from coveo_provider.documents import Constant, DocumentMapping, Split
 from coveo_provider.operators import CoveoTransformOperator
@@ -48,16 +48,10 @@ PRODUCTS = DocumentMapping(
 def coveo_catalog_refresh() -> None:
     @task
     def extract(**context: Any) -> str:
-        """Write what is known of each distribution to a raw file."""
-        import pandas as pd
-        from sample_rows import installed_distributions
+        """Write a line of JSON for each distribution."""
+        import sample_rows
 
-        rows = pd.DataFrame(installed_distributions()[: context["params"]["limit"]])
-        run = ObjectStoragePath(context["params"]["staging"]) / "coveo_catalog_refresh" / context["run_id"]
-        run.mkdir(parents=True, exist_ok=True)
-        with (run / "raw.parquet").open("wb") as file:
-            rows.drop(columns="files").to_parquet(file)
-        return str(run / "raw.parquet")
+        return sample_rows.write(sample_rows.installed_distributions(), context)
 
     folder = "{{ params.staging }}/coveo_catalog_refresh"
     transform = CoveoTransformOperator(

@@ -8,11 +8,10 @@ is the module documentation that ships with Python. Point the connection ``coveo
 
 from __future__ import annotations
 
-import json
 import tempfile
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath, Param, dag, task
+from airflow.sdk import Param, dag, task
 
 from coveo_provider.documents import Constant, DocumentMapping, Template
 from coveo_provider.operators import CoveoTransformOperator
@@ -48,12 +47,7 @@ def coveo_incremental_push() -> None:
         """Write a line of JSON for each text."""
         import sample_rows
 
-        run = ObjectStoragePath(context["params"]["staging"]) / "coveo_incremental_push" / context["run_id"]
-        run.mkdir(parents=True, exist_ok=True)
-        with (run / "texts.ndjson").open("w") as file:
-            for row in sample_rows.python_modules()[: context["params"]["limit"]]:
-                file.write(json.dumps(row) + "\n")
-        return str(run / "texts.ndjson")
+        return sample_rows.write(sample_rows.python_modules(), context)
 
     folder = "{{ params.staging }}/coveo_incremental_push"
     transform = CoveoTransformOperator(

@@ -46,21 +46,21 @@ def coveo_secured_push() -> None:
         folder = ObjectStoragePath(context["params"]["staging"]) / "coveo_secured_push" / context["run_id"]
         (folder / "documents").mkdir(parents=True, exist_ok=True)
         rows = pd.DataFrame(sample_rows.papers())
-        found = {"documents": write_documents(PAPERS.apply(rows), folder / "documents" / "papers.parquet")}
+        uris = {"documents": write_documents(PAPERS.apply(rows), folder / "documents" / "papers.parquet")}
         for kind, identities in sample_rows.organisation().items():
             path = folder / f"{kind}.parquet"
             with path.open("wb") as file:
                 pd.DataFrame(identities).to_parquet(file)
-            found[kind] = str(path)
-        return found
+            uris[kind] = str(path)
+        return uris
 
-    found: Any = extract_and_transform()
+    datasets: Any = extract_and_transform()
     secured_push(
         source_id="{{ params.source_id }}",
         provider_id=PROVIDER,
-        documents=found["documents"],
-        members=found["members"],
-        mappings=found["mappings"],
+        documents=datasets["documents"],
+        members=datasets["members"],
+        mappings=datasets["mappings"],
         rules=[{"documents": "*"}, {"documents": "acme://hr/*", "only": ["hr", "leads"]}],
         expected=[
             {"user": "ann@acme.example", "document": "acme://hr/salaries", "sees": True},

@@ -7,28 +7,42 @@ In a DAG of yours a query, an API or a file share stands here.
 from __future__ import annotations
 
 import ast
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
+from airflow.sdk import ObjectStoragePath
+
+
+def write(rows: list[dict[str, Any]], context: Mapping[str, Any]) -> str:
+    """Write a line of JSON for each row to a file of the DAG run, ``limit`` at most, and return its URI."""
+    folder: Any = ObjectStoragePath(context["params"]["staging"])
+    folder = folder / context["dag"].dag_id / context["run_id"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "raw.ndjson").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows[: context["params"]["limit"]])
+    return str(folder / "raw.ndjson")
+
 
 def installed_distributions() -> list[dict[str, Any]]:
     """Return what the metadata of every installed distribution says, each name once, in order."""
-    found = {
+    distributions = {
         distribution.name.lower(): distribution
         for distribution in metadata.distributions()
         if distribution.name
     }
-    return [_distribution(found[name]) for name in sorted(found)]
+    return [_distribution(distributions[name]) for name in sorted(distributions)]
 
 
 def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
     says: Any = distribution.metadata
     classifiers = says.get_all("Classifier") or []
     links = dict(link.split(", ", 1) for link in says.get_all("Project-URL") or [] if ", " in link)
+    subjects = [name.removeprefix("Topic :: ") for name in classifiers if name.startswith("Topic :: ")]
     return {
         "name": distribution.name,
         "version": distribution.version,
@@ -38,14 +52,15 @@ def _distribution(distribution: metadata.Distribution) -> dict[str, Any]:
         "license": says.get("License-Expression") or (says.get("License") or "")[:80] or None,
         "keywords": says.get("Keywords"),
         "classifiers": classifiers,
-        "topics": [c.removeprefix("Topic :: ") for c in classifiers if c.startswith("Topic :: ")],
+        "topics": subjects,
         "url": says.get("Home-page") or links.get("Homepage") or links.get("Source"),
-        "files": [
-            {"path": str(file), "bytes": file.size}
-            for file in distribution.files or []
-            if file.suffix == ".py"
-        ],
+        "files": _python_files(distribution),
     }
+
+
+def _python_files(distribution: metadata.Distribution) -> list[dict[str, Any]]:
+    files = distribution.files or []
+    return [{"path": str(file), "bytes": file.size} for file in files if file.suffix == ".py"]
 
 
 def python_topics() -> list[dict[str, Any]]:
@@ -89,7 +104,7 @@ GROUPS = {  # nested: group → the groups in it
 }
 PAPERS = [  # path, text, allowed groups, allowed users, denied users
     ("handbook", "How we work together.", ["everybody"], [], []),
-    ("engineering/design", "The plan of the house.", ["engineering", "leads"], [], []),
+    ("engineering/design", "How the search works.", ["engineering", "leads"], [], []),
     ("hr/salaries", "Who earns what.", ["hr", "leads"], [], ["bob"]),
     ("sales/forecast", "What we hope to sell.", ["sales"], ["eva"], ["max"]),
 ]

@@ -27,7 +27,9 @@ from coveo_provider.errors import (
     UnexpectedAnswer,
     UploadRefused,
 )
-from coveo_provider.loading import check, deliver, push_item, spool
+from coveo_provider.loading.deliveries import deliver
+from coveo_provider.loading.single_items import push_item
+from coveo_provider.loading.spooling import check, spool
 from coveo_provider.sandbox import Answer, Cut, ExpireUpload, Sandbox
 from tests.contents import content_of, errors_in
 
@@ -294,7 +296,7 @@ def test_contents_of_a_stream(
 def test_contents_of_an_update_and_a_merge(
     client: CoveoClient, sandbox: Sandbox, contents: ContentSpool, files: dict[str, bytes]
 ) -> None:
-    """The same corridor with the Stream API's calls."""
+    """The same with the Stream API's calls."""
     for name, section, submit in (
         ("one.pdf", Section.ADD_OR_UPDATE, client.update_stream),
         ("two.pdf", Section.ADD_OR_MERGE, client.merge_stream),
@@ -332,9 +334,9 @@ def test_reading_logs_its_progress(
     contents: ContentSpool, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading thousands of files takes longer than encoding."""
-    import coveo_provider.loading
+    from coveo_provider.loading import progress
 
-    monkeypatch.setattr(coveo_provider.loading, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.0)
     lines: list[str] = []
     rows = Rows([{"documentId": f"file://{name}", "contentUri": name} for name in files], "documents")
     with ChunkWriter() as writer:

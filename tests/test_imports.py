@@ -26,19 +26,19 @@ ARROWS = {
     "api": {"errors", ""},
     "assets.py": {"errors", "api"},
     "links.py": {"api", "hooks"},
-    "loading.py": {"errors", "documents", "api"},
+    "loading": {"errors", "documents", "api"},
     "hooks": {"errors", "api", "get_provider_info"},
     "operators": {
         "errors", "documents", "identities", "api", "hooks", "loading", "safety", "report",
         "assets", "links", "triggers", "_compat",
     },
-    "task_groups.py": {"errors", "operators"},
+    "task_groups": {"errors", "operators"},
     "triggers": set(),
     "sandbox": set(),
 }  # fmt: skip
 # library → the only folders and files that name it
 HOMES = {
-    "airflow": {"hooks", "operators", "triggers", "task_groups.py", "assets.py", "links.py", "_compat.py"},
+    "airflow": {"hooks", "operators", "triggers", "task_groups", "assets.py", "links.py", "_compat.py"},
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
     "tenacity": {"api/retries.py"},

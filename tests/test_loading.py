@@ -29,7 +29,8 @@ from coveo_provider.errors import (
     Unreachable,
     UploadRefused,
 )
-from coveo_provider.loading import check, deliver, spool
+from coveo_provider.loading.deliveries import deliver
+from coveo_provider.loading.spooling import check, spool
 from coveo_provider.report import Report
 from coveo_provider.sandbox import Answer, Cut, ExpireUpload, Limits, Sandbox, Truncate
 
@@ -145,6 +146,7 @@ def test_parts_become_chunks_become_items(
         "bytes": sum(chunk.size for chunk in chunks),
         "chunks": len(chunks),
         "ordering_ids": [],
+        "api": "",
     }
     assert json.loads(json.dumps(report.as_json())) == report.as_json()
 
@@ -152,7 +154,7 @@ def test_parts_become_chunks_become_items(
 def test_chunks_of_a_stream_replace_the_source(
     client: CoveoClient, sandbox: Sandbox, writer: ChunkWriter, part: PartMaker
 ) -> None:
-    """The same corridor with containers of an open stream."""
+    """The same with containers of an open stream."""
     stream = client.open_stream("products")
     documents = [part("a", documentId=uris(0, 50))]
     for chunk in spool(
@@ -387,7 +389,7 @@ def test_what_a_fresh_container_cannot_mend_is_raised(
 def test_containers_that_cannot_be_had_are_not_asked_for_36_times(
     client: CoveoClient, sandbox: Sandbox, writer: ChunkWriter, part: PartMaker
 ) -> None:
-    """The transport's attempts are enough; the corridor adds none of its own to them."""
+    """The transport's attempts are enough; delivering adds none of its own to them."""
     sandbox.faults.add(action=Cut("before"), route="file.create", times=99)
     with pytest.raises(Unreachable):
         push(client, one_chunk(writer, part))
@@ -409,9 +411,9 @@ def test_a_load_logs_its_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Encoding and uploading say how far they are, when they take long."""
-    import coveo_provider.loading
+    from coveo_provider.loading import progress
 
-    monkeypatch.setattr(coveo_provider.loading, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "PROGRESS_SECONDS", 0.0)
     lines: list[str] = []
 
     def note(message: str, *args: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coveo_provider.loading import Progress
+from coveo_provider.loading.progress import Progress
 
 
 class Lines:

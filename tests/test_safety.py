@@ -20,7 +20,11 @@ def summed(reports: Any) -> Report:
 
 def refuse(documents: int, *, held: int | None = None, **bounds: Any) -> None:
     refuse_doubtful(
-        source_id="products", step="closing the stream", documents=documents, held=lambda: held, **bounds
+        source_id="products",
+        step="closing the stream",
+        documents=documents,
+        count_held=lambda: held,
+        **bounds,
     )
 
 
@@ -61,6 +65,17 @@ class Lazy(Sequence[Any]):
 def test_reports_are_summed_however_they_are_nested(reports: Any) -> None:
     """Documents, deletions, bytes and chunks add up; parts and ordering ids follow one another."""
     assert summed(reports) == Report(["a", "b"], 7, 2, 1, 100, 3, [5, 6, 7])
+
+
+def test_the_api_of_the_parts_is_that_of_the_load() -> None:
+    """Reports that do not say it say nothing against it; two of them are doubt."""
+    push, stream = {**ONE, "api": "push"}, {**TWO, "api": "stream"}
+    assert summed([ONE, stream, {**TWO, "api": ""}]).api == "stream"
+    assert summed([push, push]).api == "push"
+    with pytest.raises(
+        SafetyStop, match="source products: the reports tell of more than one API, push and stream"
+    ):
+        summed([push, stream])
 
 
 def test_one_report_and_none() -> None:
@@ -168,9 +183,9 @@ def test_the_platform_is_asked_only_when_needed() -> None:
     def ask() -> int:
         raise AssertionError("asked")
 
-    refuse_doubtful(source_id="x", step="closing", documents=1, held=ask)
+    refuse_doubtful(source_id="x", step="closing", documents=1, count_held=ask)
     with pytest.raises(SafetyStop):
-        refuse_doubtful(source_id="x", step="closing", documents=0, max_shrink=0.5, held=ask)
+        refuse_doubtful(source_id="x", step="closing", documents=0, max_shrink=0.5, count_held=ask)
 
 
 @pytest.mark.parametrize("bound", [-1, True, 1.5, "10", None])

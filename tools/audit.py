@@ -56,6 +56,21 @@ class Verdict:
     vulnerable: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, what: str, fixed: str, entry: Ignored | None, today: date) -> None:
+        """
+        Add a vulnerability.
+
+        :param what: package, version and id
+        :param fixed: the versions without it
+        :param entry: what says that it does not matter, if anything
+        """
+        if entry is None:
+            self.vulnerable.append(f"{what}, fixed in {fixed}")
+        elif entry.until < today:
+            self.vulnerable.append(f"{what}, fixed in {fixed} (ignored until {entry.until}, which is over)")
+        else:
+            self.notes.append(f"{what} is ignored until {entry.until}: {entry.reason}")
+
 
 class ServiceUnavailable(Exception):
     """The vulnerability service did not answer."""
@@ -67,7 +82,7 @@ def read_ignored(text: str) -> list[Ignored]:
 
     :raises ValueError: an entry lacks its id, package, reason or date
     """
-    found = []
+    entries = []
     for entry in tomllib.loads(text).get("ignored", []):
         one = {name: entry.get(name) for name in ("id", "package", "reason", "until")}
         texts = [one[name] for name in ("id", "package", "reason")]
@@ -76,8 +91,8 @@ def read_ignored(text: str) -> list[Ignored]:
             or type(one["until"]) is not date
         ):
             raise ValueError(f"audit_ignored.toml: {entry} needs id, package, reason and until (a date)")
-        found.append(Ignored(**one))
-    return found
+        entries.append(Ignored(**one))
+    return entries
 
 
 def judge(report: Any, ignored: Sequence[Ignored], today: date) -> Verdict:
@@ -96,21 +111,13 @@ def judge(report: Any, ignored: Sequence[Ignored], today: date) -> Verdict:
             verdict.skipped.append(name)
             continue
         verdict.audited += 1
-        for found in package.get("vulns", []):
-            names = {found["id"], *found.get("aliases", [])}
-            what = f"{name} {package['version']}: {found['id']}"
-            fixed = ", ".join(found.get("fix_versions", [])) or "no version yet"
+        for vulnerability in package.get("vulns", []):
+            names = {vulnerability["id"], *vulnerability.get("aliases", [])}
             entry = next((one for one in ignored if one.id in names and one.package == name), None)
-            if entry is not None:
-                used.add(entry)
-            if entry is None:
-                verdict.vulnerable.append(f"{what}, fixed in {fixed}")
-            elif entry.until < today:
-                verdict.vulnerable.append(
-                    f"{what}, fixed in {fixed} (ignored until {entry.until}, which is over)"
-                )
-            else:
-                verdict.notes.append(f"{what} is ignored until {entry.until}: {entry.reason}")
+            used |= set() if entry is None else {entry}
+            what = f"{name} {package['version']}: {vulnerability['id']}"
+            fixed = ", ".join(vulnerability.get("fix_versions", [])) or "no version yet"
+            verdict.add(what, fixed, entry, today)
     if not verdict.skipped:
         stale = (one for one in ignored if one not in used)
         verdict.notes += [f"{one.package}: {one.id} is ignored and not there any more" for one in stale]

@@ -102,11 +102,11 @@ def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
     runs = [path for path in (STAGING / dag).iterdir() if (path / "documents").is_dir()]
     newest = max(runs, key=lambda path: path.stat().st_mtime_ns)
     expected = dict(_documents(newest))
-    held = sandbox.items(source)
-    missing, extra = expected.keys() - held.keys(), held.keys() - expected.keys()
-    different = [i for i in expected.keys() & held.keys() if not _same(expected[i], held[i])]
+    items = sandbox.items(source)
+    missing, extra = expected.keys() - items.keys(), items.keys() - expected.keys()
+    different = [i for i in expected.keys() & items.keys() if not _same(expected[i], items[i])]
     parts = len(list(newest.glob("documents/*.parquet")))
-    print(f"Source       {source}: {len(held):,} items; the dataset has {len(expected):,} in {parts} parts")
+    print(f"Source       {source}: {len(items):,} items; the dataset has {len(expected):,} in {parts} parts")
     for name, ids in (("missing", missing), ("not expected", extra), ("different", different)):
         if ids:
             print(f"  {len(ids):,} {name}, such as {min(ids)}")

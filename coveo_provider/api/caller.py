@@ -103,7 +103,7 @@ class Caller:
         """
         Upload ``size`` bytes of ``file``, from where it stands, into ``container``.
 
-        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliver`.
+        Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliveries.deliver`.
 
         :return: the storage's ``Date``, in ms since the epoch, rounded down to its second; ``None`` when it
             told none

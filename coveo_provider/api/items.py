@@ -79,7 +79,7 @@ class ItemCalls(Caller):
         Submit a container of items to add, update and delete.
 
         Not sent again when its answer was lost: the container may be gone. Upload again instead, as
-        :func:`coveo_provider.loading.deliver` does.
+        :func:`coveo_provider.loading.deliveries.deliver` does.
         """
         query = {"fileId": file_id, **arguments.ordering(ordering_id)}
         self._call(routes.PUSH_BATCH.at(source_id=source_id), query)

@@ -102,6 +102,19 @@ The most one item of a Push source takes inline: under 5 MiB (push-api.md sectio
 a container of its own.
 """
 
+
+class Api(str, Enum):
+    """The API that items are sent through. It says how large one may be."""
+
+    PUSH = "push"
+    STREAM = "stream"
+
+    @property
+    def item_bytes(self) -> int:
+        """The most one item may take, in bytes."""
+        return STREAM_ITEM_BYTES if self is Api.STREAM else PUSH_ITEM_BYTES
+
+
 _SHOWN = 200  # characters of an id that an error repeats
 
 

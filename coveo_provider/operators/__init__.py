@@ -1,5 +1,5 @@
 """
-Room 3: one task each. What users import; the modules inside are named for the API they serve.
+The operators, which users import from here: one task each. The modules inside are named for what they serve.
 
 Importing this package costs no more than Airflow itself: the data libraries are loaded by a running task.
 """
@@ -7,15 +7,15 @@ Importing this package costs no more than Airflow itself: the data libraries are
 from coveo_provider.operators.access import CoveoCheckAccessOperator
 from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
 from coveo_provider.operators.diff import CoveoDiffOperator
-from coveo_provider.operators.finalize import CoveoFinalizeOperator
-from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
-from coveo_provider.operators.push import CoveoPushBatchOperator
-from coveo_provider.operators.security import (
+from coveo_provider.operators.expansion import (
     CoveoDeleteOlderIdentitiesOperator,
-    CoveoPushIdentityOperator,
     CoveoSecurityExpansionOperator,
-    CoveoSecurityProviderOperator,
 )
+from coveo_provider.operators.finalize import CoveoFinalizeOperator
+from coveo_provider.operators.identity import CoveoPushIdentityOperator
+from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
+from coveo_provider.operators.provider import CoveoSecurityProviderOperator
+from coveo_provider.operators.push import CoveoPushBatchOperator
 from coveo_provider.operators.source import CoveoDeleteOlderOperator, CoveoSetSourceStatusOperator
 from coveo_provider.operators.stream import (
     CoveoCloseStreamOperator,

@@ -9,7 +9,8 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.errors import ConfigurationError, DataError
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.datasets import list_parts, open_parts
+from coveo_provider.operators.support.datasets import open_parts
+from coveo_provider.operators.support.storage import list_parts
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
@@ -84,19 +85,18 @@ class CoveoCheckAccessOperator(CoveoOperator):
                 check_access(parts, graph, rules)
             self._refuse_unexpected(parts, graph)
             survey = survey_access(parts, graph)
-        found = {
-            name: getattr(survey, name) for name in ("documents", "public", "hidden", "unknown", "unstated")
-        }
-        self.log.info("Of %s", ", ".join(f"{count:,} {name}" for name, count in found.items()))
+        names = ("documents", "public", "hidden", "unknown", "unstated")
+        counts = {name: getattr(survey, name) for name in names}
+        self.log.info("Of %s", ", ".join(f"{count:,} {name}" for name, count in counts.items()))
         for name, examples in survey.examples.items():
             self.log.info("%s, such as %s", name, ", ".join(examples))
-        return found
+        return counts
 
     def _graph(self) -> IdentityGraph:
         from coveo_provider.identities.graph import IdentityGraph
 
-        given = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
-        uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in given.items()}
+        datasets = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
+        uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in datasets.items()}
         graph = IdentityGraph(
             default_provider=self.provider_id,
             alias_provider=self.alias_provider,

@@ -7,10 +7,12 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contract import Api
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.contents import open_content
-from coveo_provider.operators.support.datasets import list_parts, open_parts
+from coveo_provider.operators.support.content_files import open_content
+from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.storage import list_parts, manifests_of
 
 
 class CoveoCheckDatasetOperator(CoveoOperator):
@@ -24,7 +26,8 @@ class CoveoCheckDatasetOperator(CoveoOperator):
     :param documents: URI of the dataset: a folder of Parquet files, one file, or a list of them (templated)
     :param deletions: URI of a dataset of deletions that belongs to it (templated)
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with
-        5 MiB
+        5 MiB; by default what :class:`~coveo_provider.operators.transform.CoveoTransformOperator` was told, as
+        the manifest says, and a Push source where there is no manifest
     :return: URIs of the parts of ``documents``, in order; lists of them where there are more than Airflow maps
         over (``[core] max_map_length``)
     """
@@ -36,7 +39,7 @@ class CoveoCheckDatasetOperator(CoveoOperator):
         *,
         documents: str | Sequence[str] | XComArg,
         deletions: str | Sequence[str] | XComArg | None = None,
-        stream: bool = False,
+        stream: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -47,8 +50,8 @@ class CoveoCheckDatasetOperator(CoveoOperator):
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, check and encode every row, and throw the result away."""
         from coveo_provider.documents.contents.files import ContentSpool
-        from coveo_provider.documents.contract import PUSH_ITEM_BYTES, STREAM_ITEM_BYTES, Section
-        from coveo_provider.loading import check
+        from coveo_provider.documents.contract import Section
+        from coveo_provider.loading.spooling import check
 
         uris = list_parts(self.documents, "documents")
         gone = list_parts(self.deletions, "deletions") if self.deletions else []
@@ -59,9 +62,15 @@ class CoveoCheckDatasetOperator(CoveoOperator):
         ):
             rows = check(
                 {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals},
-                item_limit=STREAM_ITEM_BYTES if self.stream else PUSH_ITEM_BYTES,
+                item_limit=self._api([*uris, *gone]).item_bytes,
                 log=self.log.info,
                 contents=contents,
             )
         self.log.info("Checked %s rows in %s parts", f"{rows:,}", len(uris) + len(gone))
         return mappable(uris)
+
+    def _api(self, uris: Sequence[str]) -> Api:
+        if self.stream is not None:
+            return Api.STREAM if self.stream else Api.PUSH
+        apis = {manifest.api for manifest in manifests_of(uris).values() if manifest is not None}
+        return Api.STREAM if Api.STREAM.value in apis else Api.PUSH

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +12,14 @@ from airflow.sdk import Context, ObjectStoragePath, XComArg
 
 from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.changes.state import LastRun, Pending, State
-from coveo_provider.documents.dataset.files import opened_local
-from coveo_provider.documents.dataset.manifest import HASHES, MANIFEST, DatasetKind, Manifest
-from coveo_provider.documents.extracts.source_files import SourceFile
-from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
+from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest
+from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
-from coveo_provider.operators.support.datasets import files_in, flat, manifest_of
-from coveo_provider.operators.support.guarded import number, truth
+from coveo_provider.operators.support.datasets import hash_files, whole_dataset
 from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.states import run_key, run_to_remember, state_at
+from coveo_provider.operators.support.values import number, truth
 
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.comparison import Difference
@@ -71,7 +67,7 @@ class CoveoDiffOperator(SourceOperator):
 
     template_fields: Sequence[str] = (
         "documents",
-        "state_uri",
+        "state",
         "source_id",
         "output_uri",
         "full",
@@ -95,9 +91,9 @@ class CoveoDiffOperator(SourceOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.documents: Any = documents
-        self.state_uri: Any = state
+        self.state: Any = state
         self.source_id = source_id
-        self.output_uri: Any = output
+        self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
         self.full: Any = full
         self.min_documents = min_documents
         self.max_shrink = max_shrink
@@ -105,139 +101,99 @@ class CoveoDiffOperator(SourceOperator):
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
         with self.claim(context).begun():
-            return self._found(context)
+            return self._compare_and_announce(context)
 
-    def _found(self, context: Context) -> list[dict[str, Any]]:
-        folder, manifest = _dataset(self.documents)
-        state = opened_state(self.state_uri)
-        current = remembered(self, manifest)
-        pending, reason = self._looked_up(state, current)
-        reason = self._asked_for() or reason
-        self._refuse_few(manifest)
+    def _compare_and_announce(self, context: Context) -> list[dict[str, Any]]:
+        folder, manifest = whole_dataset(self.documents)
+        state = state_at(self.state)
+        current = run_to_remember(self, manifest)
+        pending, reason = _read_state(state, current)
+        if truth(self.full, "full"):
+            reason = "it was asked for"
+        most_lost: float | None = number(self.max_shrink, float, "max_shrink", default=None)
+        least = number(self.min_documents, int, "min_documents", default=1)
+        self._refuse_doubtful(manifest, least, most_lost, former_rows=manifest.rows)
+        key = run_key(context)
         own = Pending(
-            key=_key(context),
+            key=key,
             full=True,
             manifest=str(folder / MANIFEST),
             sha256=manifest.sha256,
             changed=manifest.rows,
             gone=0,
-            absorbed=tuple(key for key in state.pending_keys() if key != _key(context)),
+            absorbed=tuple(other for other in state.pending_keys() if other != key),
         )
         with tempfile.TemporaryDirectory(prefix="coveo-diff-") as scratch:
             last = None if reason else state.last()
-            found = None
+            difference = None
             if last is not None:
-                found, reason = self._compared(folder, manifest, state, last, pending, Path(scratch))
-            if found is None:
-                self._refuse_shrink(state, current, manifest)
-                units = [{"documents": unit} for unit in mappable(_uris(folder, manifest))]
+                difference, reason = _compare(folder, manifest, state, last, pending, Path(scratch))
+            if last is None or difference is None:
+                self._refuse_shrink(state, current, manifest, most_lost)
+                parts = [str(folder / part.name) for part in manifest.parts]
+                arguments = [{"documents": unit} for unit in mappable(parts)]
                 state.announce(own, None)
             else:
-                if not found.changed and not found.gone:
-                    raise AirflowSkipException(
-                        f"Source {self.source_id}: all {manifest.rows:,} documents are as the last run sent them. "
-                        "There is nothing to send"
-                    )
-                self._refuse_lost(found, last)
+                self._refuse_needless(difference, manifest)
+                self._refuse_lost(difference, last, most_lost)
                 ids = Path(scratch) / "ids.parquet"
-                units = self._written(folder, manifest, found, state.changes(own.key), ids)
-                own = replace(own, full=False, changed=found.changed, gone=found.gone)
+                arguments = self._write(folder, manifest, difference, state.changes(key), ids)
+                own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
                 state.announce(own, ids)
         self._tell(context, own, manifest, reason)
-        return units
+        return arguments
 
-    def _asked_for(self) -> str | None:
-        return "it was asked for" if truth(self.full, "full") else None
-
-    def _looked_up(self, state: State, current: LastRun) -> tuple[list[Pending], str | None]:
-        """Return the loads begun and not told to have succeeded, and why everything has to be sent, if so."""
-        try:
-            pending = state.pending()
-            last = state.last()
-        except DatasetError as error:
-            return [], str(error)
-        if any(one.full for one in pending):
-            return pending, "a run that sent everything did not come to its end"
-        if last is None:
-            return pending, "nothing is remembered of an earlier run"
-        return pending, last.unlike(current)
-
-    def _refuse_few(self, manifest: Manifest) -> None:
+    def _refuse_doubtful(
+        self, manifest: Manifest, least: int, most_lost: float | None, *, former_rows: int
+    ) -> None:
         from coveo_provider.safety import refuse_doubtful
 
         refuse_doubtful(
             source_id=self.source_id,
             step=_STEP,
             documents=manifest.rows,
-            min_documents=number(self.min_documents, int, "min_documents", default=1),
-            max_shrink=self._most_lost(),
-            held=lambda: manifest.rows,  # what is gone is known after the comparison
+            min_documents=least,
+            max_shrink=most_lost,
+            count_held=lambda: former_rows,
         )
 
-    def _most_lost(self) -> float | None:
-        share: float | None = number(self.max_shrink, float, "max_shrink", default=None)
-        return share
-
-    def _refuse_shrink(self, state: State, current: LastRun, manifest: Manifest) -> None:
+    def _refuse_shrink(
+        self, state: State, current: LastRun, manifest: Manifest, most_lost: float | None
+    ) -> None:
         """Refuse a dataset that shrank, when everything is sent and an earlier run is remembered at all."""
-        from coveo_provider.safety import refuse_doubtful
-
         try:
             last = state.last()
         except DatasetError:
-            last = None
+            return
         if last is not None and last.is_of(current):
-            rows = last.rows
-            refuse_doubtful(
-                source_id=self.source_id,
-                step=_STEP,
-                documents=manifest.rows,
-                min_documents=0,
-                max_shrink=self._most_lost(),
-                held=lambda: rows,
+            self._refuse_doubtful(manifest, 0, most_lost, former_rows=last.rows)
+
+    def _refuse_needless(self, difference: Difference, manifest: Manifest) -> None:
+        if not difference.changed and not difference.gone:
+            raise AirflowSkipException(
+                f"Source {self.source_id}: all {manifest.rows:,} documents are as the last run sent them. "
+                "There is nothing to send"
             )
 
-    def _refuse_lost(self, found: Difference, last: LastRun | None) -> None:
-        most = self._most_lost()
-        if last is None or most is None or found.lost <= most * last.rows:
-            return
-        raise SafetyStop(
-            f"source {self.source_id}: of {last.rows:,} documents of the last run {found.lost:,} are not there any "
-            f"more, {found.lost / last.rows:.1%}, over max_shrink={most:g}. Nothing was sent, and nothing removed. "
-            "Check the extract, or raise max_shrink if this is meant"
-        )
+    def _refuse_lost(self, difference: Difference, last: LastRun, most_lost: float | None) -> None:
+        lost = difference.lost
+        if most_lost is not None and lost > most_lost * last.rows:
+            raise SafetyStop(
+                f"source {self.source_id}: of {last.rows:,} documents of the last run {lost:,} are not there any "
+                f"more, {lost / last.rows:.1%}, over max_shrink={most_lost:g}. Nothing was sent, and nothing "
+                "removed. Check the extract, or raise max_shrink if this is meant"
+            )
 
-    def _compared(
-        self,
-        folder: Any,
-        manifest: Manifest,
-        state: State,
-        last: LastRun,
-        pending: Sequence[Pending],
-        scratch: Path,
-    ) -> tuple[Difference | None, str | None]:
-        """Return what changed; when what was remembered is of no use, nothing, and why."""
-        from coveo_provider.documents.changes.comparison import Comparison
-
-        comparison = Comparison(scratch, rows=max(manifest.rows, last.rows))
-        comparison.add_current(_hashes(folder, manifest), manifest.sha256)
-        try:
-            comparison.add_former(state.hashes(last), last.sha256)
-            for one in pending:
-                comparison.add_pending(state.pending_ids(one))
-        except DatasetError as error:
-            return None, str(error)
-        return comparison.result(), None
-
-    def _written(
-        self, folder: Any, manifest: Manifest, found: Difference, changes: Any, ids: Path
+    def _write(
+        self, folder: Any, manifest: Manifest, difference: Difference, changes: Any, ids: Path
     ) -> list[dict[str, Any]]:
         from coveo_provider.operators.support.changes import write_changes
 
         place = ObjectStoragePath(str(self.output_uri)) if self.output_uri else changes
-        return write_changes(place, folder=folder, manifest=manifest, found=found, ids_path=ids)
+        return write_changes(place, folder=folder, manifest=manifest, difference=difference, ids_path=ids)
 
     def _tell(self, context: Context, own: Pending, manifest: Manifest, reason: str | None) -> None:
+        """Log what is sent and why, and return it to other tasks by name."""
         unchanged = 0 if own.full else manifest.rows - own.changed
         if own.full:
             self.log.info("Everything is sent, %s documents: %s", f"{own.changed:,}", reason)
@@ -248,7 +204,7 @@ class CoveoDiffOperator(SourceOperator):
                 f"{own.gone:,}",
                 f"{unchanged:,}",
             )
-        told = {
+        values = {
             "full": own.full,
             "reason": reason or "",
             "changed": own.changed,
@@ -257,81 +213,36 @@ class CoveoDiffOperator(SourceOperator):
             "manifest": own.manifest,
         }
         if (instance := context.get("ti")) is not None:
-            for name, value in told.items():
+            for name, value in values.items():
                 instance.xcom_push(name, value)
 
 
-def opened_state(uri: Any) -> State:
-    """
-    Return the state in a folder, which need not be there yet.
-
-    :raises ConfigurationError: it is no URI
-    """
-    if not isinstance(uri, (str, ObjectStoragePath)) or not str(uri).strip():
-        raise ConfigurationError(f"state must be the URI of a folder, not {uri!r}")
-    folder = ObjectStoragePath(str(uri))
-    return State(folder, files_in(folder) if folder.is_dir() else ())
-
-
-def remembered(operator: Any, manifest: Manifest) -> LastRun:
-    """Return what is to be remembered once a dataset has been sent to an operator's source."""
-    from coveo_provider.documents.dataset.content_hash import HASH_VERSION
-
-    return LastRun(
-        organization=operator.client.organization_id,
-        push_url=operator.client.endpoints.push_url,
-        source_id=operator.source_id,
-        mapping=manifest.mapping,
-        hash_version=HASH_VERSION,
-        rows=manifest.rows,
-        sha256=manifest.sha256,
-        files=tuple(part.name for part in manifest.parts),
-    )
+def _read_state(state: State, current: LastRun) -> tuple[list[Pending], str | None]:
+    """Return the loads begun and not told to have succeeded, and why everything has to be sent, if so."""
+    try:
+        pending = state.pending()
+        last = state.last()
+    except DatasetError as error:
+        return [], str(error)
+    if any(one.full for one in pending):
+        return pending, "a run that sent everything did not come to its end"
+    if last is None:
+        return pending, "nothing is remembered of an earlier run"
+    return pending, last.unlike(current)
 
 
-def _dataset(documents: Any) -> tuple[ObjectStoragePath, Manifest]:
-    """
-    Return the folder of a dataset, complete, and its manifest.
+def _compare(
+    folder: Any, manifest: Manifest, state: State, last: LastRun, pending: Sequence[Pending], scratch: Path
+) -> tuple[Difference | None, str | None]:
+    """Return what changed; when what was remembered is of no use, nothing, and why."""
+    from coveo_provider.documents.changes.comparison import Comparison
 
-    :raises DatasetError: it is none that a transform wrote, or not all of it is given
-    """
-    uris = list(flat(documents, "documents"))
-    if not uris:
-        raise DatasetError("documents: the list of parts is empty")
-    path = ObjectStoragePath(uris[0])
-    folder = path if len(uris) == 1 and path.is_dir() else path.parent
-    manifest = manifest_of(folder)
-    if manifest is None or manifest.kind is not DatasetKind.DOCUMENTS:
-        what = "has no manifest" if manifest is None else f"holds {manifest.kind.value}"
-        raise DatasetError(
-            f"documents: {folder} {what}. Changes are found in a dataset of documents that CoveoTransformOperator "
-            "wrote"
-        )
-    sizes = {name: size for name, size in files_in(folder).items() if "/" not in name and name[0] not in "_."}
-    manifest.check_files(sizes, f"documents: {folder}")
-    names = {part.name for part in manifest.parts}
-    given = {ObjectStoragePath(uri).name for uri in uris}
-    beside = [uri for uri in uris if str(ObjectStoragePath(uri).parent) != str(folder)]
-    if folder != path and (given != names or beside):
-        raise DatasetError(
-            f"documents: {beside[0] if beside else folder}: expected all parts of one dataset, and no others: what "
-            "is missing would look deleted. Give its folder, or what CoveoTransformOperator returns"
-        )
-    return folder, manifest
-
-
-def _uris(folder: ObjectStoragePath, manifest: Manifest) -> list[str]:
-    return [str(folder / part.name) for part in manifest.parts]
-
-
-def _hashes(folder: Any, manifest: Manifest) -> list[SourceFile]:
-    paths = [folder / HASHES / part.name for part in manifest.parts]
-    return [SourceFile(str(path), partial(opened_local, path)) for path in paths]
-
-
-def _key(context: Context) -> str:
-    """Return a name for a run that is the same in each of its tries, and fits into a file's name."""
-    instance = context.get("ti")
-    names = [str(getattr(instance, name, "")) for name in ("dag_id", "run_id", "task_id", "map_index")]
-    shown = re.sub(r"[^A-Za-z0-9]+", "-", f"{names[0]}-{names[1]}").strip("-")[:60]
-    return f"{shown or 'run'}-{hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:16]}"
+    comparison = Comparison(scratch, rows=max(manifest.rows, last.rows))
+    comparison.add_current(hash_files(folder, manifest), manifest.sha256)
+    try:
+        comparison.add_former(state.hashes(last), last.sha256)
+        for one in pending:
+            comparison.add_pending(state.pending_ids(one))
+    except DatasetError as error:
+        return None, str(error)
+    return comparison.result(), None

@@ -9,14 +9,14 @@ from airflow.sdk import Context, ObjectStoragePath, XComArg
 from coveo_provider.documents.changes.state import LastRun, Pending, State
 from coveo_provider.documents.dataset.manifest import HASHES, DatasetKind, Manifest
 from coveo_provider.errors import DatasetError, SafetyStop
-from coveo_provider.operators.diff import opened_state, remembered
-from coveo_provider.operators.support.datasets import manifest_of
-from coveo_provider.operators.support.guarded import GuardedOperator, after_every_part_only
+from coveo_provider.operators.support.ending import EndingOperator, after_every_part_only
+from coveo_provider.operators.support.states import run_to_remember, state_at
+from coveo_provider.operators.support.storage import manifest_of
 
 _STEP = "remembering what was sent"
 
 
-class CoveoFinalizeOperator(GuardedOperator):
+class CoveoFinalizeOperator(EndingOperator):
     """
     End a refresh or an incremental load: sum up its reports, and remember what the source holds now.
 
@@ -34,7 +34,7 @@ class CoveoFinalizeOperator(GuardedOperator):
     :return: a report: the sums of the reports
     """
 
-    template_fields = ("source_id", "reports", "manifest", "state_uri", "coveo_conn_id")
+    template_fields = ("source_id", "reports", "manifest", "state", "coveo_conn_id")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class CoveoFinalizeOperator(GuardedOperator):
         self.source_id = source_id
         self.reports = reports
         self.manifest: Any = manifest
-        self.state_uri: Any = state
+        self.state: Any = state
 
     def act(self, context: Context) -> dict[str, Any]:
         """Sum up, check that everything was sent, and remember it."""
@@ -58,11 +58,10 @@ class CoveoFinalizeOperator(GuardedOperator):
         after_every_part_only(self, _STEP)
         claim = self.claim(context)
         report = total(self.reports, source_id=self.source_id, step=_STEP).as_json()
-        if self.state_uri and self.manifest:
+        if self.state and self.manifest:
             claim.check(_STEP)
             self._remember(report)
-        claim.release()
-        self.refreshed(context, report)
+        self.end_load(context, claim, report)
         return report
 
     def _remember(self, report: dict[str, Any]) -> None:
@@ -71,9 +70,9 @@ class CoveoFinalizeOperator(GuardedOperator):
         manifest = manifest_of(folder)
         if manifest is None or not manifest.complete or manifest.kind is not DatasetKind.DOCUMENTS:
             raise DatasetError(f"manifest: {path} is not that of a complete dataset of documents")
-        state = opened_state(self.state_uri)
+        state = state_at(self.state)
         done = self._announced(state.pending(pass_over_damaged=True), str(path), manifest)
-        current = remembered(self, manifest)
+        current = run_to_remember(self, manifest)
         if done is None and self._is_last(state, current):
             self.log.info("What source %s holds is remembered already", self.source_id)
             return

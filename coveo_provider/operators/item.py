@@ -9,7 +9,7 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.contents import open_content
+from coveo_provider.operators.support.content_files import open_content
 
 
 class CoveoPushItemOperator(CoveoOperator):
@@ -42,7 +42,7 @@ class CoveoPushItemOperator(CoveoOperator):
         """Read and check everything, then push."""
         from coveo_provider.documents.contents.files import ContentSpool
         from coveo_provider.documents.contents.filling import encode_item
-        from coveo_provider.loading import push_item
+        from coveo_provider.loading.single_items import push_item
         from coveo_provider.report import Report
 
         with ContentSpool(open_content) as contents:

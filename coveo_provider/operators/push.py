@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import PUSH_ITEM_BYTES, Section
+from coveo_provider.documents.contract import Api, Section
 from coveo_provider.operators.support.sending import SendingOperator
 
 
@@ -24,7 +24,8 @@ class CoveoPushBatchOperator(SendingOperator):
     :param deletions: the same for deletions: Parquet or rows with ``documentId`` and, optionally,
         ``deleteChildren``, which takes every item along whose id *starts with* the deleted one (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
-    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
+    :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
+        the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``deletions``, ``bytes``, ``chunks``, ``ordering_ids``
     """
@@ -49,7 +50,7 @@ class CoveoPushBatchOperator(SendingOperator):
         self.claim(context).take()
         return self.send(
             {Section.ADD_OR_UPDATE: self.documents, Section.DELETE: self.deletions},
-            item_limit=PUSH_ITEM_BYTES,
+            api=Api.PUSH,
             container=self.client.create_file_container,
             submit=partial(self.client.push_batch, self.source_id),
         )

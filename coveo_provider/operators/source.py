@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider._compat import AirflowSkipException
+from coveo_provider.documents.contract import Api
 from coveo_provider.errors import CoveoError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.finalize import CoveoFinalizeOperator
 from coveo_provider.operators.support.claims import Claim, SourceOperator
-from coveo_provider.operators.support.guarded import GuardedOperator, number, truth
+from coveo_provider.operators.support.ending import EndingOperator
+from coveo_provider.operators.support.followers import is_followed_by
+from coveo_provider.operators.support.values import number, truth
+
+if TYPE_CHECKING:
+    from coveo_provider.report import Report
 
 
 class CoveoSetSourceStatusOperator(SourceOperator):
@@ -70,7 +77,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
                 "left to that run"
             )
         mark = self.client.set_source_status(self.source_id, SourceStatus.IDLE)
-        claim.release(opened=True)
+        claim.release(with_status=True)
         self.log.info("Set source %s to %s; the mark is %s", self.source_id, SourceStatus.IDLE.value, mark)
         return mark
 
@@ -84,25 +91,24 @@ class CoveoSetSourceStatusOperator(SourceOperator):
             self.log.warning("Source %s could not be set to IDLE either: %s", self.source_id, error)
 
 
-class CoveoDeleteOlderOperator(GuardedOperator):
+class CoveoDeleteOlderOperator(EndingOperator):
     """
     Delete the items of a source that a refresh did not renew.
 
-    It looks before it leaps. A load without documents, of fewer than ``min_documents``, or one that would
+    It checks the load first. A load without documents, of fewer than ``min_documents``, or one that would
     shrink the source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to
     the trigger rule ``all_success``: it never runs when a part failed or was skipped. When it
-    succeeds, the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`).
+    succeeds, the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`), unless a
+    :class:`~coveo_provider.operators.finalize.CoveoFinalizeOperator` that follows it ends the load.
 
     :param source_id: the source (templated)
     :param ordering_id: the mark: items last updated before it go. From
         :class:`CoveoSetSourceStatusOperator`; for a stream source the ordering id of the refresh's first
         update, which is taken from ``reports`` when left out (templated)
-    :param reports: the reports of all parts of the refresh: ``push.output`` (templated)
-    :param stream: whether it is a stream source, served by the Stream API's own call
+    :param reports: the reports of all parts of the refresh: ``push.output``. They tell which API it went
+        through, and so which call deletes; reports without ``api`` are taken for those of the Push API (templated)
     :param full: whether the load held all there is: after one of changes only, nothing is deleted for its age.
         From :class:`~coveo_provider.operators.diff.CoveoDiffOperator` (templated)
-    :param final: whether this ends the refresh, and the asset of the source gets its event; not where
-        :class:`~coveo_provider.operators.finalize.CoveoFinalizeOperator` follows
     :param queue_delay: minutes the service waits, so that nothing queued is indexed after the deletion
         (templated)
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
@@ -130,9 +136,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         source_id: str,
         reports: Any,
         ordering_id: int | str | XComArg | None = None,
-        stream: bool = False,
         full: bool | str | XComArg = True,
-        final: bool = True,
         queue_delay: int | str = 15,
         min_documents: int | str = 1,
         max_shrink: float | str | None = None,
@@ -142,37 +146,42 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         self.source_id = source_id
         self.reports = reports
         self.ordering_id: Any = ordering_id
-        self.stream = stream
         self.full: Any = full
-        self.final = final
         self.queue_delay = queue_delay
         self.min_documents = min_documents
         self.max_shrink = max_shrink
 
     def act(self, context: Context) -> dict[str, Any]:
         """Check what was loaded, then delete what is older."""
+        from coveo_provider.safety import total
+
+        step = "deleting older items"
+        claim = self.claim(context)
+        if truth(self.full, "full"):
+            report = self._delete(claim, step)
+        else:
+            self.log.info(
+                "Only changes were sent to source %s: nothing is deleted for its age", self.source_id
+            )
+            report = total(self.reports, source_id=self.source_id, step=step).as_json()
+        if not is_followed_by(CoveoFinalizeOperator, self, context):
+            self.end_load(context, claim, report)
+        return report
+
+    def _delete(self, claim: Claim, step: str) -> dict[str, Any]:
         from coveo_provider.api.client import checked_ordering_id
 
-        if not truth(self.full, "full"):
-            report = self._nothing_deleted()
-            if self.final:
-                self.claim(context).release()
-                self.refreshed(context, report)
-            return report
-        loaded = self.checked_load("deleting older items")
-        given = (
-            self.ordering_id
-            if self.ordering_id not in (None, "")
-            else self._first_update(loaded.ordering_ids)
-        )
+        loaded = self.checked_load(step)
+        mark = checked_ordering_id(self._mark(loaded))
         delay = number(self.queue_delay, int, "queue_delay", default=15)
-        mark = checked_ordering_id(given)
-        claim = self.claim(context)
-        claim.check("deleting older items")
-        if self.stream:
-            self.client.delete_stream_items_older_than(self.source_id, mark, queue_delay=delay)
-        else:
-            self.client.delete_items_older_than(self.source_id, mark, queue_delay=delay)
+        claim.check(step)
+        client = self.client
+        delete = (
+            client.delete_stream_items_older_than
+            if loaded.api == Api.STREAM.value
+            else client.delete_items_older_than
+        )
+        delete(self.source_id, mark, queue_delay=delay)
         self.log.info(
             "Deleting items of source %s older than %s, in %s minutes; %s documents were loaded",
             self.source_id,
@@ -180,22 +189,15 @@ class CoveoDeleteOlderOperator(GuardedOperator):
             delay,
             f"{loaded.documents:,}",
         )
-        report = {**loaded.as_json(), "ordering_id": mark}
-        if self.final:
-            claim.release()
-            self.refreshed(context, report)
-        return report
+        return {**loaded.as_json(), "ordering_id": mark}
 
-    def _nothing_deleted(self) -> dict[str, Any]:
-        from coveo_provider.safety import total
-
-        self.log.info("Only changes were sent to source %s: nothing is deleted for its age", self.source_id)
-        return total(self.reports, source_id=self.source_id, step="deleting older items").as_json()
-
-    def _first_update(self, ordering_ids: list[int]) -> int:
-        if not self.stream or not ordering_ids:
-            raise SafetyStop(
-                f"source {self.source_id}: there is no mark to delete by. Pass ordering_id, e.g. the output "
-                "of the task that set the status. Nothing was removed"
-            )
-        return min(ordering_ids)
+    def _mark(self, loaded: Report) -> Any:
+        """Return ``ordering_id``, or what the Stream API assigned to the first update of the load."""
+        if self.ordering_id not in (None, ""):
+            return self.ordering_id
+        if loaded.api == Api.STREAM.value and loaded.ordering_ids:
+            return min(loaded.ordering_ids)
+        raise SafetyStop(
+            f"source {self.source_id}: there is no mark to delete by. Pass ordering_id, e.g. the output of the "
+            "task that set the status. Nothing was removed"
+        )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
+from coveo_provider.documents.contract import Api, Section
 from coveo_provider.errors import ApiError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import Claim, SourceOperator
-from coveo_provider.operators.support.guarded import GuardedOperator
+from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.sending import SendingOperator
 
 if TYPE_CHECKING:
@@ -86,18 +86,18 @@ class CoveoUploadChunkOperator(SendingOperator):
         self.claim(context).take()
         return self.send(
             {Section.ADD_OR_UPDATE: self.documents},
-            item_limit=STREAM_ITEM_BYTES,
+            api=Api.STREAM,
             container=partial(self.client.request_chunk, self.source_id, self.stream_id),
             submit=lambda _: None,  # an uploaded chunk belongs to its stream already
             joins_on_upload=True,
         )
 
 
-class CoveoCloseStreamOperator(GuardedOperator):
+class CoveoCloseStreamOperator(EndingOperator):
     """
     Close a stream: what was uploaded into it replaces the whole content of the source.
 
-    It looks before it leaps. An empty load, one of fewer than ``min_documents``, or one that would shrink the
+    It checks the load first. An empty load, one of fewer than ``min_documents``, or one that would shrink the
     source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to the trigger
     rule ``all_success``: it never runs when a part failed or was skipped. Once Coveo has accepted the close,
     the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`).
@@ -156,8 +156,7 @@ class CoveoCloseStreamOperator(GuardedOperator):
         )
         ordering_ids = [] if accepted.ordering_id is None else [accepted.ordering_id]
         report = {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}
-        claim.release()
-        self.refreshed(context, report)
+        self.end_load(context, claim, report)
         return report
 
     def _closed(self, claim: Claim) -> Accepted:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, PUSH_ITEM_BYTES, STREAM_ITEM_BYTES
-from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api
+from coveo_provider.documents.dataset.files import replace as replace_file
+from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.fingerprint import fingerprint
-from coveo_provider.documents.extracts.source_files import BATCH_ROWS, ReadOptions
+from coveo_provider.documents.extracts.source_files import BATCH_ROWS, ReadOptions, SourceFile
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.content_files import stamp_of
 from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.output_folders import prepared_output
+from coveo_provider.operators.support.storage import list_files, open_file
 
 if TYPE_CHECKING:
     from coveo_provider.documents.extracts.transformation import Transform
 
-DEFAULT_PART_BYTES = 100 * MIB
 MIN_PART_BYTES = MIB
 
 
@@ -43,7 +47,8 @@ class CoveoTransformOperator(CoveoOperator):
     :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
         the mapping. Whole numbers and booleans come as nullable dtypes. It must not depend on where batches begin
     :param kind: what the rows are: ``documents``, ``deletions`` or ``partial_updates``
-    :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with 5 MiB
+    :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with 5 MiB;
+        the manifest says it to the tasks that follow
     :param batch_rows: the most rows in memory at once
     :param part_bytes: the most a part may have when encoded, in bytes, 1 MiB to 256 MiB
     :param file_format: ``parquet``, ``csv``, ``ndjson`` or ``json``; by default each file's suffix says it. A text
@@ -97,8 +102,7 @@ class CoveoTransformOperator(CoveoOperator):
         from coveo_provider.documents.dataset.part_writer import PartWriter
         from coveo_provider.documents.extracts.readers import read_batches
         from coveo_provider.documents.extracts.transformation import rows_of
-        from coveo_provider.loading import Progress
-        from coveo_provider.operators.support.extracts import list_sources, prepared_output, stamp_of
+        from coveo_provider.loading.progress import Progress
 
         kind = self._checked()
         options = ReadOptions(
@@ -110,9 +114,10 @@ class CoveoTransformOperator(CoveoOperator):
             records=self.json_records,
         )
         options.check()
-        files = list_sources(self.source)
+        files = [SourceFile(uri, partial(open_file, uri)) for uri in list_files(self.source, "source")]
         options.format_of(files)
-        manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform))
+        api = Api.STREAM if self.stream else Api.PUSH
+        manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform), api=api.value)
         folder = prepared_output(self.output_uri, manifest, sources=self.source)
         progress = Progress(self.log.info, "Transformed", None)
         read = 0
@@ -120,7 +125,7 @@ class CoveoTransformOperator(CoveoOperator):
             folder,
             section=kind.section,
             part_bytes=self.part_bytes,
-            item_limit=STREAM_ITEM_BYTES if self.stream else PUSH_ITEM_BYTES,
+            item_limit=api.item_bytes,
             stamp=stamp_of,
         ) as writer:
             for batch in read_batches(files, options):
@@ -134,7 +139,7 @@ class CoveoTransformOperator(CoveoOperator):
                 + (f"{read:,} rows, of which none is left" if read else "no rows")
                 + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
             )
-        self._complete(folder, manifest)
+        replace_file(folder / MANIFEST, manifest.as_json())
         self.log.info(
             "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
             f"{read:,}",
@@ -158,9 +163,3 @@ class CoveoTransformOperator(CoveoOperator):
         except ValueError:
             known = ", ".join(kind.value for kind in DatasetKind)
             raise ConfigurationError(f"unknown kind {self.kind!r}: expected one of {known}") from None
-
-    @staticmethod
-    def _complete(folder: Any, manifest: Manifest) -> None:
-        from coveo_provider.documents.dataset.files import replace as replace_file
-
-        replace_file(folder / MANIFEST, manifest.as_json())

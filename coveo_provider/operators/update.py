@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import STREAM_ITEM_BYTES, Section
+from coveo_provider.documents.contract import Api, Section
 from coveo_provider.operators.support.sending import SendingOperator
 
 
@@ -22,7 +22,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
     but for ``arrayAppend``, which appends twice (uncertain: whether the service keeps equal elements apart).
 
     A full refresh is: all parts, then :class:`~coveo_provider.operators.source.CoveoDeleteOlderOperator` with
-    ``stream=True`` and the reports, which deletes what no part renewed.
+    the reports, which deletes what no part renewed.
 
     :param source_id: the source (templated)
     :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows. A document replaces
@@ -33,7 +33,8 @@ class CoveoUpdateStreamOperator(SendingOperator):
     :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes
         every item along whose id *starts with* the deleted one (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
-    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
+    :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
+        the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``partial_updates``, ``deletions``, ``bytes``, ``chunks``,
         ``ordering_ids``
@@ -71,7 +72,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
                 Section.PARTIAL_UPDATE: self.partial_updates,
                 Section.DELETE: self.deletions,
             },
-            item_limit=STREAM_ITEM_BYTES,
+            api=Api.STREAM,
             container=self.client.create_file_container,
             submit=partial(self.client.update_stream, self.source_id),
         )
@@ -88,7 +89,8 @@ class CoveoMergeStreamOperator(SendingOperator):
     :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows: ``documentId`` and the
         fields to change (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
-    :param exclusive: whether no other run may be loading the source meanwhile; a feed may send beside a load
+    :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
+        the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``, ``ordering_ids``
     """
@@ -111,7 +113,7 @@ class CoveoMergeStreamOperator(SendingOperator):
         self.claim(context).take()
         return self.send(
             {Section.ADD_OR_MERGE: self.documents},
-            item_limit=STREAM_ITEM_BYTES,
+            api=Api.STREAM,
             container=self.client.create_file_container,
             submit=partial(self.client.merge_stream, self.source_id),
         )

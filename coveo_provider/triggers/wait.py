@@ -17,19 +17,21 @@ class CoveoWaitTrigger(BaseTrigger):
     triggerer is restarted meanwhile, it counts anew.
 
     :param seconds: how long
-    :param progress: JSON for the task that goes on; in the event, as ``dag.test()`` loses arguments of a deferral
+    :param checkpoint: what the task had done before, as JSON, for when it goes on; it comes in the event, as
+        ``dag.test()`` loses arguments of a deferral
     """
 
-    def __init__(self, *, seconds: float, progress: dict[str, Any]) -> None:
+    def __init__(self, *, seconds: float, checkpoint: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds = seconds
-        self.progress = progress
+        self.checkpoint = checkpoint
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and its arguments."""
-        return f"{__name__}.{type(self).__name__}", {"seconds": self.seconds, "progress": self.progress}
+        arguments = {"seconds": self.seconds, "checkpoint": self.checkpoint}
+        return f"{__name__}.{type(self).__name__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then tell the task to go on."""
         await asyncio.sleep(self.seconds)
-        yield TriggerEvent({"progress": self.progress})  # type: ignore[no-untyped-call]
+        yield TriggerEvent({"checkpoint": self.checkpoint})  # type: ignore[no-untyped-call]

@@ -233,7 +233,7 @@ def delete_older(stage: Stage) -> Scene:
     updated = run(
         ours.CoveoUpdateStreamOperator(task_id="c", source_id="products", documents=_documents(stage))
     )
-    yield ours.CoveoDeleteOlderOperator(task_id="d", source_id="products", reports=updated, stream=True)
+    yield ours.CoveoDeleteOlderOperator(task_id="d", source_id="products", reports=updated)
 
 
 def security_provider(stage: Stage) -> Scene:

@@ -197,12 +197,27 @@ def test_a_refresh_that_is_finalized_emits_one_event(connected: Sandbox, events:
 
     def refresh() -> None:
         mark = "1600000000000"
-        delete = CoveoDeleteOlderOperator(task_id="delete", full=full, final=False, ordering_id=mark, **given)
+        delete = CoveoDeleteOlderOperator(task_id="delete", full=full, ordering_id=mark, **given)
         delete >> CoveoFinalizeOperator(task_id="finalize", **given)
 
     assert ran("finalized", refresh)[0] == "success"
     [(uri, extra)] = events()
     assert (uri, extra["documents"]) == ("coveo://sandbox/files", 3)
+
+
+def test_the_end_of_another_source_is_no_end_of_this_one(connected: Sandbox, events: Events) -> None:
+    """A load that is followed by that of another source tells of itself."""
+    connected.add_source("more", kind="PUSH")
+    reports = {"documents": 3}
+
+    def refresh() -> None:
+        delete = CoveoDeleteOlderOperator(
+            task_id="delete", source_id="{{ 'files' }}", reports=reports, ordering_id="1600000000000"
+        )
+        delete >> CoveoFinalizeOperator(task_id="finalize", source_id="{{ 'more' }}", reports=reports)
+
+    assert ran("others", refresh)[0] == "success"
+    assert [uri for uri, _ in events()] == ["coveo://sandbox/files", "coveo://sandbox/more"]
 
 
 def test_what_the_dags_author_declares_stays(

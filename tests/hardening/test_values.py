@@ -29,8 +29,8 @@ from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoPushBatchOperator,
     CoveoTransformOperator,
-    diff,
 )
+from coveo_provider.operators.support.states import run_key
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import ROOT, WritePart
 from tests.operators.conftest import run
@@ -367,7 +367,7 @@ def test_a_state_that_was_tampered_with_leads_nowhere(tmp_path: Path, name: str)
 def test_a_run_has_a_folder_of_its_own(run_id: str) -> None:
     """Whatever DAG and run are called, the name is one step, short, and another for every task."""
     names = {
-        diff._key(cast("Any", {"ti": SimpleNamespace(dag_id=dag, run_id=run_id, task_id="t", map_index=n)}))
+        run_key(cast("Any", {"ti": SimpleNamespace(dag_id=dag, run_id=run_id, task_id="t", map_index=n)}))
         for dag in ("../dag", "dag.")
         for n in (-1, 0)
     }

@@ -16,7 +16,8 @@ from coveo_provider.operators import (
     CoveoTransformOperator,
     transform,
 )
-from coveo_provider.operators.support.datasets import list_parts, open_parts
+from coveo_provider.operators.support.datasets import open_parts
+from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.sandbox import Sandbox
 
 Index = dict[str, dict[str, Any]]

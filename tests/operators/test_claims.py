@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from coveo_provider._compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from coveo_provider.errors import SourceBusy
 from coveo_provider.operators import (
     CoveoCloseStreamOperator,
     CoveoDeleteOlderOperator,
+    CoveoFinalizeOperator,
     CoveoOpenStreamOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
@@ -120,14 +122,14 @@ def test_a_deferrable_task_waits_without_a_worker(connected: Sandbox, cluster: C
     operator = CoveoOpenStreamOperator(task_id="open", source_id="products", deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         operator.execute(cluster.context("tuesday"))
-    progress = deferred.value.trigger.serialize()[1]["progress"]
+    checkpoint = deferred.value.trigger.serialize()[1]["checkpoint"]
     with pytest.raises(TaskDeferred):
-        operator.resume(cluster.context("tuesday"), {"progress": progress})
+        operator.resume(cluster.context("tuesday"), {"checkpoint": checkpoint})
     with pytest.raises(SourceBusy):
-        operator.resume(cluster.context("tuesday"), {"progress": {"queued": 12 * 60}})
+        operator.resume(cluster.context("tuesday"), {"checkpoint": {"turns": 12 * 60}})
 
     cluster.active.remove(("shop", "monday"))
-    assert operator.resume(cluster.context("tuesday"), {"progress": progress})
+    assert operator.resume(cluster.context("tuesday"), {"checkpoint": checkpoint})
     assert cluster.holders == ["tuesday"]
 
 
@@ -263,6 +265,26 @@ def test_a_feed_may_push_beside_a_load(connected: Sandbox, cluster: Cluster) -> 
     with pytest.raises(SourceBusy):
         CoveoPushBatchOperator(exclusive=True, **given).execute(cluster.context())
     assert cluster.holders == ["tuesday"]
+
+
+@pytest.mark.parametrize(("source", "waits"), [("files", True), ("other", False)])
+def test_what_belongs_to_a_load_waits_for_its_turn(
+    connected: Sandbox, cluster: Cluster, source: str, waits: bool
+) -> None:
+    """A task that another follows which ends the load of the same source is no feed; mapped or not."""
+    status(cluster, "REBUILD", "tuesday")
+    with DAG("shop", schedule=None):
+        push = CoveoPushBatchOperator(task_id="push", source_id="files", documents=products(2))
+        mapped = CoveoPushBatchOperator.partial(task_id="mapped", source_id="files").expand(documents=["a"])
+        end = CoveoFinalizeOperator(task_id="end", source_id=source, reports=push.output)
+        [push, mapped] >> end
+
+    for operator in (push, mapped.unmap({"documents": products(2)})):
+        if waits:
+            with pytest.raises(SourceBusy):
+                operator.execute(cluster.context())
+        else:
+            assert operator.execute(cluster.context())["documents"] == 2
 
 
 def test_outside_of_a_run_there_are_no_claims(connected: Sandbox, cluster: Cluster) -> None:

@@ -85,21 +85,9 @@ _FATE = st.sampled_from(
 
 def live(nights: Nights, steps: list[tuple[str, int, float]], fate: str, choose: Any) -> None:
     """Change the rows, and run a night to its fate."""
-    for step, number, price in steps:
-        if step == "drop":
-            nights.rows.pop(f"{number:03d}", None)
-        else:
-            nights.put(number, price=price)
-    if not nights.rows:
-        nights.put(0)
+    change(nights, steps)
     if fate == "loses state" and nights.state.exists():
-        storage: Any = nights.state.fs
-        # That a load was begun cannot be guessed when its announcement is lost; anything else may be.
-        names = [
-            name for name in nights.files() if not (name.startswith("pending") and name.endswith("json"))
-        ]
-        if names:
-            storage.rm((nights.state / choose(names)).path)
+        lose_state(nights, choose)
     if fate in {"good", "loses state"}:
         with suppress(AirflowSkipException):
             nights.run()
@@ -123,6 +111,24 @@ def live(nights: Nights, steps: list[tuple[str, int, float]], fate: str, choose:
     elif fate == "dies after":
         for unit in units:
             night.send(unit)
+
+
+def change(nights: Nights, steps: list[tuple[str, int, float]]) -> None:
+    for step, number, price in steps:
+        if step == "drop":
+            nights.rows.pop(f"{number:03d}", None)
+        else:
+            nights.put(number, price=price)
+    if not nights.rows:
+        nights.put(0)
+
+
+def lose_state(nights: Nights, choose: Any) -> None:
+    """Delete a file: that a load was begun cannot be guessed when its announcement is lost, all else may be."""
+    storage: Any = nights.state.fs
+    names = [name for name in nights.files() if not (name.startswith("pending") and name.endswith("json"))]
+    if names:
+        storage.rm((nights.state / choose(names)).path)
 
 
 @given(fates=st.lists(st.tuples(st.lists(_STEP, max_size=5), _FATE), min_size=1, max_size=6), data=st.data())

@@ -178,14 +178,11 @@ def test_a_doubtful_deletion_is_refused(
 
 
 def test_a_stream_source_has_its_own_call(connected: Sandbox, write_part: WritePart) -> None:
-    """With stream=True the mark is the first ordering id among the reports, and the Stream API is asked."""
-    older = {"documents": 1, "ordering_ids": [connected.clock.now_ms() - 5_000, connected.clock.now_ms()]}
+    """By the reports it is known; the mark is the first ordering id among them."""
+    now = connected.clock.now_ms()
+    older = {"documents": 1, "ordering_ids": [now - 5_000, now], "api": "stream"}
 
-    run(
-        CoveoDeleteOlderOperator(
-            task_id="delete", source_id="products", reports=[older], stream=True, queue_delay=0
-        )
-    )
+    run(CoveoDeleteOlderOperator(task_id="delete", source_id="products", reports=[older], queue_delay=0))
 
     assert connected.calls[-1].route == "stream.delete_older"
     assert connected.calls[-1].path.endswith(str(older["ordering_ids"][0]))  # type: ignore[index]

@@ -128,7 +128,7 @@ def test_an_expansion_goes_on_where_it_stopped(
     assert report["chunks"] == len(pushed) + 1 > 2
 
 
-@pytest.mark.parametrize("event", [None, {}, {"progress": None}, {"progress": {"sent": {}}}, "what"])
+@pytest.mark.parametrize("event", [None, {}, {"checkpoint": None}, {"checkpoint": {"sent": {}}}, "what"])
 def test_an_event_that_tells_nothing_means_from_the_start(
     connected: Sandbox, write_part: WritePart, event: Any
 ) -> None:
@@ -219,7 +219,7 @@ def test_a_service_that_never_takes_a_call_ends_the_waiting(
     connected.faults.add(route="stream.update", action=Answer.throttled(100), times=100)
     operator = update(write_part(products(1)), deferrable=True)
     with pytest.raises(Throttled):
-        operator.resume({}, {"progress": {"waits": 50}})
+        operator.resume({}, {"checkpoint": {"waits": 50}})
 
 
 def test_a_dag_under_the_real_quotas_runs_to_its_end(

@@ -332,3 +332,19 @@ def test_arguments_are_rendered(staging: Staging) -> None:
     operator.render_template_fields({"ds": "2026-01-01"})
 
     assert (operator.source, operator.output_uri) == ("2026-01-01/a.csv", "2026-01-01/out")
+
+
+def test_what_it_was_checked_for_is_said_once(connected: Sandbox, staging: Staging) -> None:
+    """The manifest tells the check; without one the check takes it for a Push source, unless it is told."""
+    rows = [{"sku": "1", "name": "x" * 3_500_000, "price": 1}]
+    parts = staging.make(staging.put("a.ndjson", ndjson(rows)))
+    assert run(CoveoCheckDatasetOperator(task_id="check", documents=staging.output)) == parts
+    with pytest.raises(AirflowFailException, match="3,000,000"):
+        run(CoveoCheckDatasetOperator(task_id="check", documents=staging.output, stream=True))
+    manifest = staging.root / "documents" / "_manifest.json"
+    with manifest.open("r") as file:
+        text = file.read()
+    with manifest.open("w") as file:
+        file.write(text.replace('"api": "push"', '"api": "stream"'))
+    with pytest.raises(AirflowFailException, match="3,000,000"):
+        run(CoveoCheckDatasetOperator(task_id="check", documents=parts))

@@ -187,7 +187,7 @@ def test_no_item_is_ever_in_two_arrays(
     """Refused exactly when one stands twice, or a field is replaced twice."""
     from coveo_provider.documents.contract import Section
     from coveo_provider.errors import DatasetError
-    from coveo_provider.loading import check
+    from coveo_provider.loading.spooling import check
 
     solid = [*documents, *deletions]
     fields = [(identifier, field.lower()) for identifier, field in changes]
@@ -248,11 +248,7 @@ def test_a_refresh_deletes_what_its_updates_did_not_renew(connected: Sandbox, wr
     update(documents=write_part(products(10)))
     held(connected)
     reports = [update(documents=write_part(products(2, start)), max_chunk_bytes=1_000) for start in (0, 4, 6)]
-    run(
-        CoveoDeleteOlderOperator(
-            task_id="older", source_id="products", stream=True, reports=reports, max_shrink=0.5
-        )
-    )
+    run(CoveoDeleteOlderOperator(task_id="older", source_id="products", reports=reports, max_shrink=0.5))
 
     assert sorted(held(connected)) == [f"product://{n}" for n in (0, 1, 4, 5, 6, 7)]
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from coveo_provider.documents.contract import Section
+from coveo_provider.documents.contract import MIB, Section
 from coveo_provider.documents.dataset.files import Stored
 from coveo_provider.errors import DatasetError
 
@@ -22,6 +22,9 @@ HASHES = "_hashes"
 """The folder, below that of the dataset, with a file of hashes per part."""
 
 VERSION = 1
+
+DEFAULT_PART_BYTES = 100 * MIB
+"""How large a part is when encoded, unless a user says it."""
 
 
 class DatasetKind(str, Enum):
@@ -91,6 +94,7 @@ class Manifest:
     :param mapping: fingerprint of the mapping and function that made it, empty when nothing did
     :param sha256: over the hashes of all rows in order, in hex: the same however the rows are cut into parts
     :param parts: in order
+    :param api: the API for which its items were found small enough, ``push`` or ``stream``; empty when unknown
     """
 
     kind: DatasetKind
@@ -98,6 +102,7 @@ class Manifest:
     mapping: str = ""
     sha256: str = ""
     parts: tuple[PartEntry, ...] = ()
+    api: str = ""
 
     @property
     def rows(self) -> int:
@@ -126,6 +131,7 @@ class Manifest:
                 "encoded_bytes": self.encoded_bytes,
                 "sha256": self.sha256,
                 "mapping": self.mapping,
+                "api": self.api,
                 "parts": [asdict(part) for part in self.parts],
             },
             indent=1,
@@ -180,6 +186,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             mapping=_typed(found, "mapping", str),
             sha256=_typed(found, "sha256", str),
             parts=tuple(_part(part) for part in _typed(found, "parts", list)),
+            api=_typed({"api": "", **found}, "api", str),
         )
         for name in ("rows", "bytes", "encoded_bytes"):
             if _typed(found, name, int) != getattr(manifest, name):

@@ -1,4 +1,4 @@
-"""What a comparison found → the datasets that are sent, and what each task that sends is given."""
+"""What a comparison found → the datasets of what changed, and the arguments of each task that sends them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from coveo_provider.documents.contract import PUSH_ITEM_BYTES
 from coveo_provider.documents.dataset.files import replace as replace_file
-from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
-from coveo_provider.operators.support.datasets import opened
-from coveo_provider.operators.support.extracts import prepared_output
+from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
 from coveo_provider.operators.support.mapped_tasks import groups, max_map_length
-from coveo_provider.operators.transform import DEFAULT_PART_BYTES
+from coveo_provider.operators.support.output_folders import prepared_output
+from coveo_provider.operators.support.storage import open_file
 
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.changed_rows import IdFile
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_changes(
-    place: Any, *, folder: Any, manifest: Manifest, found: Difference, ids_path: Path
+    place: Any, *, folder: Any, manifest: Manifest, difference: Difference, ids_path: Path
 ) -> list[dict[str, Any]]:
     """
     Write what changed and what is gone as datasets of their own, and return what to send.
@@ -37,14 +36,14 @@ def write_changes(
     documents: list[str] = []
     deletions: list[str] = []
     with IdFile(ids_path) as ids:
-        if found.changed:
+        if difference.changed:
             rows = changed_rows(
-                folder, manifest, found.masks, lambda path, entry=None: opened(str(path), entry)
+                folder, manifest, difference.masks, lambda path, entry=None: open_file(str(path), entry)
             )
-            changed = Manifest(DatasetKind.DOCUMENTS, mapping=manifest.mapping)
+            changed = Manifest(DatasetKind.DOCUMENTS, mapping=manifest.mapping, api=manifest.api)
             documents = _written(place / "changed", changed, rows, ids, beside=str(folder))
-        if found.gone:
-            gone = ((table, None, "what is gone") for table in found.gone_ids())
+        if difference.gone:
+            gone = ((table, None, "what is gone") for table in difference.gone_ids())
             deletions = _written(
                 place / "gone", Manifest(DatasetKind.DELETIONS), gone, ids, beside=str(folder)
             )
@@ -86,8 +85,8 @@ def units(documents: Sequence[str], deletions: Sequence[str]) -> list[dict[str, 
     if sum(tasks) > limit:
         share = max(1, min(limit - 1, round(limit * len(documents) / sum(tasks))))
         tasks = (share, max(1, limit - share)) if documents and deletions else (limit, limit)
-    found: list[dict[str, Any]] = []
+    arguments: list[dict[str, Any]] = []
     for name, parts, count in zip(("documents", "deletions"), (documents, deletions), tasks, strict=True):
         cut = groups(parts, min(count, len(parts))) if parts else []
-        found.extend({name: group[0] if len(group) == 1 else group} for group in cut)
-    return found
+        arguments.extend({name: group[0] if len(group) == 1 else group} for group in cut)
+    return arguments

@@ -69,7 +69,7 @@ class Claim:
         self._source = operator.source_id
         self._taken = False
         run = context.get("dag_run")
-        self._on = bool(operator.exclusive and run is not None and context.get("ti") is not None)
+        self._on = run is not None and context.get("ti") is not None and operator.is_exclusive(context)
         if not self._on:
             return
         self._own = (str(run.dag_id), str(run.run_id)) if run is not None else ("", "")
@@ -93,7 +93,7 @@ class Claim:
             raise
         except BaseException:
             if self._taken:
-                self.release(opened=True)
+                self.release(with_status=True)
             raise
 
     def take(self, status: str = "") -> None:
@@ -120,11 +120,15 @@ class Claim:
         if not self._on:
             return
         with self._going_on():
-            held = self._read()
-            if held is not None and not self._is_own(held) and (self._active(held) or self._is_later(held)):
+            holder = self._read()
+            if (
+                holder is not None
+                and not self._is_own(holder)
+                and (self._active(holder) or self._is_later(holder))
+            ):
                 raise SafetyStop(
-                    f"source {self._source}: DAG {held.dag_id}, run {held.run_id}, began a load of its own at "
-                    f"{held.since}, so {step} would mix the two. Nothing was removed. When that run has ended, "
+                    f"source {self._source}: DAG {holder.dag_id}, run {holder.run_id}, began a load of its own at "
+                    f"{holder.since}, so {step} would mix the two. Nothing was removed. When that run has ended, "
                     "start this load again from its first task"
                 )
             self._take()
@@ -138,23 +142,23 @@ class Claim:
         before = False
         if self._on:
             with self._going_on():
-                held = self._read()
-                if held is not None and self._is_own(held):
-                    before = held.closing == stream_id
-                    self._write(replace(held, closing=stream_id))
+                holder = self._read()
+                if holder is not None and self._is_own(holder):
+                    before = holder.closing == stream_id
+                    self._write(replace(holder, closing=stream_id))
         return before
 
-    def release(self, *, opened: bool = False) -> None:
+    def release(self, *, with_status: bool = False) -> None:
         """
         Give the run's claim back, if it has it.
 
-        :param opened: also when the run opened a status of the source; otherwise ``IDLE`` is to follow
+        :param with_status: also when the run opened a status of the source; otherwise ``IDLE`` is to follow
         """
         if not self._on:
             return
         with self._going_on():
-            held = self._read()
-            if held is not None and self._is_own(held) and (opened or not held.status):
+            holder = self._read()
+            if holder is not None and self._is_own(holder) and (with_status or not holder.status):
                 Variable.delete(self.name)
 
     def of_another(self) -> Holder | None:
@@ -162,60 +166,60 @@ class Claim:
         if not self._on:
             return None
         with self._going_on():
-            held = self._read()
-            if held is not None and not self._is_own(held) and self._active(held):
-                return held
+            holder = self._read()
+            if holder is not None and not self._is_own(holder) and self._active(holder):
+                return holder
         return None
 
     def _take(self, status: str = "") -> None:
-        held = self._read()
-        if held is not None and self._is_own(held):
-            if status and held.status != status:
-                self._write(replace(held, status=status))
+        holder = self._read()
+        if holder is not None and self._is_own(holder):
+            if status and holder.status != status:
+                self._write(replace(holder, status=status))
             return
-        if held is not None:
-            if self._active(held):
-                raise self._busy(held)
+        if holder is not None:
+            if self._active(holder):
+                raise self._busy(holder)
             self._log.info(
                 "DAG %s, run %s, ended without giving source %s back: its claim %s is taken over",
-                held.dag_id,
-                held.run_id,
+                holder.dag_id,
+                holder.run_id,
                 self._source,
                 self.name,
             )
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         self._write(Holder(*self._own, self._source, now, status))
         time.sleep(PAUSE)
-        stands = self._read()
-        if stands is None:
+        written = self._read()
+        if written is None:
             raise LookupError("it was written, and is not there")
-        if not self._is_own(stands):
-            raise self._busy(stands)
+        if not self._is_own(written):
+            raise self._busy(written)
         self._taken = True
 
-    def _busy(self, held: Holder) -> SourceBusy:
-        return SourceBusy(self._source, held.dag_id, held.run_id, held.since, self.name)
+    def _busy(self, holder: Holder) -> SourceBusy:
+        return SourceBusy(self._source, holder.dag_id, holder.run_id, holder.since, self.name)
 
-    def _is_own(self, held: Holder) -> bool:
-        return (held.dag_id, held.run_id) == self._own
+    def _is_own(self, holder: Holder) -> bool:
+        return (holder.dag_id, holder.run_id) == self._own
 
-    def _is_later(self, held: Holder) -> bool:
+    def _is_later(self, holder: Holder) -> bool:
         """Tell whether a claim was taken after this run began, or was cleared to run again."""
         run: Any = self._context["dag_run"]
         try:
-            return run.start_date is None or datetime.fromisoformat(held.since) > run.start_date
+            return run.start_date is None or datetime.fromisoformat(holder.since) > run.start_date
         except (ValueError, TypeError):
             return True
 
-    def _active(self, held: Holder) -> bool:
+    def _active(self, holder: Holder) -> bool:
         """Tell whether a run is queued or running; on doubt it is."""
         try:
             count: int = self._context["ti"].get_dr_count(
-                held.dag_id, run_ids=[held.run_id], states=["queued", "running"]
+                holder.dag_id, run_ids=[holder.run_id], states=["queued", "running"]
             )
         except Exception as error:  # noqa: BLE001  of the supervisor, the server or the way between
             self._log.warning(
-                "Whether run %s of DAG %s still runs is not known: %s", held.run_id, held.dag_id, error
+                "Whether run %s of DAG %s still runs is not known: %s", holder.run_id, holder.dag_id, error
             )
             return True
         return count > 0
@@ -253,14 +257,19 @@ class SourceOperator(CoveoOperator):
     """
     A task that works on a source, which runs load in turns.
 
-    :param exclusive: whether no other run may be loading the source meanwhile
+    :param exclusive: whether no other run may be loading the source meanwhile; by default so, as far as the task
+        belongs to a load
     """
 
     source_id: str
 
-    def __init__(self, *, exclusive: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *, exclusive: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.exclusive = exclusive
+
+    def is_exclusive(self, context: Context) -> bool:
+        """Return whether the task's run needs the claim on its source."""
+        return self.exclusive is not False
 
     def claim(self, context: Context) -> Claim:
         """Return the claim of the task's run on its source."""

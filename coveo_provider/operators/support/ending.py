@@ -1,4 +1,4 @@
-"""What the destructive operators share: they look before they leap, and tell other DAGs when they have."""
+"""What the operators that end a load share: they check it before they remove anything, and tell other DAGs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import AssetAlias, BaseOperator, Context, TriggerRule
 
 from coveo_provider.assets import ANY_REFRESH, coveo_asset
-from coveo_provider.errors import ConfigurationError, SafetyStop
+from coveo_provider.errors import SafetyStop
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators.support.claims import SourceOperator
+from coveo_provider.operators.support.claims import Claim, SourceOperator
+from coveo_provider.operators.support.values import number
 
 if TYPE_CHECKING:
     from coveo_provider.report import Report
 
 
-class GuardedOperator(SourceOperator):
+class EndingOperator(SourceOperator):
     """
-    A task that removes items, and first checks the load that is to take their place.
+    A task that ends a load: it removes items, and first checks what is to take their place.
 
-    When it succeeds it emits an event of the asset ``coveo://<organization>/<source>``, on which other DAGs may
-    be scheduled (:mod:`coveo_provider.assets`).
+    When it has ended the load it emits an event of the asset ``coveo://<organization>/<source>``, on which other
+    DAGs may be scheduled (:mod:`coveo_provider.assets`).
     """
 
     operator_extra_links = SOURCE_LINKS
@@ -52,13 +53,18 @@ class GuardedOperator(SourceOperator):
             documents=loaded.documents,
             min_documents=number(self.min_documents, int, "min_documents", default=1),
             max_shrink=number(self.max_shrink, float, "max_shrink", default=None),
-            held=lambda: self.client.get_source(self.source_id).document_count,
+            count_held=lambda: self.client.get_source(self.source_id).document_count,
         )
         return loaded
 
-    def refreshed(self, context: Context, report: dict[str, Any]) -> None:
+    def end_load(self, context: Context, claim: Claim, report: dict[str, Any]) -> None:
+        """Give the source back, and tell other DAGs that it was refreshed."""
+        claim.release()
+        self._emit(context, report)
+
+    def _emit(self, context: Context, report: dict[str, Any]) -> None:
         """
-        Tell other DAGs that the source was refreshed: once the task has succeeded, Airflow emits the event.
+        Add the event that Airflow emits once the task has succeeded.
 
         Its extra holds the ids and the report without its lists, which may be long: ``parts`` is left out, and
         of ``ordering_ids`` the last stays, as ``ordering_id``.
@@ -92,31 +98,3 @@ def after_every_part_only(operator: BaseOperator, step: str) -> None:
             f"all_success, not {getattr(operator.trigger_rule, 'value', operator.trigger_rule)}. Nothing was "
             "removed"
         )
-
-
-def number(value: Any, kind: type[Any], name: str, default: Any) -> Any:
-    """Return a number that a template may have turned into text; an empty text and None mean the default."""
-    if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
-        return default
-    if not isinstance(value, str):
-        return value
-    try:
-        return kind(value)
-    except ValueError:
-        raise ConfigurationError(f"{name} must be a number, not {value!r}") from None
-
-
-def truth(value: Any, name: str) -> bool:
-    """
-    Return a truth that a template may have turned into text.
-
-    :raises ConfigurationError: it is neither true nor false
-    """
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in {"true", "1", "yes"}:
-        return True
-    if text in {"false", "0", "no", "", "none"}:
-        return False
-    raise ConfigurationError(f"{name} must be true or false, not {value!r}")

@@ -1,0 +1,132 @@
+"""A chunk goes to the API: upload it into a container, and submit that."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from coveo_provider.api.client import CoveoClient
+from coveo_provider.api.files import FileUploads
+from coveo_provider.api.retries import may_have_been_carried_out
+from coveo_provider.api.types import FileContainer
+from coveo_provider.documents.encoding.chunks import Chunk, placed
+from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
+from coveo_provider.loading.progress import Log, Progress
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def estimate(chunks: Sequence[Chunk], calls_per_chunk: int = 2) -> int:
+    """
+    Return how many calls of the API it takes to send chunks, if none has to be repeated; uploads are no calls.
+
+    :param calls_per_chunk: to ask for a container and submit it; 1 for a stream, whose chunks need no submission
+    """
+    return sum(calls_per_chunk + len(chunk.attachments) for chunk in chunks)
+
+
+def deliver(
+    client: CoveoClient,
+    chunk: Chunk,
+    *,
+    container: Callable[[], FileContainer],
+    submit: Callable[[str], T],
+    log: Log,
+    joins_on_upload: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """
+    Upload a chunk into a container and submit it; return what ``submit`` returns.
+
+    Whatever goes wrong with the upload, or with a submission whose answer was lost, is met with a fresh
+    container and a new upload: a container that was forwarded is gone, and sending the same items twice
+    leaves the index the same.
+
+    Contents that go through containers of their own are uploaded first. When only the chunk's upload has to be
+    repeated, their containers are kept while they are young.
+
+    :param container: asked right before each upload, as a container lives 60 minutes
+    :param submit: called with the container's ``file_id``
+    :param joins_on_upload: whether an uploaded chunk counts without being submitted, as in a stream
+    :param clock: monotonic seconds
+    """
+    stage = "files"
+    files = FileUploads(client, [(file.path, file.size) for file in chunk.attachments], clock=clock)
+    if joins_on_upload and chunk.attachments:
+        _log.warning(
+            "%d contents go through containers of their own, which live 60 minutes, and no page says whether the "
+            "service takes them before the stream is closed: close it within the hour, or send updates instead",
+            len(chunk.attachments),
+        )
+
+    def attempt() -> T:
+        try:
+            return send()
+        except CoveoError as error:
+            used = stage == "submit" or (stage == "upload" and joins_on_upload)
+            if used and (may_have_been_carried_out(error) or _container_is_gone(error)):
+                files.forget()
+            raise
+
+    def send() -> T:
+        nonlocal stage
+        stage = "files"
+        for attachment, file_id in zip(chunk.attachments, files.file_ids(), strict=True):
+            chunk.write_at(attachment.offset, placed_id(file_id))
+        stage = "container"
+        target = container()
+        stage = "upload"
+        progress = Progress(log, "Uploaded", chunk.size, "bytes")
+        with _Watched(chunk.path, progress) as file:
+            client.upload(target, file, chunk.size)
+        files.refuse_old()
+        stage = "submit"
+        return submit(target.file_id)
+
+    def may_retry(error: CoveoError) -> bool:
+        if stage == "upload":
+            return error.transient
+        return stage == "submit" and (may_have_been_carried_out(error) or _container_is_gone(error))
+
+    return client.policy.run(attempt, may_retry)
+
+
+def _container_is_gone(error: CoveoError) -> bool:
+    """
+    Return whether a submission was refused for its container: used up by a request that came twice, or expired.
+
+    No page gives that refusal: a bad ``fileId`` is INVALID_PARAMETER (docs 119). It is our reading
+    (``docs/api-notes.md``, "Errors and retries").
+    """
+    return (
+        isinstance(error, SourceRefused)
+        and error.code == "INVALID_PARAMETER"
+        and "fileid" in error.detail.lower()
+    )
+
+
+def placed_id(file_id: str) -> bytes:
+    """Return the id of a container as JSON of the placeholder's length."""
+    try:
+        return placed(file_id)
+    except ValueError as error:
+        raise UnexpectedAnswer("POST /files", str(error)) from None
+
+
+class _Watched(io.FileIO):
+    """A file that tells how much of it was read."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        super().__init__(path, "rb")
+        self._progress = progress
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size) or b""
+        self._progress.step(len(data), len(data))
+        return data

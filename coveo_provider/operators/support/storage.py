@@ -1,0 +1,186 @@
+"""What lies at object-storage URIs: files, folders, and the manifests in them. Knows Airflow, not Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from typing import IO, Any
+
+from airflow.sdk import ObjectStoragePath
+
+from coveo_provider.documents.dataset.files import opened_local, read_if_there
+from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEntry, read_manifest
+from coveo_provider.errors import DatasetError
+
+_PARQUET = ".parquet"
+
+
+def list_files(uris: Any, name: str) -> list[str]:
+    """
+    Return the URIs of files, those of a folder in order of their names.
+
+    A folder with a manifest must hold exactly what that says. Names that begin with ``_`` or ``.`` are passed over.
+
+    :param uris: the URI of a file or folder, or a list of them, or a list of such lists
+    :param name: the argument's name, for errors
+    :raises DatasetError: a file or folder is missing, empty or listed twice, or a dataset is half-written
+    """
+    return _listed(uris, name, "file", "")
+
+
+def list_parts(dataset: Any, name: str) -> list[str]:
+    """
+    Return the URIs of a dataset's parts, as :func:`list_files` does of any files.
+
+    :raises DatasetError: also when a file in a folder is not Parquet
+    """
+    return _listed(dataset, name, "part", _PARQUET)
+
+
+def _listed(uris: Any, name: str, noun: str, suffix: str) -> list[str]:
+    files: list[str] = []
+    for uri in flat(uris, name):
+        files.extend(_files_at(ObjectStoragePath(uri), uri, name, suffix))
+    if not files:
+        raise DatasetError(f"{name}: the list of {noun}s is empty")
+    twice = sorted(file for file, count in Counter(files).items() if count > 1)
+    if twice:
+        raise DatasetError(f"{name}: {noun} {twice[0]} is listed twice")
+    return files
+
+
+def _files_at(path: ObjectStoragePath, uri: str, name: str, suffix: str) -> list[str]:
+    with _errors_named(uri, name):
+        if path.is_file():
+            return [uri]
+        if not path.is_dir():
+            raise DatasetError(f"{name}: {uri} is missing")
+        manifest = manifest_of(path)
+        sizes = {file: size for file, size in files_in(path).items() if is_data(file)}
+    other = sorted(file for file in sizes if not file.endswith(suffix))
+    if other:
+        raise DatasetError(
+            f"{name}: {path / other[0]} is not a {suffix} file; a dataset's folder holds its parts and nothing "
+            "else (names that begin with _ or . are passed over)"
+        )
+    if manifest is not None:
+        manifest.check_files(sizes, f"{name}: {uri}")
+    if not sizes:
+        raise DatasetError(f"{name}: {uri} holds no {suffix}{' ' * bool(suffix)}file: did the extract fail?")
+    names = sorted(sizes) if manifest is None else [part.name for part in manifest.parts]
+    return [str(path / file) for file in names]
+
+
+@contextmanager
+def _errors_named(uri: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except DatasetError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{name}: {uri} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def flat(uris: Any, name: str) -> Iterator[str]:
+    """
+    Return the URIs of any nesting of lists of them.
+
+    :raises DatasetError: something else stands among them
+    """
+    if isinstance(uris, (str, ObjectStoragePath)):
+        if not str(uris).strip():
+            raise DatasetError(f"{name} must hold URIs, found {uris!r}")
+        yield str(uris)
+    elif isinstance(uris, Sequence) and not isinstance(uris, (bytes, bytearray)):
+        # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
+        for position in range(len(uris)):
+            yield from _member(uris[position], name)
+    elif isinstance(uris, Iterable) and not isinstance(uris, (bytes, bytearray, Mapping)):
+        for uri in uris:
+            yield from _member(uri, name)
+    else:
+        raise DatasetError(f"{name} must be the URI of a file or folder, or a list of them, not {uris!r}")
+
+
+def _member(uri: Any, name: str) -> Iterator[str]:
+    if not isinstance(uri, (str, ObjectStoragePath, list, tuple)):
+        raise DatasetError(f"{name} must hold URIs, found {uri!r}")
+    yield from flat(uri, name)
+
+
+def files_in(folder: ObjectStoragePath) -> dict[str, int]:
+    """Return all files below a folder, by their path relative to it, with their sizes in bytes."""
+    storage: Any = folder.fs
+    storage.invalidate_cache()  # what another task wrote meanwhile
+    base = storage._strip_protocol(folder.path)
+    files: dict[str, Mapping[str, Any]] = storage.find(folder.path, detail=True)
+    return {
+        name[len(base) :].lstrip("/"): int(info.get("size") or 0)
+        for name, info in files.items()
+        if info.get("type", "file") != "directory"
+        and not name.endswith("/")  # a marker that stands for a folder
+    }
+
+
+def is_data(file: str) -> bool:
+    """Return whether a file, named relative to its folder, is one of the data: neither hidden nor our own."""
+    return not any(step.startswith(("_", ".")) for step in file.split("/"))
+
+
+def manifest_of(folder: Any) -> Manifest | None:
+    """
+    Return the manifest of a dataset's folder, ``None`` when it has none.
+
+    :raises DatasetError: the file is no manifest
+    """
+    path = folder / MANIFEST
+    try:
+        text = read_if_there(path)
+    except PermissionError:  # some storages say so of what is not there, to those who may not list
+        return None
+    return None if text is None else read_manifest(text, str(path))
+
+
+def manifests_of(parts: Iterable[str]) -> dict[str, Manifest | None]:
+    """
+    Return the manifest of each folder that parts lie in, by the folder's URI; ``None`` where there is none.
+
+    :param parts: their URIs
+    :raises DatasetError: a folder cannot be read, or has a file that is no manifest
+    """
+    manifests = {}
+    for folder in dict.fromkeys(folder_of(part) for part in parts):
+        with _errors_named(folder, "the dataset"):
+            manifests[folder] = manifest_of(ObjectStoragePath(folder))
+    return manifests
+
+
+def folder_of(uri: str) -> str:
+    """Return the URI of the folder that a file lies in."""
+    return str(ObjectStoragePath(uri).parent)
+
+
+@contextmanager
+def open_file(uri: str, entry: PartEntry | None = None) -> Iterator[IO[bytes]]:
+    """
+    Open a file on this machine's disk, where it is copied if need be.
+
+    :param entry: what the file has to be
+    :raises DatasetError: it is missing, must not be read, or is another one
+    """
+    check = None if entry is None else partial(_check, entry, uri)
+    opening: AbstractContextManager[IO[bytes]] = opened_local(ObjectStoragePath(uri), check)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opening)
+        except FileNotFoundError:
+            raise DatasetError(f"{uri} is missing") from None
+        except PermissionError:
+            raise DatasetError(f"{uri} cannot be read: permission denied") from None
+        yield file
+
+
+def _check(entry: PartEntry, uri: str, stored: Any) -> None:
+    entry.check(stored, uri)

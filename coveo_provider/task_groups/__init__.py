@@ -1,0 +1,45 @@
+"""
+Whole recipes, ready to put into a DAG: the operators with their guards, marks, setup and teardown wired right.
+
+Each function makes a task group and returns it::
+
+    @dag(schedule="@daily")
+    def catalog():
+        transform = CoveoTransformOperator(task_id="transform", source=…, output=…, mapping=…)
+        catalog_refresh(source_id="mycatalog", documents=transform.output, state="s3://…/state")
+
+==================  ==========  ====================================================================
+group               source      choose it when
+==================  ==========  ====================================================================
+`catalog_load`      Catalog     all of it may be applied at once, at the end (below 1,000,000 items)
+`catalog_refresh`   Catalog     it is larger, or only what changed shall be sent
+`push_rebuild`      Push        everything is pushed again, and what is gone is deleted
+`incremental_push`  Push        only what changed shall be pushed
+`secured_push`      Push        as ``push_rebuild``, with the identities that permissions name
+==================  ==========  ====================================================================
+
+Arguments that mean the same in each group:
+
+* ``source_id``: the source (templated)
+* ``documents``: the URI of the documents dataset, or what :class:`~coveo_provider.operators.CoveoTransformOperator`
+  returns (templated); with ``state`` it must be a dataset that this operator wrote
+* ``state``: URI of a folder that outlives runs, one for each source, for what the index holds. With it only what
+  changed since the last successful run is sent, and what is gone is deleted by its id; the first run sends
+  everything (templated)
+* ``full``: with ``state``, whether to send everything this time (templated)
+* ``queue_delay``: minutes the service waits before it deletes what was not renewed (templated)
+* ``min_documents``: the fewest documents the dataset may have; 0 allows to empty the source (templated)
+* ``max_shrink``: share of the items that may go, between 0 and 1; ``None`` does not look (templated)
+* ``coveo_conn_id``: connection to the organization that owns the source (templated)
+* ``group_id``: the name of the group
+* ``default_args``: what all its tasks take: ``{"pool": "coveo", "retries": 3}``
+
+While a run is in a group, another run that begins a load of the same source gets ``SourceBusy`` from the first
+task that would touch it. ``default_args={"exclusive": False}`` lets both go on.
+"""
+
+from coveo_provider.task_groups.catalog import catalog_load, catalog_refresh
+from coveo_provider.task_groups.push import incremental_push, push_rebuild
+from coveo_provider.task_groups.secured import secured_push
+
+__all__ = ["catalog_load", "catalog_refresh", "incremental_push", "push_rebuild", "secured_push"]

@@ -1,0 +1,103 @@
+"""Task groups for Catalog sources, which the Stream API serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from coveo_provider.operators import (
+    CoveoCheckDatasetOperator,
+    CoveoCloseStreamOperator,
+    CoveoDeleteOlderOperator,
+    CoveoOpenStreamOperator,
+    CoveoUpdateStreamOperator,
+    CoveoUploadChunkOperator,
+)
+from coveo_provider.task_groups.steps import Dataset, compared, finalized, new_group, told_by
+
+
+def catalog_load(
+    *,
+    source_id: str,
+    documents: Dataset,
+    min_documents: int | str = 1,
+    max_shrink: float | str | None = None,
+    coveo_conn_id: str = "coveo_default",
+    group_id: str = "catalog_load",
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """
+    Replace the whole content of a Catalog source: check → open → upload, one task a part → close.
+
+    Nothing changes in the index before the close, which runs only after every part was uploaded.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+    """
+    source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    with new_group(group_id, default_args) as group:
+        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True)
+        stream = CoveoOpenStreamOperator(task_id="open", **source)
+        upload = CoveoUploadChunkOperator.partial(task_id="upload", stream_id=stream.output, **source).expand(
+            documents=check.output
+        )
+        CoveoCloseStreamOperator(
+            task_id="close",
+            stream_id=stream.output,
+            reports=upload.output,
+            min_documents=min_documents,
+            max_shrink=max_shrink,
+            **source,
+        )
+        check >> stream
+    return group
+
+
+def catalog_refresh(
+    *,
+    source_id: str,
+    documents: Dataset,
+    state: str | None = None,
+    full: bool | str = False,
+    queue_delay: int | str = 15,
+    min_documents: int | str = 1,
+    max_shrink: float | str | None = None,
+    coveo_conn_id: str = "coveo_default",
+    group_id: str = "catalog_refresh",
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """
+    Make a Catalog source equal to a dataset by updates: update, one task a part → delete what no part renewed.
+
+    This is the way Coveo prefers: each part is processed as soon as it is sent. With ``state`` only what changed
+    since the last successful run is sent, and what is gone is deleted by its id; a first run sends everything.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+    """
+    source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    guards: dict[str, Any] = {"min_documents": min_documents, "max_shrink": max_shrink}
+    with new_group(group_id, default_args) as group:
+        update = CoveoUpdateStreamOperator.partial(task_id="update", **source)
+        if state is None:
+            check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True)
+            sent = update.expand(documents=check.output)
+            CoveoDeleteOlderOperator(
+                task_id="delete_older",
+                reports=sent.output,
+                queue_delay=queue_delay,
+                **guards,
+                **source,
+            )
+        else:
+            diff = compared(documents, state, full, guards, source)
+            sent = update.expand_kwargs(diff.output)
+            delete_older = CoveoDeleteOlderOperator(
+                task_id="delete_older",
+                reports=sent.output,
+                full=told_by(diff, "full"),
+                queue_delay=queue_delay,
+                **guards,
+                **source,
+            )
+            delete_older >> finalized(diff, state, sent.output, source)
+    return group

@@ -1,0 +1,116 @@
+"""Task groups for Push sources, which the Push API serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from coveo_provider.errors import ConfigurationError
+from coveo_provider.operators import (
+    CoveoCheckDatasetOperator,
+    CoveoDeleteOlderOperator,
+    CoveoFinalizeOperator,
+    CoveoPushBatchOperator,
+    CoveoSetSourceStatusOperator,
+)
+from coveo_provider.task_groups.steps import (
+    Changes,
+    Dataset,
+    compared,
+    finalized,
+    idle_after,
+    new_group,
+    rebuilt,
+    told_by,
+)
+
+
+def push_rebuild(
+    *,
+    source_id: str,
+    documents: Dataset,
+    queue_delay: int | str = 15,
+    min_documents: int | str = 1,
+    max_shrink: float | str | None = None,
+    coveo_conn_id: str = "coveo_default",
+    group_id: str = "push_rebuild",
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """
+    Make a Push source equal to a dataset: REBUILD → push, one task a part → delete what was not renewed → IDLE.
+
+    The source is set back to ``IDLE`` whatever happened; nothing is deleted unless every part went through.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+    """
+    source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    guards: dict[str, Any] = {
+        "queue_delay": queue_delay,
+        "min_documents": min_documents,
+        "max_shrink": max_shrink,
+    }
+    with new_group(group_id, default_args) as group:
+        check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
+        check >> rebuilt(check.output, guards, source)
+    return group
+
+
+def incremental_push(
+    *,
+    source_id: str,
+    documents: Changes | None = None,
+    deletions: Changes | None = None,
+    state: str | None = None,
+    full: bool | str = False,
+    queue_delay: int | str = 15,
+    min_documents: int | str = 1,
+    max_shrink: float | str | None = None,
+    coveo_conn_id: str = "coveo_default",
+    group_id: str = "incremental_push",
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """
+    Push what changed to a Push source, and delete what is gone by its id: INCREMENTAL → push → IDLE.
+
+    With ``state``, ``documents`` is the whole dataset, and what changed since the last successful run is found by
+    comparison; a first run pushes everything and deletes what was not renewed. Without, ``documents`` and
+    ``deletions`` are the changes themselves, as a change feed tells them.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+
+    :param documents: the whole dataset with ``state``, which
+        :class:`~coveo_provider.operators.CoveoTransformOperator` wrote; else what is new or changed (templated)
+    :param deletions: without ``state``, what is gone (templated)
+    :raises ConfigurationError: ``deletions`` and ``state`` are both given, or ``documents`` is missing
+    """
+    source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    guards: dict[str, Any] = {"min_documents": min_documents, "max_shrink": max_shrink}
+    with new_group(group_id, default_args) as group:
+        if state is None:
+            if documents is None and deletions is None:
+                raise ConfigurationError(f"{group_id}: there is nothing to push. Name documents or deletions")
+            start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
+            push = CoveoPushBatchOperator(task_id="push", documents=documents, deletions=deletions, **source)
+            finalize = CoveoFinalizeOperator(task_id="finalize", reports=push.output, **source)
+            start >> push >> finalize >> idle_after(start, source)
+        else:
+            if documents is None or deletions is not None:
+                raise ConfigurationError(
+                    f"{group_id}: with state, documents is the whole dataset, and deletions are found by comparison"
+                )
+            diff = compared(documents, state, full, guards, source)
+            start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
+            sent = CoveoPushBatchOperator.partial(task_id="push", **source).expand_kwargs(diff.output)
+            delete_older = CoveoDeleteOlderOperator(
+                task_id="delete_older",
+                ordering_id=start.output,
+                reports=sent.output,
+                full=told_by(diff, "full"),
+                queue_delay=queue_delay,
+                **guards,
+                **source,
+            )
+            finalize = finalized(diff, state, sent.output, source)
+            diff >> start >> sent >> delete_older >> finalize >> idle_after(start, source)
+    return group

@@ -1,0 +1,83 @@
+"""The task group for Push sources whose items not everybody may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from coveo_provider.operators import (
+    CoveoCheckAccessOperator,
+    CoveoCheckDatasetOperator,
+    CoveoSecurityExpansionOperator,
+    CoveoSecurityProviderOperator,
+)
+from coveo_provider.task_groups.steps import Dataset, new_group, rebuilt
+
+
+def secured_push(
+    *,
+    source_id: str,
+    provider_id: str,
+    documents: Dataset,
+    members: Dataset | None = None,
+    mappings: Dataset | None = None,
+    rules: Sequence[Mapping[str, Any]] = (),
+    expected: Sequence[Mapping[str, Any]] = (),
+    cascades_to: Sequence[str] = ("Email Security Provider",),
+    case_sensitive: bool = False,
+    queue_delay: int | str = 15,
+    min_documents: int | str = 1,
+    max_shrink: float | str | None = None,
+    coveo_conn_id: str = "coveo_default",
+    group_id: str = "secured_push",
+    default_args: dict[str, Any] | None = None,
+) -> TaskGroup:
+    """
+    Push secured content: check who will see what → REBUILD → provider → identities → push → delete older → IDLE.
+
+    Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
+
+    :param provider_id: the security provider the identities belong to (templated)
+    :param documents: the documents dataset, with permissions (templated)
+    :param members: dataset of groups with their members (templated)
+    :param mappings: dataset of aliases (templated)
+    :param rules: what must hold of the permissions, as
+        :class:`~coveo_provider.operators.CoveoCheckAccessOperator` takes it (templated)
+    :param expected: who is known to see what, likewise (templated)
+    :param cascades_to: providers that aliases lead to (templated)
+    :param case_sensitive: whether the provider tells names apart that differ in case only
+    """
+    source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    provider: dict[str, Any] = {"provider_id": provider_id, "coveo_conn_id": coveo_conn_id}
+    guards: dict[str, Any] = {
+        "queue_delay": queue_delay,
+        "min_documents": min_documents,
+        "max_shrink": max_shrink,
+    }
+    with new_group(group_id, default_args) as group:
+        check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
+        check_access = CoveoCheckAccessOperator(
+            task_id="check_access",
+            documents=documents,
+            members=members,
+            mappings=mappings,
+            provider_id=provider_id,
+            rules=rules,
+            expected=expected,
+            case_sensitive=case_sensitive,
+        )
+        ensure = CoveoSecurityProviderOperator(
+            task_id="provider", source_ids=[source_id], cascades_to=cascades_to, **provider
+        )
+        identities = CoveoSecurityExpansionOperator(
+            task_id="identities",
+            members=members,
+            mappings=mappings,
+            case_sensitive=case_sensitive,
+            delete_older=True,
+            **provider,
+        )
+        check >> check_access >> rebuilt(check.output, guards, source, before=(ensure, identities))
+    return group
