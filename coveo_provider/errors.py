@@ -210,22 +210,23 @@ class CloseUnknown(CoveoError):
 
     Sending the close again does no harm, so a later try may find out.
 
-    :param stream: the stream, and the source or data collection it belongs to
+    :param stream_id: the stream
+    :param owner: what it belongs to: ``source products``, or a data collection
     :param reason: what the last attempt met
     """
 
     transient = True
 
-    def __init__(self, stream: str, reason: str) -> None:
-        super().__init__(stream, reason)
-        self.stream, self.reason = stream, reason
+    def __init__(self, stream_id: str, owner: str, reason: str) -> None:
+        super().__init__(stream_id, owner, reason)
+        self.stream_id, self.owner, self.reason = stream_id, owner, reason
 
     def __str__(self) -> str:
         return (
-            f"nobody knows whether {self.stream} was closed: an attempt got no answer, and the last one met this: "
-            f"{self.reason} | Look in the Log Browser of the Administration Console, or at the number of items, "
-            "whether the load was applied. Closing again does no harm: let the task try again; if the load was not "
-            "applied and the stream is gone, start the load again, from its open"
+            f"nobody knows whether stream {self.stream_id} of {self.owner} was closed: a close got no answer, and "
+            f"the last attempt met this: {self.reason} - Look in the Log Browser of the Administration Console, or at "
+            "the source's number of items, whether the load was applied. To close again does no harm, so let the "
+            "task try again; if the stream is gone and the load was not applied, start it again, from its open"
         )
 
 

@@ -31,7 +31,7 @@ SAMPLES: list[errors.CoveoError] = [
     errors.Unreachable(ROUTE, "the proxy refused", sent=False),
     errors.PrivilegeMissing(403, ROUTE, "ACCESS_DENIED", "Detail.", "request-1", "Sources (View)"),
     errors.UnexpectedAnswer(ROUTE, "a fileId", '200 with HTML, "Sign in"'),
-    errors.CloseUnknown("stream s1 of source products", "it answered 502"),
+    errors.CloseUnknown("s1", "source products", "it answered 502"),
     errors.ContentUnavailable("file://a", "s3://bucket/a.pdf", "TimeoutError: no answer"),
     errors.ContainerExpired(61, 500_000_000),
     errors.SourceBusy("products", "shop", "scheduled__2026", "2026-01-02T03:04:05+00:00", "coveo_load__1"),

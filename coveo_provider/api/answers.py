@@ -64,7 +64,7 @@ class Answer:
         be JSON.
         """
         start = self.body.strip()[:1]
-        return not start or (start == b"{" and (not self.complete or isinstance(parse_json(self.body), dict)))
+        return not start or isinstance(parse_json(self.body), dict) or (start == b"{" and not self.complete)
 
     def check_success(self) -> None:
         """

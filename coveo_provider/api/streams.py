@@ -44,7 +44,7 @@ class _StreamCaller(Caller):
             if isinstance(error, ApiError) and error.code in _NOT_OPEN:
                 log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
                 return Accepted(None, "")
-            raise CloseUnknown(f"stream {stream_id} of {streams.owner}", str(error)) from None
+            raise CloseUnknown(stream_id, streams.owner, str(error)) from None
 
     def _delete_older(self, streams: StreamRoutes, ordering_id: int, queue_delay: int) -> Accepted:
         query = {"queueDelay": arguments.minutes(queue_delay)}
