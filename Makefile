@@ -26,7 +26,7 @@ test: lint types $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m slow
 
-# Storms of faults over every recipe; SEED=… replays one, RUNNER is fast, airflow or worker, SEEDS=from:to.
+# Every recipe with scheduled faults; SEED=… replays one schedule, RUNNER is fast, airflow or worker, SEEDS=from:to.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --runner $(or $(RUNNER),fast) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0:120))
 

@@ -116,7 +116,7 @@ def products(count: int, start: int = 0) -> list[dict[str, Any]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what the storms of `tests/chaos` came to, over all processes."""
+    """Print what the fault schedules of `tests/chaos` came to, over all processes."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
     counted = [value for report in reports for name, value in report.user_properties if name == "chaos"]
     if counted:

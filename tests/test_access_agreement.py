@@ -2,10 +2,10 @@
 Two evaluations of who may see an item, written apart from each other, give the same answers.
 
 One is for people, before a push: ``coveo_provider.documents``. The other is the sandbox's. Both are handed the
-same JSON: permissions, and what was pushed to the security providers of a made-up organisation (push-api.md
-sections 5 and 6). Every example asks for everybody whom it could matter for.
+same JSON: permissions, and what was pushed to the security providers of a made-up organisation. Every example
+asks for everybody whom it could matter for.
 
-Not made up, as the reference does not say what they mean, or says that they are refused: entries without a
+Not made up, as no page says what they mean, or says that they are refused: entries without a
 type; levels next to sets; a ``mappings`` entry without ``provider`` where the provider cascades to several;
 a level without sets (has a test of its own); an organisation whose default provider is nowhere told.
 """
@@ -59,7 +59,7 @@ class Provider:
     case_sensitive: bool = False
 
     def as_it_stands(self) -> JSON:
-        """Return what the sandbox is told: disabled is what was not pushed again (push-api.md section 6)."""
+        """Return what the sandbox is told: disabled is what was not pushed again (docs 55)."""
         sections: dict[str, list[JSON]] = {section: [] for section in BODIES}
         disabled: dict[Any, JSON] = {}
         for section, body in self.pushes:
@@ -257,7 +257,7 @@ complete = st.lists(levels, min_size=1, max_size=3)
 
 
 def spelled(value: Any, spell: Callable[[str], str]) -> Any:
-    """Return JSON with its keys in another case (push-api.md section 1: any case is taken)."""
+    """Return JSON with its keys in another case (docs/api-notes.md, "Documents and ids": any case is taken)."""
     if isinstance(value, dict):
         return {spell(key): spelled(each, spell) for key, each in value.items()}
     return [spelled(each, spell) for each in value] if isinstance(value, list) else value
@@ -360,7 +360,7 @@ EXAMPLE_C = [one_set([named("AlphaTeam", "Group")], users("bob"))]
 )
 @pytest.mark.parametrize("more", [(), (TEAM_2,)], ids=["", "cbrown in SampleTeam2"])
 def test_the_published_examples(permissions: Any, user: str | None, allowed: bool, more: Any) -> None:
-    """Examples A, B and C of push-api.md 5.3; B for either reason that cbrown may be denied."""
+    """The examples of docs 78 and docs 1336; the one of two levels for either reason that cbrown may be denied."""
     organisation = published(*more)
     asks = None if user is None else Somebody(f"{user}@example.com", PROVIDER)
     assert agreed(permissions, asks, organisation) is allowed
@@ -402,7 +402,7 @@ EDGES: dict[str, tuple[Any, bool, bool, bool]] = {
 
 @pytest.mark.parametrize(("permissions", "u", "stranger", "anonymous"), EDGES.values(), ids=EDGES)
 def test_the_edge_rows(permissions: Any, u: bool, stranger: bool, anonymous: bool) -> None:
-    """Of push-api.md 5.3, and the steps of 5.2."""
+    """Those that the evaluation decides at an edge (docs 1526 and 2007)."""
     asks = [Somebody("u", "P"), Somebody("somebody", "P"), None]
     assert answers(permissions, asks, Organisation([Provider("P", [])], "P")) == [u, stranger, anonymous]
 
@@ -412,9 +412,9 @@ def test_the_edge_rows(permissions: Any, u: bool, stranger: bool, anonymous: boo
 
 def test_a_level_without_sets() -> None:
     """
-    Its sets are required (push-api.md 5.1), so ours refuses it before it is sent.
+    Its sets are required (docs 78), so ours refuses it before it is sent.
 
-    To the sandbox it says nothing, although step 2 of 5.2, taken at its word, would let everybody in.
+    To the sandbox it says nothing, although "every set allows", taken at its word, would let everybody in.
     """
     permissions = [level(), level(one_set([named("u")]))]
     with pytest.raises(DataError, match="no permissionSets"):

@@ -15,9 +15,9 @@ from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
 from coveo_provider.api.types import FileContainer
 from coveo_provider.documents.contents.files import ContentSpool
-from coveo_provider.documents.contents.filling import Item, encode_item
 from coveo_provider.documents.contract import COMPRESSION_TYPES, Section
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.encoding.items import Item, encode_item
 from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.errors import (
     AccessDenied,
@@ -354,7 +354,7 @@ def test_reading_logs_its_progress(
 
 
 def item(contents: ContentSpool, name: str, monkeypatch: pytest.MonkeyPatch, **keys: Any) -> Item:
-    monkeypatch.setattr("coveo_provider.documents.contents.filling.PUSH_ITEM_BYTES", ITEM_LIMIT)
+    monkeypatch.setattr("coveo_provider.documents.encoding.items.PUSH_ITEM_BYTES", ITEM_LIMIT)
     return encode_item({"documentId": f"file://{name}", "contentUri": name, **keys}, contents)
 
 

@@ -15,6 +15,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ import pandas as pd
 import pytest
 from airflow.sdk import DAG
 
+from coveo_provider import operators
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import ROOT
 from tests.dags.conftest import make_known
@@ -30,6 +32,7 @@ from tests.operators.conftest import run
 
 NOT_RUN = "<!-- not run -->"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PACKAGE = ROOT / "coveo_provider"
 SDK_PAGE = ROOT / "docs" / "coming-from-the-sdk.md"
 _BLOCK = re.compile(rf"^(?:(?P<mark>{re.escape(NOT_RUN)})\n+)?```python\n(?P<code>.*?)^```$", re.M | re.S)
 
@@ -52,14 +55,14 @@ class Block:
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
-    for found in _BLOCK.finditer(text):
-        line = text.count("\n", 0, found.start("code")) + 1
-        yield Block(page, line, found["code"], found["mark"] is None)
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        yield Block(page, line, match["code"], match["mark"] is None)
 
 
-def run_blocks(page: Path, data: Path, **given: Any) -> tuple[dict[str, Any], DAG]:
+def run_blocks(page: Path, data: Path, **more: Any) -> tuple[dict[str, Any], DAG]:
     """Run a page's blocks and return the names they leave, with the DAG of the operators among them."""
-    names: dict[str, Any] = {"__name__": page.stem, **given}
+    names: dict[str, Any] = {"__name__": page.stem, **more}
     with DAG(dag_id=page.stem, schedule=None) as dag:
         for block in blocks(page):
             if block.is_run:
@@ -70,11 +73,11 @@ def run_blocks(page: Path, data: Path, **given: Any) -> tuple[dict[str, Any], DA
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_every_block_is_code(page: Path, tmp_path: Path) -> None:
     """What is not run compiles as well, and no fence is missed for its spelling."""
-    found = list(blocks(page))
-    for block in found:
+    all_blocks = list(blocks(page))
+    for block in all_blocks:
         block.compiled(tmp_path)
 
-    assert len(found) == len(re.findall(r"^\s*```\s*py", page.read_text(), re.M))
+    assert len(all_blocks) == len(re.findall(r"^\s*```\s*py", page.read_text(), re.M))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
@@ -126,10 +129,10 @@ def test_the_guide_for_users_of_the_sdk(
     assert set(sandbox.items("products")) == {"product://S3"}
     assert intranet.readers("note") == {"wim"}
     assert intranet.readers("minutes") == {"yan"}  # wim is in it, and has no alias yet
-    said = [line for line in printed.splitlines() if line.startswith(("allowed", "denied"))]
-    shown = re.findall(r"^(?:print\(.*\) *)?# ((?:allowed|denied): .*)$", SDK_PAGE.read_text(), re.M)
-    assert len(said) == len(shown) == 3
-    for line, promise in zip(said, shown, strict=True):
+    answers = [line for line in printed.splitlines() if line.startswith(("allowed", "denied"))]
+    promised = re.findall(r"^(?:print\(.*\) *)?# ((?:allowed|denied): .*)$", SDK_PAGE.read_text(), re.M)
+    assert len(answers) == len(promised) == 3
+    for line, promise in zip(answers, promised, strict=True):
         assert re.fullmatch(".*".join(map(re.escape, promise.split("…"))), line), (line, promise)
     rows = names["DocumentMapping"](names["mapping"].document_id, names["fields"]).apply(names["pages"])
     assert all(sha256(row.documentId.encode()).hexdigest() == row.permanentid for row in rows.itertuples())
@@ -152,12 +155,12 @@ def test_the_guide_for_users_of_the_sdk(
         "rssauthors": ["Coveo", "R&D"],
     }
     assert set(sandbox.items("files")) == {
-        f"{url}/{end}" for end in ("rd/plan", "hr/pay", "slides/Large1.pptx")
+        f"{url}/{end}" for end in ("rd/plan", "hr/pay", "slides/Large1.pptx", "test?id=TESTME")
     }
     slides = sandbox.items("files")[f"{url}/slides/Large1.pptx"]["compressedBinaryData"]
     assert zlib.decompress(b64decode(slides)) == b"PK slides"
     assert sandbox.source("files").status == "IDLE"
-    assert set(sandbox.items("products")) == {"product://S1", "product://S2"}
+    assert set(sandbox.items("products")) == {"product://S1", "product://S2", "product://S3"}
     assert intranet.readers("letters/hello") == {"wim"}
     assert intranet.readers("papers/budget") == {"wim", "peter", "bea", "carl"}
     assert intranet.readers("minutes") == {"wim"}  # the expansion gave wim an alias, a task disabled yan
@@ -173,6 +176,35 @@ def test_the_guide_for_users_of_the_sdk(
     sandbox.settle()
     assert intranet.readers("as_in_the_sdk") == {"bea", "carl"}
     assert intranet.readers("as_meant") == {"wim", "peter", "bea", "carl"}
+
+
+def test_the_table_of_operators() -> None:
+    """Each operator has a row, with arguments that it takes; those it renders as templates are marked."""
+    section = (ROOT / "README.md").read_text().split("\n## The operators\n")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", section, re.M))
+    assert rows.keys() == {*operators.__all__}
+    for name, row in rows.items():
+        operator: Any = getattr(operators, name)
+        taken = {one for kind in operator.__mro__ for one in signature(kind.__init__).parameters}
+        for cell in row.split(", "):
+            argument = cell.rstrip("⁂")
+            assert argument in taken, f"{name} takes no {argument}"
+            # Airflow's own ``output`` is what a task returns, so the argument of that name is kept under another.
+            templated = not {argument, f"{argument}_uri"}.isdisjoint(operator.template_fields)
+            assert templated == (cell != argument), f"{name}: is {argument} templated?"
+
+
+def test_every_path_of_the_architecture_is_there() -> None:
+    """Files and folders that the page sends a newcomer to."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = {one for one in re.findall(r"`([\w./]+(?:/|\.py))`", text) if one != "coveo_provider/"}
+    missing = sorted(
+        one
+        for one in paths
+        if not any((base / one).exists() for base in (ROOT, PACKAGE, PACKAGE / "sandbox"))
+    )
+    assert len(paths) > 40
+    assert not missing, f"the architecture names what is not there: {', '.join(missing)}"
 
 
 def test_the_readme(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

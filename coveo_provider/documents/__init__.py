@@ -1,8 +1,8 @@
 """
-Room 1: data becomes bytes. Knows neither HTTP nor Airflow.
+Rows become what Coveo's API takes: the datasets of documents, their encoding and their comparison.
 
-What users import from here is loaded when first asked for, so that naming this package in a DAG file costs
-nothing.
+Knows neither HTTP nor Airflow. What users import from here, that of identities included, is loaded when first asked
+for, so that naming this package in a DAG file costs nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import write_documents
+    from coveo_provider.documents.encoding.documents import encode_document
     from coveo_provider.documents.mapping.document_mapping import Constant, DocumentMapping, Split, Template
     from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
     from coveo_provider.documents.permissions.models import (
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         Permissions,
         PermissionSet,
     )
-    from coveo_provider.documents.values.json_values import encode_document
     from coveo_provider.identities.access import Access, explain_access
     from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
     from coveo_provider.identities.graph import IdentityGraph
@@ -52,7 +52,7 @@ _HOMES = {
     "Split": "coveo_provider.documents.mapping.document_mapping",
     "Template": "coveo_provider.documents.mapping.document_mapping",
     "check_access": "coveo_provider.identities.access_rules",
-    "encode_document": "coveo_provider.documents.values.json_values",
+    "encode_document": "coveo_provider.documents.encoding.documents",
     "explain_access": "coveo_provider.identities.access",
     "survey_access": "coveo_provider.identities.access_rules",
     "write_documents": "coveo_provider.documents.dataset.tables",

@@ -1,7 +1,8 @@
 """
 What a document may hold: the API's reserved keys, its limits, and the shape of an id.
 
-From push-api.md section 4 and limits-and-errors.md section 1 of the reference. Imports nothing heavy.
+Keys are from docs 78 and 162, limits from docs 63; where pages disagree, docs/api-notes.md says what is assumed.
+Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -10,14 +11,22 @@ import re
 from enum import Enum
 
 DOCUMENT_ID = "documentId"
+DATA = "data"
+BINARY_DATA = "compressedBinaryData"
+FILE_ID = "compressedBinaryDataFileId"
+COMPRESSION_TYPE = "compressionType"
+FILE_EXTENSION = "fileExtension"
+ORDERING_ID = "orderingId"
+PARENT_ID = "parentId"
+PERMISSIONS = "permissions"
 
 
 class Section(str, Enum):
     """
     The arrays a container may hold: the first four those of a source, the others those of a security provider.
 
-    In the order they are written (push-api.md sections 4.2 and 6, stream-api.md section 3). ``addOrMerge``
-    comes from third-party code, as no official page describes that body (stream-api.md section 3.3).
+    In the order they are written. ``addOrMerge`` comes from third-party code, as no official page describes that
+    body (docs/api-notes.md, "Merges").
     """
 
     ADD_OR_UPDATE = "addOrUpdate"
@@ -32,18 +41,18 @@ class Section(str, Enum):
 RESERVED_KEYS = {
     key.lower(): key
     for key in (
-        "documentId",
-        "data",
-        "compressedBinaryData",
-        "compressedBinaryDataFileId",
-        "compressionType",
-        "fileExtension",
-        "orderingId",
-        "parentId",
-        "permissions",
+        DOCUMENT_ID,
+        DATA,
+        BINARY_DATA,
+        FILE_ID,
+        COMPRESSION_TYPE,
+        FILE_EXTENSION,
+        ORDERING_ID,
+        PARENT_ID,
+        PERMISSIONS,
     )
 }
-"""The API's own keys, by their lower-case spelling: keys are accepted in any case."""
+"""The API's own keys (docs 162), by their lower-case spelling: keys are accepted in any case."""
 
 CONTENT_URI = "contentUri"
 """Our own key, never sent: the URI of a file that the loader reads and sends as the document's content."""
@@ -51,19 +60,28 @@ CONTENT_URI = "contentUri"
 DOCUMENT_KEYS = {**RESERVED_KEYS, CONTENT_URI.lower(): CONTENT_URI}
 """What is no metadata in a documents dataset, by lower-case spelling."""
 
-DATA = "data"
-BINARY_DATA = "compressedBinaryData"
-FILE_ID = "compressedBinaryDataFileId"
-COMPRESSION_TYPE = "compressionType"
-FILE_EXTENSION = "fileExtension"
+DELETE_CHILDREN = "deleteChildren"
+DELETION_KEYS = {key.lower(): key for key in (DOCUMENT_ID, DELETE_CHILDREN)}
+"""What an item to delete is named by (docs 78), by lower-case spelling."""
 
 BODY_KEYS = (DATA, BINARY_DATA, FILE_ID)
 """Of these, and :data:`CONTENT_URI`, a document has one at most."""
 
-COMPRESSION_TYPES = ("UNCOMPRESSED", "ZLIB", "GZIP", "LZMA", "DEFLATE")
 
-DEFAULT_COMPRESSION = "ZLIB"
-"""The service's own default, too (push-api.md section 4.4)."""
+class Compression(str, Enum):
+    """How the bytes of a content are compressed (docs 69)."""
+
+    UNCOMPRESSED = "UNCOMPRESSED"
+    ZLIB = "ZLIB"
+    GZIP = "GZIP"
+    LZMA = "LZMA"
+    DEFLATE = "DEFLATE"
+
+
+COMPRESSION_TYPES = tuple(one.value for one in Compression)
+
+DEFAULT_COMPRESSION = Compression.ZLIB.value
+"""The service's own default, too (docs 69)."""
 
 _NOT_IN_A_URI = (
     r"\x00-\x20\x7f\\<>\x22"
@@ -76,7 +94,7 @@ A scheme and something after it, without blanks, quotes, angle brackets and back
 Spelled out so that Python's engine, polars' and Arrow's agree; in Python use ``fullmatch``, as ``$`` lets a
 line end pass.
 
-An id that is no URI is accepted over HTTP and never indexed (push-api.md section 4.1).
+An id that is no URI is accepted over HTTP and may never be indexed (docs 78).
 """
 
 URI_EXPECTED = (
@@ -88,18 +106,18 @@ FILE_EXTENSION_PATTERN = r"^\.[^\s/\\]+$"
 MIB = 1024 * 1024
 
 MAX_CHUNK_BYTES = 256 * MIB
-"""The most a file container takes. The pages say 256 MB; every known client reads that as MiB."""
+"""The most a file container takes. The pages say 256 MB (docs 63); every known client reads that as MiB."""
 
 DEFAULT_CHUNK_BYTES = 250 * MIB
-"""Our default: a little below the limit, as its unit is not stated anywhere (limits-and-errors.md 1.1)."""
+"""Our default: a little below the limit, as no page states its unit (docs/api-notes.md, "Limits")."""
 
 STREAM_ITEM_BYTES = 3_000_000
-"""The most one item of a stream source takes: 3 MB, read the harsher way (limits-and-errors.md 1.2)."""
+"""The most one item of a stream source takes: 3 MB (docs l62e0540), read the harsher way."""
 
 PUSH_ITEM_BYTES = 5 * MIB - 1
 """
-The most one item of a Push source takes inline: under 5 MiB (push-api.md section 4.1). Larger content goes through
-a container of its own.
+The most one item of a Push source takes inline: under 5 MiB, read the harsher way (docs/api-notes.md, "Limits").
+Larger content goes through a container of its own (docs 69).
 """
 
 

@@ -1,7 +1,7 @@
 """
-Allowed or denied, and why: the published evaluation of permissions (push-api.md section 5.2).
+Allowed or denied, and why: the published evaluation of permissions (docs 1526 and 2007).
 
-Imports nothing heavy.
+What these pages leave open is in docs/api-notes.md, "Permissions". Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -125,40 +125,43 @@ class Evaluation:
     def _level(self, number: int, sets: Sequence[_Set], who: Resolution) -> Access | None:
         """Return what a level decides, ``None`` when it is inconclusive."""
         for position, each in enumerate(sets, 1):
-            if (found := self._nearest(each.denied, who)) is not None:
-                reason = f"{self._place(number, position)} denies {found.identity}"
-                return Access(False, number, position, reason, self._path(found, who))
-        named = [self._nearest(each.allowed, who) for each in sets]
-        if all(each.anonymous or found is not None for each, found in zip(sets, named, strict=True)):
-            for position, found in enumerate(named, 1):
-                if found is not None:
-                    every = (
-                        "" if len(sets) == 1 else f", and every other set of level {number} allows the user"
-                    )
-                    reason = f"{self._place(number, position)} allows {found.identity}{every}"
-                    return Access(True, number, position, reason, self._path(found, who))
-            return Access(True, number, None, f"every set of {self._place(number)} allows everybody")
-        if all(found is None for found in named):
-            return None
-        lacking = next(
+            if (entry := self._nearest(each.denied, who)) is not None:
+                reason = f"{self._place(number, position)} denies {entry.identity}"
+                return Access(False, number, position, reason, self._path(entry, who))
+        grants = [self._nearest(each.allowed, who) for each in sets]
+        lacking = [
             position
-            for position, (each, found) in enumerate(zip(sets, named, strict=True), 1)
-            if found is None and not each.anonymous
-        )
-        granting = next(found for found in named if found is not None)
+            for position, (each, grant) in enumerate(zip(sets, grants, strict=True), 1)
+            if grant is None and not each.anonymous
+        ]
+        granting = [(position, grant) for position, grant in enumerate(grants, 1) if grant is not None]
+        if not lacking:
+            return self._granted(number, sets, granting, who)
+        if not granting:
+            return None
+        entry = granting[0][1]
         reason = (
-            f"{self._place(number, lacking)} does not allow the user, though another set of that level "
-            f"allows {granting.identity}"
+            f"{self._place(number, lacking[0])} does not allow the user, though another set of that level "
+            f"allows {entry.identity}"
         )
-        return Access(False, number, lacking, reason, self._path(granting, who))
+        return Access(False, number, lacking[0], reason, self._path(entry, who))
 
-    def _nearest(self, entries: Sequence[_Entry], who: Resolution) -> _Entry | None:
-        found = [entry for entry in entries if entry.key in who.origins]
-        return (
-            min(found, key=lambda entry: len(who.chain(entry.key)))
-            if len(found) > 1
-            else next(iter(found), None)
-        )
+    def _granted(
+        self, number: int, sets: Sequence[_Set], granting: Sequence[tuple[int, _Entry]], who: Resolution
+    ) -> Access:
+        """Return the access that every set of a level allows."""
+        if not granting:
+            return Access(True, number, None, f"every set of {self._place(number)} allows everybody")
+        position, entry = granting[0]
+        every = "" if len(sets) == 1 else f", and every other set of level {number} allows the user"
+        reason = f"{self._place(number, position)} allows {entry.identity}{every}"
+        return Access(True, number, position, reason, self._path(entry, who))
+
+    @staticmethod
+    def _nearest(entries: Sequence[_Entry], who: Resolution) -> _Entry | None:
+        """Return the entry that the fewest steps lead to, the first of equal ones."""
+        reached = (entry for entry in entries if entry.key in who.origins)
+        return min(reached, key=lambda entry: len(who.chain(entry.key)), default=None)
 
     def _path(self, entry: _Entry, who: Resolution) -> tuple[PermissionIdentity, ...]:
         return tuple(self._graph.identity(key) for key in who.chain(entry.key))

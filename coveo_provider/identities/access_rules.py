@@ -15,8 +15,9 @@ from fnmatch import translate
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from coveo_provider.documents.contract import shown
-from coveo_provider.documents.permissions.models import IdentityType, PermissionIdentity, Permissions
+from coveo_provider.documents.contract import DOCUMENT_ID, PERMISSIONS, shown
+from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.errors import DataError, DatasetError, DocumentError
 from coveo_provider.identities.access import Access, Evaluation
 from coveo_provider.identities.graph import NOBODY, STRANGER, IdentityGraph, Key
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
 
 _EXAMPLES = 3
+_ID = DOCUMENT_ID.lower()
 _REMEMBERED = 100_000  # distinct permissions whose verdict is kept
 _PEOPLE = frozenset({IdentityType.USER, IdentityType.UNKNOWN})
 
@@ -100,10 +102,10 @@ def survey_access(documents: Iterable[Part] | pa.Array, identities: IdentityGrap
                 verdicts.clear()
             verdicts[text] = _verdict(text, identities, unknown)
         counts["documents"] += 1
-        for said in verdicts[text]:
-            counts[said] += 1
-            if counts[said] <= _EXAMPLES:
-                examples.setdefault(said, []).append(name)
+        for verdict in verdicts[text]:
+            counts[verdict] += 1
+            if counts[verdict] <= _EXAMPLES:
+                examples.setdefault(verdict, []).append(name)
     return AccessSurvey(**counts, examples=examples, unknown_identities=list(unknown.values())[:_EXAMPLES])
 
 
@@ -179,18 +181,18 @@ def _verdict(text: str | None, graph: IdentityGraph, unknown: dict[Key, Permissi
     if text is None:
         return ["unstated"]
     evaluation = Evaluation(Permissions.parse(text), graph)
-    said = []
+    verdict = []
     if evaluation.of(NOBODY).allowed:
-        said.append("public")
+        verdict.append("public")
     elif not evaluation.of(STRANGER).allowed and next(_visitors(evaluation, graph, set()), None) is None:
-        said.append("hidden")
+        verdict.append("hidden")
     strangers = [identity for identity in evaluation.named() if not graph.has(identity)]
     if strangers:
-        said.append("unknown")
+        verdict.append("unknown")
         for identity in strangers:
             if len(unknown) < _EXAMPLES:
                 unknown.setdefault(graph.key(identity), identity)
-    return said
+    return verdict
 
 
 def _visitors(
@@ -206,7 +208,7 @@ def _visitors(
     waiting = deque(
         key for key, identity in entries.items() if (trusting or graph.knows(identity)) and key not in besides
     )
-    seen = set(waiting)
+    known = set(waiting)
     while waiting:
         key = waiting.popleft()
         if graph.is_disabled(key):
@@ -214,8 +216,8 @@ def _visitors(
         if key[1] in _PEOPLE and (access := evaluation.of(graph.resolve_key(key))).allowed:
             yield graph.identity(key), access
         for member in graph.members(key):
-            if member not in seen and member not in besides:
-                seen.add(member)
+            if member not in known and member not in besides:
+                known.add(member)
                 waiting.append(member)
 
 
@@ -227,15 +229,14 @@ def _permissions(documents: Iterable[Part] | pa.Array) -> Iterator[tuple[str, st
         return
     for part in documents:
         names = {name.lower(): name for name in part.schema.names}
-        if "documentid" not in names:
-            raise DatasetError(f"{part.name}: column documentId is missing")
-        wanted = [names[key] for key in ("documentid", "permissions") if key in names]
-        for batch in part.batches(wanted):
-            ids = batch.column(names["documentid"]).to_pylist()
-            if "permissions" not in names:
-                yield from ((str(name), None) for name in ids)
-                continue
-            yield from _column(batch.column(names["permissions"]), [str(name) for name in ids])
+        if _ID not in names:
+            raise DatasetError(f"{part.name}: column {DOCUMENT_ID} is missing")
+        for batch in part.batches([names[key] for key in (_ID, PERMISSIONS) if key in names]):
+            ids = [str(name) for name in batch.column(names[_ID]).to_pylist()]
+            if PERMISSIONS in names:
+                yield from _column(batch.column(names[PERMISSIONS]), ids)
+            else:
+                yield from ((name, None) for name in ids)
 
 
 def _column(column: Any, names: list[str]) -> Iterator[tuple[str, str | None]]:

@@ -1,9 +1,8 @@
 """
 Datasets of identities → chunks: files on disk that are each the body of one container.
 
-A push replaces an identity as a whole, so each may stand once only: one that comes twice is refused, or its
-members are united, as asked. Memory is bounded by a batch of rows, or by the largest group (push-api.md
-section 6).
+A push replaces an identity as a whole (docs 55), so each may stand once only: one that comes twice is refused, or
+its members are united, as asked. Memory is bounded by a batch of rows, or by the largest group.
 """
 
 from __future__ import annotations
@@ -18,17 +17,12 @@ import pyarrow as pa
 
 from coveo_provider.documents.contract import Section
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.batches import Encoded
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
+from coveo_provider.documents.encoding.one_by_one import joined_rows
+from coveo_provider.documents.records import Encoded
 from coveo_provider.documents.values.nested_lists import joined, json_strings
 from coveo_provider.errors import ConfigurationError
-from coveo_provider.identities.columns import (
-    IdentityKind,
-    IdentityReader,
-    IdentityRows,
-    Named,
-    key_hashes,
-)
+from coveo_provider.identities.columns import IdentityKind
 from coveo_provider.identities.duplicates import (
     AT_ONCE,
     Hashes,
@@ -39,6 +33,7 @@ from coveo_provider.identities.duplicates import (
     repeated,
 )
 from coveo_provider.identities.models import GROUPS, Body, encode_identity
+from coveo_provider.identities.rows import IdentityReader, IdentityRows, Named, key_hashes
 
 Log: TypeAlias = "Callable[..., object]"
 
@@ -84,10 +79,10 @@ def _lines(rows: IdentityRows, kind: IdentityKind) -> pl.Series:
     pieces = ['{"identity":' + pl.lit(_objects(rows.identities))]
     for key, related in rows.lists.items():
         member = pl.lit(f',"{key}":') + pl.lit(joined(related.lengths, _objects(related.named)))
-        said = related.lengths > 0
-        if key != "wellKnowns":  # what replaces a list is said also when it is empty
-            said = said | (np.True_ if key == "mappings" else groups)
-        pieces.append(pl.when(pl.lit(pl.Series(said))).then(member))
+        sent = related.lengths > 0
+        if key != "wellKnowns":  # what replaces a list is sent also when it is empty
+            sent = sent | (np.True_ if key == "mappings" else groups)
+        pieces.append(pl.when(pl.lit(pl.Series(sent))).then(member))
     if kind is IdentityKind.MAPPINGS and "mappings" not in rows.lists:
         pieces.append(pl.lit(',"mappings":[]'))
     if kind is IdentityKind.MEMBERS and "members" not in rows.lists:
@@ -133,19 +128,21 @@ def spool_identities(
     """
     if duplicates not in {"refuse", "merge"}:
         raise ConfigurationError(f"duplicates is {duplicates!r}, expected 'refuse' or 'merge'")
-    given = {
+    datasets = {
         IdentityKind.MEMBERS: list(members),
         IdentityKind.MAPPINGS: list(mappings),
         IdentityKind.DELETED: list(deleted),
     }
-    spool = _Spool(writer, case_sensitive, sum(part.rows for parts in given.values() for part in parts), log)
-    hashes = {kind: spool.write(kind, parts, duplicates == "merge") for kind, parts in given.items()}
+    spool = _Spool(
+        writer, case_sensitive, sum(part.rows for parts in datasets.values() for part in parts), log
+    )
+    hashes = {kind: spool.write(kind, parts, duplicates == "merge") for kind, parts in datasets.items()}
     both = np.intersect1d(
         np.concatenate([hashes[IdentityKind.MEMBERS], hashes[IdentityKind.MAPPINGS]]),
         hashes[IdentityKind.DELETED],
     )
     if len(both):
-        refuse_disabled(both, given, case_sensitive)
+        refuse_disabled(both, datasets, case_sensitive)
     return writer.finish()
 
 
@@ -159,7 +156,7 @@ class _Spool:
     def write(self, kind: IdentityKind, parts: Sequence[Part], merge: bool) -> Hashes:
         """Write one dataset and return the hashes of its identities."""
         section = Section(kind.value)
-        seen: list[Hashes] = []
+        written: list[Hashes] = []
         apart = repeated(self._hashes(kind, parts)) if merge else np.empty(0, np.uint64)
         for part in parts:
             encoder = IdentityEncoder(part.schema, kind, where=part.name, case_sensitive=self._case_sensitive)
@@ -172,28 +169,28 @@ class _Spool:
                     )
                 encoded = encoder.encode(batch, row)
                 self._writer.add(encoded, section)
-                seen.append(encoded.id_hashes)
+                written.append(encoded.id_hashes)
                 row += len(whole)
                 self._step(len(whole))
         for start in range(0, len(apart), AT_ONCE):
             suspects = apart[start : start + AT_ONCE]
             bodies = list(merged_bodies(suspects, kind, parts, self._case_sensitive))
             self._writer.add(_encoded(bodies), section)
-            seen.append(suspects)
-        hashes = np.concatenate([*seen, np.empty(0, np.uint64)])
+            written.append(suspects)
+        hashes = np.concatenate([*written, np.empty(0, np.uint64)])
         if not merge and len(suspects := repeated(hashes)):
             refuse_twice(suspects, kind, parts, self._case_sensitive)
         return hashes
 
     def _hashes(self, kind: IdentityKind, parts: Sequence[Part]) -> Hashes:
-        found = [np.empty(0, np.uint64)]
+        hashes = [np.empty(0, np.uint64)]
         for part in parts:
             reader = IdentityReader(part.schema, kind, part.name)
             row = 0
             for batch in part.batches(reader.key_columns):
-                found.append(reader.keys(batch, self._case_sensitive, row))
+                hashes.append(reader.keys(batch, self._case_sensitive, row))
                 row += len(batch)
-        return np.concatenate(found)
+        return np.concatenate(hashes)
 
     def _step(self, rows: int) -> None:
         self._done += rows
@@ -203,6 +200,5 @@ class _Spool:
 
 
 def _encoded(bodies: Sequence[Body]) -> Encoded:
-    texts = [encode_identity(body) + b"," for body in bodies]
-    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-    return Encoded(memoryview(b"".join(texts)), ends, np.zeros(len(texts), np.uint64))
+    texts = [encode_identity(body) for body in bodies]
+    return joined_rows(texts, [body.identity.name for body in bodies])

@@ -1,5 +1,5 @@
 """
-Identities that stand twice: found in eight bytes each, named, or united.
+Identities that stand twice: noticed by eight bytes each, named, or united.
 
 A push replaces an identity as a whole: of two rows for one group, the last would be all that is left.
 """
@@ -19,13 +19,7 @@ from coveo_provider.documents.contract import shown
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.values.nested_lists import starts
 from coveo_provider.errors import DatasetError
-from coveo_provider.identities.columns import (
-    IdentityKind,
-    IdentityReader,
-    IdentityRows,
-    Named,
-    Related,
-)
+from coveo_provider.identities.columns import IdentityKind
 from coveo_provider.identities.models import (
     Body,
     DisabledIdentityBody,
@@ -34,6 +28,7 @@ from coveo_provider.identities.models import (
     MappedIdentity,
     MappedIdentityBody,
 )
+from coveo_provider.identities.rows import IdentityReader, IdentityRows, Named, Related
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 Key: TypeAlias = "tuple[str, str]"
@@ -43,6 +38,10 @@ AT_ONCE = 50_000
 """Identities that stand twice held in memory at a time."""
 
 _NAMED = 3  # identities named in an error
+_BODIES: dict[IdentityKind, tuple[str, Any]] = {
+    IdentityKind.MEMBERS: ("members", IdentityBody),
+    IdentityKind.MAPPINGS: ("mappings", MappedIdentityBody),
+}
 
 
 def repeated(hashes: Hashes) -> Hashes:
@@ -67,23 +66,23 @@ def _suspects(
             mask = among(reader.keys(batch, case_sensitive), suspects)
             if not mask.any():
                 continue
-            found = batch.filter(pa.array(mask))
+            suspected = batch.filter(pa.array(mask))
             if whole:
-                rows = reader.read(found)
+                rows = reader.read(suspected)
                 named = zip(rows.identities.names, rows.identities.types, _bodies(rows, kind), strict=True)
             else:
-                keys = [found.column(name).cast(pa.string()).to_pylist() for name in reader.key_columns]
-                named = zip(*keys, [None] * len(found), strict=True)
+                keys = [suspected.column(name).cast(pa.string()).to_pylist() for name in reader.key_columns]
+                named = zip(*keys, [None] * len(suspected), strict=True)
             for name, spelled, body in named:
                 yield part, (name, Identity(name, spelled).type.name), body
 
 
 def refuse_twice(suspects: Hashes, kind: IdentityKind, parts: Sequence[Part], case_sensitive: bool) -> None:
     """Refuse identities that stand twice; two equal hashes only raise the suspicion."""
-    found: dict[Key, list[str]] = {}
+    stands: dict[Key, list[str]] = {}
     for part, key, _ in _suspects(suspects[:AT_ONCE], kind, parts, case_sensitive, whole=False):
-        found.setdefault(_folded(key, case_sensitive), []).append(f"{shown(key[0])} in {part.name}")
-    twice = {key: places for key, places in found.items() if len(places) > 1}
+        stands.setdefault(_folded(key, case_sensitive), []).append(f"{shown(key[0])} in {part.name}")
+    twice = {key: places for key, places in stands.items() if len(places) > 1}
     if not twice:
         return
     named = "; ".join(
@@ -96,14 +95,14 @@ def refuse_twice(suspects: Hashes, kind: IdentityKind, parts: Sequence[Part], ca
     )
 
 
-def refuse_disabled(suspects: Hashes, given: dict[IdentityKind, list[Part]], case_sensitive: bool) -> None:
+def refuse_disabled(suspects: Hashes, datasets: dict[IdentityKind, list[Part]], case_sensitive: bool) -> None:
     """Refuse identities that are to be updated and disabled at once: which comes last is not known."""
-    found: dict[IdentityKind, set[Key]] = {}
-    for kind, parts in given.items():
+    keys: dict[IdentityKind, set[Key]] = {}
+    for kind, parts in datasets.items():
         rows = _suspects(suspects[:AT_ONCE], kind, parts, case_sensitive, whole=False)
-        found[kind] = {_folded(key, case_sensitive) for _, key, _ in rows}
-    updated = found[IdentityKind.MEMBERS] | found[IdentityKind.MAPPINGS]
-    both = sorted(updated & found[IdentityKind.DELETED])
+        keys[kind] = {_folded(key, case_sensitive) for _, key, _ in rows}
+    updated = keys[IdentityKind.MEMBERS] | keys[IdentityKind.MAPPINGS]
+    both = sorted(updated & keys[IdentityKind.DELETED])
     if both:
         named = ", ".join(f"{kind} {shown(name)}" for name, kind in both[:_NAMED])
         more = f" and {len(both) - _NAMED:,} more" if len(both) > _NAMED else ""
@@ -117,20 +116,16 @@ def _folded(key: Key, case_sensitive: bool) -> Key:
 def _bodies(rows: IdentityRows, kind: IdentityKind) -> Iterator[Body]:
     """Return the rows as models."""
     identities = list(_identities(rows.identities))
-    lists = {key: list(_per_row(related, mapped=key == "mappings")) for key, related in rows.lists.items()}
-    nothing: list[list[Identity]] = [[]] * len(identities)
-    well_knowns = lists.get("wellKnowns", nothing)
     if kind is IdentityKind.DELETED:
         yield from map(DisabledIdentityBody, identities)
-    elif kind is IdentityKind.MEMBERS:
-        for identity, members, granted in zip(
-            identities, lists.get("members", nothing), well_knowns, strict=True
-        ):
-            yield IdentityBody(identity, tuple(members), tuple(granted))
-    else:
-        aliases: Any = lists.get("mappings", nothing)
-        for identity, mapped, granted in zip(identities, aliases, well_knowns, strict=True):
-            yield MappedIdentityBody(identity, tuple(mapped), tuple(granted))
+        return
+    lists = {key: list(_per_row(related, mapped=key == "mappings")) for key, related in rows.lists.items()}
+    nobody: list[list[Any]] = [[]] * len(identities)
+    key, body = _BODIES[kind]
+    for identity, related, granted in zip(
+        identities, lists.get(key, nobody), lists.get("wellKnowns", nobody), strict=True
+    ):
+        yield body(identity, tuple(related), tuple(granted))
 
 
 def _identities(named: Named, *, mapped: bool = False) -> Iterator[Identity]:
@@ -152,10 +147,10 @@ def merged_bodies(
     suspects: Hashes, kind: IdentityKind, parts: Sequence[Part], case_sensitive: bool
 ) -> Iterator[Body]:
     """Return one body for each identity that stands twice, with all that any of its rows says."""
-    found: dict[Key, list[Any]] = {}
+    several: dict[Key, list[Any]] = {}
     for _, key, body in _suspects(suspects, kind, parts, case_sensitive, whole=True):
-        found.setdefault(_folded(key, case_sensitive), []).append(body)
-    for bodies in found.values():
+        several.setdefault(_folded(key, case_sensitive), []).append(body)
+    for bodies in several.values():
         yield merged(bodies)
 
 
@@ -172,7 +167,6 @@ def merged(bodies: Sequence[Any]) -> Any:
     identity = Identity(first.identity.name, first.identity.type, info)
     if isinstance(first, DisabledIdentityBody):
         return DisabledIdentityBody(identity)
-    well_knowns = tuple(each for body in bodies for each in body.well_knowns)
-    if isinstance(first, IdentityBody):
-        return IdentityBody(identity, tuple(each for body in bodies for each in body.members), well_knowns)
-    return MappedIdentityBody(identity, tuple(each for body in bodies for each in body.mappings), well_knowns)
+    key = "members" if isinstance(first, IdentityBody) else "mappings"
+    related = tuple(each for body in bodies for each in getattr(body, key))
+    return type(first)(identity, related, tuple(each for body in bodies for each in body.well_knowns))

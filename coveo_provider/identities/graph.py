@@ -1,5 +1,7 @@
 """
-Who is who: users, their aliases in other providers, the groups around them (push-api.md section 5.2).
+Who is who: users, their aliases in other providers, the groups around them.
+
+How they resolve is in docs/api-notes.md, "Permissions" and "Security identities".
 
 Imports nothing heavy; parts are read with what a running task has loaded.
 """
@@ -11,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from coveo_provider.documents.permissions.models import EMAIL_PROVIDER, IdentityType, PermissionIdentity
+from coveo_provider.documents.permissions.models import EMAIL_PROVIDER, PermissionIdentity
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.identities.models import (
     BatchIdentityBody,
     Body,
@@ -60,7 +63,7 @@ class IdentityGraph:
     The identities of one or several security providers, and how they belong together.
 
     Identities are told apart by provider, type and name. Names are compared without regard to case, unless
-    the provider is case-sensitive. As a push does (push-api.md section 6), what is added later replaces what
+    the provider is case-sensitive. As a push does (docs 55), what is added later replaces what
     was said of an identity: its members and the identities granted with them, or its aliases and the identities
     granted with these; one that was disabled is back. An identity takes some 250 bytes, a membership some 60.
 
@@ -83,7 +86,7 @@ class IdentityGraph:
         self._exact = frozenset((case_sensitive,) if isinstance(case_sensitive, str) else case_sensitive)
         self._keys: dict[Key, Key] = {}
         self._spelled: dict[Key, str] = {}
-        self._members, self._mappings = _Said(), _Said()
+        self._members, self._mappings = _Pushes(), _Pushes()
         # The groups around an identity, and its aliases; the same the other way. Both made when asked for.
         self._around: dict[Key, list[Key]] | None = None
         self._within: dict[Key, list[Key]] | None = None
@@ -134,7 +137,7 @@ class IdentityGraph:
         alias_provider: str | None = None,
     ) -> None:
         """
-        Add datasets of identities, as :func:`spool_identities` takes them.
+        Add datasets of identities, as a push of them takes them.
 
         What stands twice in one of them is united: a push would refuse it, or unite it as well.
 
@@ -142,17 +145,18 @@ class IdentityGraph:
         :param alias_provider: as for :meth:`add`
         :raises DatasetError: a dataset is not what it should be
         """
-        from coveo_provider.identities.columns import IdentityKind, IdentityReader
+        from coveo_provider.identities.columns import IdentityKind
+        from coveo_provider.identities.rows import IdentityReader
 
         where, elsewhere = self._provider(provider), alias_provider or self.alias_provider
         self._around = self._within = None
-        given = {
+        datasets = {
             IdentityKind.MEMBERS: (members, self._members, where),
             IdentityKind.MAPPINGS: (mappings, self._mappings, elsewhere),
             IdentityKind.DELETED: (deleted, None, where),
         }
-        for kind, (parts, said, related) in given.items():
-            earlier = set() if said is None else said.keys()
+        for kind, (parts, pushes, related) in datasets.items():
+            earlier = set() if pushes is None else pushes.keys()
             for part in parts:
                 reader = IdentityReader(part.schema, kind, part.name)
                 row = 0
@@ -160,18 +164,18 @@ class IdentityGraph:
                     rows = reader.read(batch, row)
                     row += len(batch)
                     keys = self._nodes(where, rows.identities)
-                    if said is None:
+                    if pushes is None:
                         self._disabled.update(keys)
                         continue
                     self._disabled.difference_update(keys)
                     self._pushed.update(keys)
                     for key in earlier.intersection(keys):
-                        said.replace(key, [], [])
+                        pushes.replace(key, [], [])
                     earlier.difference_update(keys)
                     for name, lists in rows.lists.items():
                         granted = name == "wellKnowns"
                         others = self._nodes(where if granted else related, lists.named)
-                        said.extend(keys, others, lists.lengths.tolist(), granted=granted)
+                        pushes.extend(keys, others, lists.lengths.tolist(), granted=granted)
 
     def key(self, identity: PermissionIdentity) -> Key:
         """Return what tells an identity apart."""
@@ -193,7 +197,7 @@ class IdentityGraph:
         """
         Return whether an item may name an identity: it was pushed itself, and is not disabled.
 
-        One that is only named as a member is "in error" (push-api.md section 5.1). E-mail addresses of the
+        One that is only named as a member is "in error" (docs 107). E-mail addresses of the
         Email Security Provider need no push.
         """
         key = self.key(identity)
@@ -274,8 +278,8 @@ class IdentityGraph:
         """Return every membership, from whichever side it was said, and every alias in both directions."""
         for group, members in self._members.related.items():
             yield from ((member, group) for member in members)
-        for said in (self._members, self._mappings):
-            for key, granted in said.granted.items():
+        for pushes in (self._members, self._mappings):
+            for key, granted in pushes.granted.items():
                 yield from ((key, group) for group in granted)
         for key, aliases in self._mappings.related.items():
             for other in aliases:
@@ -294,9 +298,9 @@ class IdentityGraph:
 
     def _intern(self, provider: str, kind: IdentityType, name: str) -> Key:
         folded = self._folded(provider, name)
-        given: Key = (provider, kind, folded)
-        key = self._keys.setdefault(given, given)
-        if key is given and folded != name:
+        new: Key = (provider, kind, folded)
+        key = self._keys.setdefault(new, new)
+        if key is new and folded != name:
             self._spelled[key] = name
         return key
 
@@ -307,7 +311,7 @@ class IdentityGraph:
         return self.default_provider if provider is None else provider
 
 
-class _Said:
+class _Pushes:
     """
     What pushes of one kind say of identities, each the last one of its identity.
 
@@ -325,18 +329,17 @@ class _Said:
 
     def replace(self, key: Key, related: list[Key], granted: list[Key]) -> None:
         """Put what a push says in place of what was said."""
-        for held, given in ((self.related, related), (self.granted, granted)):
-            if given:
-                held[key] = given
+        for lists, new in ((self.related, related), (self.granted, granted)):
+            if new:
+                lists[key] = new
             else:
-                held.pop(key, None)
+                lists.pop(key, None)
 
     def extend(self, keys: list[Key], others: list[Key], lengths: list[int], *, granted: bool) -> None:
         """Add to what was said: to each identity as many of the others, in order, as its length."""
-        held = self.granted if granted else self.related
+        lists = self.granted if granted else self.related
         start = 0
         for key, length in zip(keys, lengths, strict=True):
             if length:
-                given = others[start : start + length]
-                held[key] = [*held[key], *given] if key in held else given
+                lists[key] = [*lists.get(key, ()), *others[start : start + length]]
                 start += length

@@ -1,16 +1,18 @@
 """
-Security identities: groups with their members, aliases, granted identities (push-api.md section 6).
+Security identities: groups with their members, aliases, granted identities (docs 78).
 
 The words are the API's; ``type`` is spelled ``USER`` here, ``User`` in items. Imports nothing heavy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.documents.permissions.spelling import IdentityType
+from coveo_provider.documents.values.json_values import dump
+from coveo_provider.documents.values.keys import spelled
 from coveo_provider.errors import DataError
 
 GROUPS = frozenset({IdentityType.GROUP, IdentityType.VIRTUAL_GROUP})
@@ -56,8 +58,8 @@ class Identity:
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, ("name", "type", "additionalInfo"), "an identity")
-        return cls(found.get("name", ""), found.get("type", ""), _info(found))
+        values = _spelled(body, ("name", "type", "additionalInfo"), "an identity")
+        return cls(values.get("name", ""), values.get("type", ""), _info(values))
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class MappedIdentity(Identity):
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, _KEYS, "an alias")
-        return cls(found.get("name", ""), found.get("type", ""), found.get("provider"), _info(found))
+        values = _spelled(body, _KEYS, "an alias")
+        return cls(values.get("name", ""), values.get("type", ""), values.get("provider"), _info(values))
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,8 @@ class IdentityBody:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it; a group always says its members, also when it has none."""
-        body: dict[str, Any] = {"identity": self.identity.to_json()}
-        if self.members or self.identity.type in GROUPS:
-            body["members"] = [each.to_json() for each in self.members]
-        if self.well_knowns:
-            body["wellKnowns"] = [each.to_json() for each in self.well_knowns]
-        return body
+        says_members = bool(self.members) or self.identity.type in GROUPS
+        return _body(self.identity, {"members": self.members} if says_members else {}, self.well_knowns)
 
     @classmethod
     def from_json(cls, body: Any) -> IdentityBody:
@@ -131,12 +129,7 @@ class IdentityBody:
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, ("identity", "members", "wellKnowns"), "an identity body")
-        return cls(
-            Identity.from_json(found.get("identity")),
-            tuple(map(Identity.from_json, _list(found, "members"))),
-            tuple(map(Identity.from_json, _list(found, "wellKnowns"))),
-        )
+        return cls(*_related(body, "members", Identity.from_json, "an identity body"))
 
 
 @dataclass(frozen=True)
@@ -158,15 +151,7 @@ class MappedIdentityBody:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it; ``mappings`` are always said."""
-        body: dict[str, Any] = {
-            "identity": self.identity.to_json(),
-            "mappings": [each.to_json() for each in self.mappings],
-        }
-        return (
-            {**body, "wellKnowns": [each.to_json() for each in self.well_knowns]}
-            if self.well_knowns
-            else body
-        )
+        return _body(self.identity, {"mappings": self.mappings}, self.well_knowns)
 
     @classmethod
     def from_json(cls, body: Any) -> MappedIdentityBody:
@@ -175,12 +160,7 @@ class MappedIdentityBody:
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, ("identity", "mappings", "wellKnowns"), "an alias body")
-        return cls(
-            Identity.from_json(found.get("identity")),
-            tuple(map(MappedIdentity.from_json, _list(found, "mappings"))),
-            tuple(map(Identity.from_json, _list(found, "wellKnowns"))),
-        )
+        return cls(*_related(body, "mappings", MappedIdentity.from_json, "an alias body"))
 
 
 @dataclass(frozen=True)
@@ -200,10 +180,11 @@ class DisabledIdentityBody:
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, ("identity",), "an identity to disable")
-        return cls(Identity.from_json(found.get("identity")))
+        values = _spelled(body, ("identity",), "an identity to disable")
+        return cls(Identity.from_json(values.get("identity")))
 
 
+_Related = TypeVar("_Related", bound=Identity)
 Body: TypeAlias = "IdentityBody | MappedIdentityBody | DisabledIdentityBody"
 
 
@@ -237,11 +218,11 @@ class BatchIdentityBody:
 
         :raises DataError: says what is wrong
         """
-        found = _spelled(body, ("members", "mappings", "deleted"), "a batch of identities")
+        values = _spelled(body, ("members", "mappings", "deleted"), "a batch of identities")
         return cls(
-            tuple(map(IdentityBody.from_json, _list(found, "members"))),
-            tuple(map(MappedIdentityBody.from_json, _list(found, "mappings"))),
-            tuple(map(DisabledIdentityBody.from_json, _list(found, "deleted"))),
+            tuple(map(IdentityBody.from_json, _list(values, "members"))),
+            tuple(map(MappedIdentityBody.from_json, _list(values, "mappings"))),
+            tuple(map(DisabledIdentityBody.from_json, _list(values, "deleted"))),
         )
 
 
@@ -251,48 +232,62 @@ def encode_identity(body: Body | BatchIdentityBody) -> bytes:
 
     :raises DataError: a text cannot be UTF-8
     """
-    from coveo_provider.documents.values.json_values import dump
-
     try:
         return dump(body.to_json())
     except TypeError as error:
         raise DataError(f"identity cannot be JSON: {error}") from None
 
 
+def _body(
+    identity: Identity, related: Mapping[str, tuple[Identity, ...]], well_knowns: tuple[Identity, ...]
+) -> dict[str, Any]:
+    lists = {**related, "wellKnowns": well_knowns} if well_knowns else related
+    return {
+        "identity": identity.to_json(),
+        **{key: [each.to_json() for each in several] for key, several in lists.items()},
+    }
+
+
+def _related(
+    body: Any, key: str, read: Callable[[Any], _Related], what: str
+) -> tuple[Identity, tuple[_Related, ...], tuple[Identity, ...]]:
+    """Return an identity, those under a key that are related to it, and those granted with them."""
+    values = _spelled(body, ("identity", key, "wellKnowns"), what)
+    return (
+        Identity.from_json(values.get("identity")),
+        tuple(map(read, _list(values, key))),
+        tuple(map(Identity.from_json, _list(values, "wellKnowns"))),
+    )
+
+
 def _distinct(identities: Any) -> tuple[Any, ...]:
     """Return each identity once; those that differ in case stay, as a provider may tell them apart."""
-    found: dict[Any, Identity] = {}
+    firsts: dict[Any, Identity] = {}
     for each in identities:
         if not isinstance(each, Identity):
             raise DataError(f"{each!r} is no Identity")
-        found.setdefault((each.name, each.type, getattr(each, "provider", None)), each)
-    return tuple(found.values())
+        firsts.setdefault((each.name, each.type, getattr(each, "provider", None)), each)
+    return tuple(firsts.values())
 
 
 def _spelled(body: Any, keys: tuple[str, ...], what: str) -> dict[str, Any]:
     if not isinstance(body, Mapping):
         raise DataError(f"{what} is {body!r}, expected an object with {', '.join(keys)}")
-    spelling = {key.lower(): key for key in keys}
-    found: dict[str, Any] = {}
-    for given, value in body.items():
-        key = spelling.get(str(given).lower())
-        if key is None:
-            raise DataError(f"{what} has unknown key {given!r}: expected {', '.join(keys)}")
-        if key in found:
-            raise DataError(f"{what} has key {given!r} twice")
-        found[key] = value
-    return found
+    try:
+        return spelled(body, {key.lower(): key for key in keys}, what)
+    except ValueError as error:
+        raise DataError(str(error)) from None
 
 
-def _info(found: dict[str, Any]) -> Mapping[str, str]:
-    info = found.get("additionalInfo")
+def _info(values: dict[str, Any]) -> Mapping[str, str]:
+    info = values.get("additionalInfo")
     if info is not None and not isinstance(info, Mapping):
-        raise DataError(f"additionalInfo of identity {found.get('name')!r} is {info!r}, expected an object")
+        raise DataError(f"additionalInfo of identity {values.get('name')!r} is {info!r}, expected an object")
     return info or {}
 
 
-def _list(found: dict[str, Any], key: str) -> list[Any]:
-    value = found.get(key)
+def _list(values: dict[str, Any], key: str) -> list[Any]:
+    value = values.get(key)
     if value is not None and not isinstance(value, (list, tuple)):
         raise DataError(f"{key} is {value!r}, expected a list")
     return list(value or ())

@@ -101,7 +101,7 @@ def _container_is_gone(error: CoveoError) -> bool:
     """
     Return whether a submission was refused for its container: used up by a request that came twice, or expired.
 
-    No page gives that refusal: a bad ``fileId`` is INVALID_PARAMETER (docs 119). It is our reading
+    No page gives that refusal: a bad ``fileId`` is INVALID_PARAMETER (2017 docs). It is our reading
     (``docs/api-notes.md``, "Errors and retries").
     """
     return (

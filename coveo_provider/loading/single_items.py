@@ -8,7 +8,7 @@ from collections.abc import Callable
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.files import FileUploads
 from coveo_provider.api.retries import may_have_been_carried_out
-from coveo_provider.documents.contents.filling import Item
+from coveo_provider.documents.encoding.items import Item
 from coveo_provider.errors import CoveoError
 from coveo_provider.loading.deliveries import placed_id
 

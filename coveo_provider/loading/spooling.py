@@ -23,10 +23,10 @@ from coveo_provider.documents.dataset.ids import (
     swallowing,
 )
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.batches import Encoded
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
-from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
+from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
 from coveo_provider.documents.encoding.rows import Rows
+from coveo_provider.documents.records import Encoded
 from coveo_provider.loading.progress import Log, Progress
 
 _log = logging.getLogger(__name__)

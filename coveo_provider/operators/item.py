@@ -41,7 +41,7 @@ class CoveoPushItemOperator(CoveoOperator):
     def act(self, context: Context) -> dict[str, Any]:
         """Read and check everything, then push."""
         from coveo_provider.documents.contents.files import ContentSpool
-        from coveo_provider.documents.contents.filling import encode_item
+        from coveo_provider.documents.encoding.items import encode_item
         from coveo_provider.loading.single_items import push_item
         from coveo_provider.report import Report
 

@@ -13,7 +13,8 @@ from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api
 from coveo_provider.documents.dataset.files import replace as replace_file
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.fingerprint import fingerprint
-from coveo_provider.documents.extracts.source_files import BATCH_ROWS, ReadOptions, SourceFile
+from coveo_provider.documents.extracts.formats import Csv, Json
+from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFile
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
@@ -100,7 +101,7 @@ class CoveoTransformOperator(CoveoOperator):
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
         from coveo_provider.documents.dataset.part_writer import PartWriter
-        from coveo_provider.documents.extracts.readers import read_batches
+        from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
         from coveo_provider.documents.extracts.transformation import rows_of
         from coveo_provider.loading.progress import Progress
 
@@ -108,10 +109,10 @@ class CoveoTransformOperator(CoveoOperator):
         options = ReadOptions(
             file_format=self.file_format,
             batch_rows=self.batch_rows,
-            dtypes=self.dtypes,
-            separator=self.csv_separator,
-            encoding=self.csv_encoding,
-            records=self.json_records,
+            formats=(
+                Csv(self.dtypes, self.csv_separator, self.csv_encoding),
+                Json(self.json_records),
+            ),
         )
         options.check()
         files = [SourceFile(uri, partial(open_file, uri)) for uri in list_files(self.source, "source")]

@@ -1,1 +1,1 @@
-"""Seeded storms of faults over every recipe: afterwards the index is right, or as it was."""
+"""Every recipe, run with faults that a seed schedules: afterwards the index is right, or as it was."""

@@ -99,13 +99,13 @@ def _expanded(task: MappedOperator, xcoms: XComs) -> list[dict[str, Any]]:
 
 def _resolved(value: Any, xcoms: XComs) -> Any:
     if isinstance(value, XComArg):
-        plain: Any = value
-        task = plain.operator.task_id
-        if not isinstance(plain.operator, MappedOperator):
-            return xcoms[f"{task}|-1|{plain.key}"]
+        argument: Any = value
+        task = argument.operator.task_id
+        if not isinstance(argument.operator, MappedOperator):
+            return xcoms[f"{task}|-1|{argument.key}"]
         names = [name.split("|") for name in xcoms]
-        indexes = sorted(int(at) for of, at, key in names if (of, key) == (task, plain.key))
-        return [xcoms[f"{task}|{at}|{plain.key}"] for at in indexes]
+        indexes = sorted(int(at) for of, at, key in names if (of, key) == (task, argument.key))
+        return [xcoms[f"{task}|{at}|{argument.key}"] for at in indexes]
     if isinstance(value, (list, tuple)):
         return [_resolved(one, xcoms) for one in value]
     return value
@@ -135,16 +135,18 @@ class FastRun:
                 self.random.shuffle(indexes)
                 if not indexes:
                     verdict, indexes = "skipped", [-1]
-            found = dict.fromkeys(indexes, verdict) if verdict else self._tried(task.task_id, indexes)
-            self.states[task.task_id] = dict(sorted(found.items()))
+            outcomes = dict.fromkeys(indexes, verdict) if verdict else self._tried(task.task_id, indexes)
+            self.states[task.task_id] = dict(sorted(outcomes.items()))
         bad = {"failed", "upstream_failed"}
         teardowns = {task.task_id for task in self.dag.tasks if task.is_teardown}
-        failed = any(bad & {*found.values()} for name, found in self.states.items() if name not in teardowns)
+        failed = any(
+            bad & {*outcomes.values()} for name, outcomes in self.states.items() if name not in teardowns
+        )
         named = {
             (name if at < 0 else f"{name}[{at}]"): state
-            for task_id, found in self.states.items()
+            for task_id, outcomes in self.states.items()
             for name in [task_id.rpartition(".")[2]]
-            for at, state in found.items()
+            for at, state in outcomes.items()
         }
         return "failed" if failed else "success", named
 
@@ -158,23 +160,23 @@ class FastRun:
         """Return the state a task gets without being run, if so."""
         if task.is_teardown:
             setups = [name for name in task.upstream_task_ids if self.dag.get_task(name).is_setup]
-            found = [state for name in setups for state in self.states[name].values()]
-            if "success" in found:
+            outcomes = [state for name in setups for state in self.states[name].values()]
+            if "success" in outcomes:
                 return None
-            return "skipped" if {*found} == {"skipped"} else "upstream_failed"
-        found = [state for name in task.upstream_task_ids for state in self.states[name].values()]
-        if {"failed", "upstream_failed"} & {*found}:
+            return "skipped" if {*outcomes} == {"skipped"} else "upstream_failed"
+        outcomes = [state for name in task.upstream_task_ids for state in self.states[name].values()]
+        if {"failed", "upstream_failed"} & {*outcomes}:
             return "upstream_failed"
-        return "skipped" if "skipped" in found else None
+        return "skipped" if "skipped" in outcomes else None
 
     def _tried(self, task_id: str, indexes: Sequence[int]) -> dict[int, str]:
         """Try the instances of a task, one round after the other, as Airflow does where nothing waits."""
-        found: dict[int, str] = {}
+        outcomes: dict[int, str] = {}
         for number in range(1, TRIES + 1):
-            for at in [at for at in indexes if found.get(at, "up_for_retry") == "up_for_retry"]:
+            for at in [at for at in indexes if outcomes.get(at, "up_for_retry") == "up_for_retry"]:
                 result = self.execute(Job(self.run_id, task_id, at, number, self.xcoms))
-                found[at] = result.state
+                outcomes[at] = result.state
                 if result.error:
                     self.errors.append(f"{task_id} {at} try {number}: {result.state}: {result.error}")
                 self.xcoms.update({f"{task_id}|{at}|{key}": value for key, value in result.pushed.items()})
-        return {at: "failed" if state == "up_for_retry" else state for at, state in found.items()}
+        return {at: "failed" if state == "up_for_retry" else state for at, state in outcomes.items()}

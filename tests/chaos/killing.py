@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.fast import Job, Result
-from tests.chaos.storm import Storm
+from tests.chaos.scheduled_faults import ScheduledFaults
 
 ROOT = Path(__file__).parent.parent.parent
 _ENVIRONMENT = ("AIRFLOW_CONN_COVEO_DEFAULT",)
@@ -41,7 +41,7 @@ class Worker:
         self.log.close()
 
     def perform(
-        self, job: Job, *, recipe: str, folder: Path, number: int, storm: Storm, hours: float
+        self, job: Job, *, recipe: str, folder: Path, number: int, faults: ScheduledFaults, hours: float
     ) -> Result:
         """Execute one try of a task in a process of its own."""
         answer = folder / "result.json"
@@ -53,16 +53,16 @@ class Worker:
                 "folder": str(folder),
                 "number": number,
                 "hours": hours,
-                "dies": storm.dies_at_the_end(),
+                "dies": faults.dies_at_the_end(),
                 "seed": f"{job.task_id} {job.map_index} {job.try_number}",
                 "environment": {name: os.environ[name] for name in _ENVIRONMENT},
                 "result": str(answer),
             }
         )
-        storm.working(self._read()["pid"])
+        faults.working(self._read()["pid"])
         self._write({})
         ended = self._read()
-        storm.working(None)
+        faults.working(None)
         if ended["killed"]:
             return Result("up_for_retry", error="killed")
         if not answer.exists():
@@ -81,6 +81,6 @@ class Worker:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.startswith("@"):
-                found: dict[str, Any] = json.loads(line[1:])
-                return found
+                message: dict[str, Any] = json.loads(line[1:])
+                return message
         raise RuntimeError(f"the worker ended with {self._process.wait()}")

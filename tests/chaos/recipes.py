@@ -17,7 +17,7 @@ from airflow.sdk import DAG
 
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.operators import CoveoTransformOperator, transform
-from coveo_provider.operators.support import changes as _changes
+from coveo_provider.operators.support import changes
 from coveo_provider.task_groups import (
     catalog_load,
     catalog_refresh,
@@ -41,7 +41,7 @@ def small_parts() -> Iterator[None]:
     """Let parts be small meanwhile, so that a few rows make several."""
     with (
         patch.object(transform, "MIN_PART_BYTES", PART_BYTES),
-        patch.object(_changes, "DEFAULT_PART_BYTES", PART_BYTES),
+        patch.object(changes, "DEFAULT_PART_BYTES", PART_BYTES),
     ):
         yield
 
@@ -82,12 +82,12 @@ def build(recipe: str, folder: Path, number: int) -> DAG:
                 rules=[{"documents": "*"}],
             )
         else:
-            plain = {
+            groups = {
                 "catalog_load": catalog_load,
                 "catalog_refresh": catalog_refresh,
                 "push_rebuild": push_rebuild,
             }
-            plain[recipe](source_id=SOURCE, documents=documents)
+            groups[recipe](source_id=SOURCE, documents=documents)
     return dag
 
 

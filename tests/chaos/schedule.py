@@ -43,7 +43,7 @@ CALLS = {
 RECIPES = tuple(CALLS)
 
 DECISIVE = frozenset({"stream.close", "stream.delete_older", "items.delete_older"})
-"""Calls after which the input is what the index holds, though the run may not have been told."""
+"""Calls after which the input is what the index holds, though the run may not know it."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Kill:
 
 
 @dataclass(frozen=True)
-class Strike:
+class PlannedFault:
     """
     One thing that goes wrong.
 
     :param kind: what it is counted as
-    :param route: the calls it strikes, any when ``None``; for a kill at the end the name of a task
+    :param route: the calls it happens to, any when ``None``; for a kill at the end the name of a task
     :param skip: how many of these go well first
-    :param times: how many are struck then
+    :param times: how many go wrong then
     """
 
     kind: str
@@ -98,59 +98,59 @@ class Schedule:
         its own
     """
 
-    strikes: tuple[Strike, ...]
+    faults: tuple[PlannedFault, ...]
     server_hours: float
     worker_hours: tuple[float, ...] = ()
 
     @property
     def timeout(self) -> float:
         """How long a call may take, in seconds."""
-        return STALL_TIMEOUT if any(isinstance(one.effect, Stall) for one in self.strikes) else 30.0
+        return STALL_TIMEOUT if any(isinstance(one.effect, Stall) for one in self.faults) else 30.0
 
     def __str__(self) -> str:
         lines = [f"the server's clock is {self.server_hours:+.1f} h off"]
         if self.worker_hours:
             hours = ", ".join(f"{hours:+.1f}" for hours in self.worker_hours)
             lines.append(f"the worker's clock is off by hours, try after try: {hours}")
-        return "\n".join(f"  {line}" for line in [*lines, *map(str, self.strikes)])
+        return "\n".join(f"  {line}" for line in [*lines, *map(str, self.faults)])
 
 
-def _throttled(random: Random) -> Strike:
-    return Strike("429", Answer.throttled())
+def _throttled(random: Random) -> PlannedFault:
+    return PlannedFault("429", Answer.throttled())
 
 
-def _told_to_wait(random: Random) -> Strike:
+def _with_retry_after(random: Random) -> PlannedFault:
     waits: list[int | str] = [0, 1, 30, 120, formatdate(0, usegmt=True), "soon"]
-    return Strike("429 Retry-After", Answer.throttled(random.choice(waits)))
+    return PlannedFault("429 Retry-After", Answer.throttled(random.choice(waits)))
 
 
-def _server_error(status: int) -> Callable[[Random], Strike]:
-    def make(random: Random) -> Strike:
+def _server_error(status: int) -> Callable[[Random], PlannedFault]:
+    def make(random: Random) -> PlannedFault:
         body = random.choice(["", '{"message": "Internal error"}', "<html><h1>Bad gateway</h1></html>"])
-        return Strike(str(status), Answer(status, body))
+        return PlannedFault(str(status), Answer(status, body))
 
     return make
 
 
-def _cut(when: str) -> Callable[[Random], Strike]:
-    return lambda random: Strike(f"reset {when}", Cut(when))
+def _cut(when: str) -> Callable[[Random], PlannedFault]:
+    return lambda random: PlannedFault(f"reset {when}", Cut(when))
 
 
-_KINDS: tuple[Callable[[Random], Strike], ...] = (
+_KINDS: tuple[Callable[[Random], PlannedFault], ...] = (
     _throttled,
-    _told_to_wait,
+    _with_retry_after,
     *(_server_error(status) for status in (500, 502, 503, 504)),
     _cut("before"),
     _cut("during"),
     _cut("after"),
     _cut("after"),  # the answer that is lost is the hardest of all
-    lambda random: Strike("truncated", Truncate(random.randint(0, 20))),
-    lambda random: Strike("slow", Slow(random.uniform(0.02, 0.15))),
-    lambda random: Strike("stall", Stall(STALL_SECONDS)),
-    lambda random: Strike("expired address", ExpireUpload()),
-    lambda random: Strike("S3 403", Answer.storage_denied(), "upload"),
-    lambda random: Strike("duplicate", Duplicate(last=random.random() < 0.3)),
-    lambda random: Strike("clock jump", Jump(random.choice([1, 60, 900, 3700, 4 * 3600]))),
+    lambda random: PlannedFault("truncated", Truncate(random.randint(0, 20))),
+    lambda random: PlannedFault("slow", Slow(random.uniform(0.02, 0.15))),
+    lambda random: PlannedFault("stall", Stall(STALL_SECONDS)),
+    lambda random: PlannedFault("expired address", ExpireUpload()),
+    lambda random: PlannedFault("S3 403", Answer.storage_denied(), "upload"),
+    lambda random: PlannedFault("duplicate", Duplicate(last=random.random() < 0.3)),
+    lambda random: PlannedFault("clock jump", Jump(random.choice([1, 60, 900, 3700, 4 * 3600]))),
 )
 _SINGLE = (
     "stall",
@@ -168,21 +168,21 @@ def drawn(seed: int, recipe: str, *, kills: bool = False) -> Schedule:
     :param kills: whether there is a process to kill, whose clock is off
     """
     random = Random(f"schedule {seed}")
-    strikes = [_strike(random, CALLS[recipe]) for _ in range(random.choice([1, 2, 3, 4, 6]))]
+    faults = [_fault(random, CALLS[recipe]) for _ in range(random.choice([1, 2, 3, 4, 6]))]
     if random.random() < 0.2:
-        strikes = [_untold(random, CALLS[recipe])]
-    stalled = [one for one in strikes if one.kind == "stall"]
-    strikes = [one for one in strikes if one not in stalled[1:]]
-    schedule = Schedule(tuple(strikes), server_hours=random.uniform(-12, 12))
+        faults = [_lost_answers(random, CALLS[recipe])]
+    stalled = [one for one in faults if one.kind == "stall"]
+    faults = [one for one in faults if one not in stalled[1:]]
+    schedule = Schedule(tuple(faults), server_hours=random.uniform(-12, 12))
     if not kills:
         return schedule
     deaths = [_death(random, CALLS[recipe]) for _ in range(random.choice([1, 1, 2, 3]))]
     hours = tuple(random.uniform(-12, 12) for _ in range(random.choice([1, 3])))
     # A kill is tried on fewer other faults, so that it is what the run has to survive.
-    return replace(schedule, strikes=(*schedule.strikes[:2], *deaths), worker_hours=hours)
+    return replace(schedule, faults=(*schedule.faults[:2], *deaths), worker_hours=hours)
 
 
-def _strike(random: Random, calls: Sequence[str]) -> Strike:
+def _fault(random: Random, calls: Sequence[str]) -> PlannedFault:
     made = random.choice(_KINDS)(random)
     route = made.route or (random.choice(calls) if random.random() < 0.85 else None)
     if route == "upload" and made.kind == "duplicate":
@@ -196,17 +196,17 @@ def _strike(random: Random, calls: Sequence[str]) -> Strike:
     return replace(made, route=route, skip=random.choice([0, 0, 0, 1, 1, 2, 3]), times=times)
 
 
-def _untold(random: Random, calls: Sequence[str]) -> Strike:
+def _lost_answers(random: Random, calls: Sequence[str]) -> PlannedFault:
     """Lose the answers of the decisive call, those of whole tries too: it was done, and nobody knows."""
     route = random.choice([call for call in calls if call in DECISIVE])
     losses: list[tuple[str, Action]] = [("reset after", Cut("after")), ("truncated", Truncate(3))]
     kind, effect = random.choice(losses)
-    return Strike(kind, effect, route, times=random.choice([1, 5, 6, 7, 12, 18]))
+    return PlannedFault(kind, effect, route, times=random.choice([1, 5, 6, 7, 12, 18]))
 
 
-def _death(random: Random, calls: Sequence[str]) -> Strike:
+def _death(random: Random, calls: Sequence[str]) -> PlannedFault:
     when = random.choice(["before", "after", "after", "end"])
     route = None if when == "end" or random.random() < 0.3 else random.choice(calls)
     skip = random.randint(0, 6) if route is None else random.choice([0, 0, 1, 2])
     times = random.choice([1, 1, 1, 1, 2, 3])
-    return Strike(f"kill {when}", Kill(when), route, skip, times)
+    return PlannedFault(f"kill {when}", Kill(when), route, skip, times)

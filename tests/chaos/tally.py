@@ -12,21 +12,21 @@ from tests.chaos.trial import Outcome
 
 @dataclass
 class Tally:
-    """Counts of seeds; one storm each, between two good runs."""
+    """Counts of seeds: each is a run with faults between two without."""
 
-    storms: Counter[str] = field(default_factory=Counter)
+    schedules: Counter[str] = field(default_factory=Counter)
     injected: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     survived: int = 0
     failed: int = 0
     untouched: int = 0
-    untold: int = 0
+    done_unknown: int = 0
     mismatches: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count a seed."""
         self.runs += outcome.runs
-        self.storms[f"{outcome.recipe} ({outcome.runner})"] += 1
+        self.schedules[f"{outcome.recipe} ({outcome.runner})"] += 1
         self.injected += outcome.injected
         # The clock is no fault that a run may be without.
         if not sum(count for kind, count in outcome.injected.items() if "clock" not in kind):
@@ -35,34 +35,35 @@ class Tally:
             self.survived += 1
         if outcome.state != "success":
             self.failed += 1
-            self.untold += outcome.decided
+            self.done_unknown += outcome.decided
         self.mismatches += len(outcome.mismatches)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON types."""
-        return {**vars(self), "storms": dict(self.storms), "injected": dict(self.injected)}
+        return {**vars(self), "schedules": dict(self.schedules), "injected": dict(self.injected)}
 
     @classmethod
     def sum(cls, parts: Iterable[dict[str, Any]]) -> Tally:
         """Add up what several processes counted."""
         total = cls()
         for part in parts:
-            total.storms += Counter(part["storms"])
+            total.schedules += Counter(part["schedules"])
             total.injected += Counter(part["injected"])
-            for name in ("runs", "survived", "failed", "untouched", "untold", "mismatches"):
+            for name in ("runs", "survived", "failed", "untouched", "done_unknown", "mismatches"):
                 setattr(total, name, getattr(total, name) + part[name])
         return total
 
     def __str__(self) -> str:
         faults = sum(count for kind, count in self.injected.items() if kind != "worker clock off")
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.injected.most_common())
+        schedules = ", ".join(f"{name} {count}" for name, count in sorted(self.schedules.items()))
         return "\n".join(
             [
-                f"{self.runs:,} runs of {sum(self.storms.values()):,} seeds; {faults:,} faults injected",
+                f"{self.runs:,} runs of {sum(self.schedules.values()):,} seeds; {faults:,} faults injected",
                 f"  faults: {kinds or 'none'}",
-                f"  storms: {', '.join(f'{name} {count}' for name, count in sorted(self.storms.items()))}",
+                f"  fault schedules: {schedules}",
                 f"  survived: {self.survived:,} runs succeeded despite their faults, {self.untouched:,} met none",
-                f"  failed for good: {self.failed:,}, {self.untold:,} of them after the decisive call",
+                f"  failed for good: {self.failed:,}, {self.done_unknown:,} of them after the decisive call",
                 f"  mismatches: {self.mismatches:,}",
             ]
         )

@@ -1,4 +1,4 @@
-"""After any storm the index is the input; where the run failed for good, nothing is lost, and the next mends it."""
+"""After any fault schedule the index is the input, or nothing is lost and the next run makes it the input."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def killed() -> Iterator[RunSeed]:
 
 
 @pytest.mark.parametrize("seeds", FAST, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_the_index_is_right_after_any_storm(live: Live, seeds: range) -> None:
+def test_the_index_is_right_after_any_faults(live: Live, seeds: range) -> None:
     """Throttling, errors, resets, lost answers, slow bodies, expired addresses, duplicates, jumping clocks."""
     with runner("fast") as run:
         tally = live(run, seeds)
@@ -58,7 +58,7 @@ def test_the_index_is_right_after_any_storm(live: Live, seeds: range) -> None:
 
 
 @pytest.mark.parametrize("seeds", AIRFLOW, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_the_index_is_right_after_any_storm_over_airflow(
+def test_the_index_is_right_after_any_faults_over_airflow(
     live: Live, seeds: range, airflow_database: None
 ) -> None:
     """The same with Airflow's own retries, mapping and teardowns."""
@@ -86,11 +86,11 @@ def test_the_fast_runner_ends_as_airflow_does(seed: int, airflow_database: None)
 
 
 def counted(states: dict[str, str]) -> dict[str, list[str]]:
-    """Count the states of a mapped task: which of its instances runs first, and is struck, is chance."""
-    found: dict[str, list[str]] = {}
+    """Count the states of a mapped task: which of its instances runs first, and meets the fault, is chance."""
+    counts: dict[str, list[str]] = {}
     for name, state in states.items():
-        found.setdefault(name.partition("[")[0], []).append(state)
-    return {name: sorted(all_of) for name, all_of in found.items()}
+        counts.setdefault(name.partition("[")[0], []).append(state)
+    return {name: sorted(all_of) for name, all_of in counts.items()}
 
 
 def test_a_seed_does_the_same_again() -> None:

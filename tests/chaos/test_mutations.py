@@ -1,4 +1,4 @@
-"""The storms find what they are there to find: each known-bad change of the package is caught."""
+"""The fault schedules find what they are there to find: each known-bad change of the package is caught."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
 PATCHES = sorted((Path(__file__).parent / "mutations").glob("*.patch"))
-# Seeds whose storms tell the change; what is then said; and whether the change can be told in good weather as well.
+# Seeds whose faults show the change; what is then printed; and whether the change shows without faults as well.
 CAUGHT = {
-    "close_after_a_failed_chunk": ("0:60", "MISMATCH the run in the storm, success: the index is not", False),
-    # What it deletes is pushed again in good weather; a failed push, or a jump of the clock, makes it a loss.
-    "delete_older_before_the_pushes": ("0:60", "MISMATCH the run in the storm, ", False),
+    "close_after_a_failed_chunk": ("0:60", "MISMATCH the run with faults, success: the index is not", False),
+    # What it deletes is pushed again when nothing fails; a failed push, or a jump of the clock, makes it a loss.
+    "delete_older_before_the_pushes": ("0:60", "MISMATCH the run with faults, ", False),
     # The sandbox's clock is hours from this machine's: ahead of it a mark is refused, behind it nothing is removed.
     "local_clock_as_mark": ("3:5", "not one from a local clock", True),
 }
@@ -31,22 +31,22 @@ def test_every_mutation_is_known() -> None:
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_known_bad_change_is_caught(patch: Path, tmp_path: Path) -> None:
-    """In a copy of the package; the storms say which mismatch they found."""
+    """In a copy of the package; the runs print which mismatch they found."""
     for name in ("coveo_provider", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "dags").mkdir()
     _apply(patch, tmp_path)
-    seeds, said, in_good_weather = CAUGHT[patch.stem]
+    seeds, said, without_faults = CAUGHT[patch.stem]
 
     ended = _chaos(tmp_path, seeds)
 
     assert f"the package is {tmp_path}" in ended.stdout
     assert ended.returncode == 1, f"{patch.stem} was not caught by seeds {seeds}:\n{ended.stdout[-3000:]}"
-    found = [line for line in ended.stdout.splitlines() if "MISMATCH" in line]
-    print(f"{patch.stem}:", *found, sep="\n")
-    assert said in ended.stdout, found
-    good = not [line for line in found if "the first run" in line]
-    assert good or in_good_weather, f"the copy does not even work in good weather: {found}"
+    mismatches = [line for line in ended.stdout.splitlines() if "MISMATCH" in line]
+    print(f"{patch.stem}:", *mismatches, sep="\n")
+    assert said in ended.stdout, mismatches
+    good = not [line for line in mismatches if "the first run" in line]
+    assert good or without_faults, f"the copy does not even work without faults: {mismatches}"
 
 
 def _apply(patch: Path, folder: Path) -> None:

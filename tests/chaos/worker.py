@@ -15,7 +15,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 from typing import Any
 
 _HOURS = 0.0
@@ -66,51 +66,51 @@ def main() -> None:
     import random
 
     from coveo_provider.api import caller, retries
-    from coveo_provider.operators.support import claims as _claims
+    from coveo_provider.operators.support import claims
     from tests.chaos.fast import Job, perform
     from tests.chaos.recipes import build, small_parts
 
     small_parts().__enter__()  # for as long as this process lives
-    _claims.PAUSE = 0
+    claims.PAUSE = 0
     policy: Any = retries.RetryPolicy
     patched: Any = (caller, retries)
     for module in patched:
         module.RetryPolicy = lambda **options: policy(**{**options, "sleep": lambda _: None})
     _say({"ready": os.getpid()})
     for line in sys.stdin:
-        given = json.loads(line)
-        begin, told = os.pipe()
+        order = json.loads(line)
+        reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.read(begin, 1)
-            _run(given, random, perform, build, Job)
+            os.read(reading, 1)
+            _run(order, random, perform, build, Job)
         _say({"pid": pid})
         sys.stdin.readline()  # the parent knows whom to kill
-        os.write(told, b".")
-        os.close(begin)
-        os.close(told)
+        os.write(writing, b".")
+        os.close(reading)
+        os.close(writing)
         _, status = os.waitpid(pid, 0)
         _say({"killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "status": status})
 
 
-def _run(given: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
+def _run(order: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
     """Execute one try of a task, and leave its result in a file."""
-    from coveo_provider.operators.support import claims as _claims
+    from coveo_provider.operators.support import claims
     from tests.chaos.variables import Variables
 
     global _HOURS
     code = 1
     try:
-        _HOURS = given["hours"]
-        os.environ.update(given["environment"])
-        random.seed(given["seed"])
-        claims: Any = _claims
-        claims.Variable = Variables(Path(given["folder"]))
-        dag = build(given["recipe"], Path(given["folder"]), given["number"])
-        result = perform(dag, job(**given["job"]))
-        if given["dies"]:
+        _HOURS = order["hours"]
+        os.environ.update(order["environment"])
+        random.seed(order["seed"])
+        patched: Any = claims
+        patched.Variable = Variables(Path(order["folder"]))
+        dag = build(order["recipe"], Path(order["folder"]), order["number"])
+        result = perform(dag, job(**order["job"]))
+        if order["dies"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        Path(given["result"]).write_text(json.dumps(vars(result)))
+        Path(order["result"]).write_text(json.dumps(vars(result)))
         code = 0
     except BaseException:  # noqa: BLE001  said, and the process ends in any case
         import traceback
@@ -131,11 +131,10 @@ def _imported() -> None:
     for name in ("pandas", "pyarrow.parquet", "pyarrow.dataset", "polars"):
         import_module(name)
     shift_clock()
-    for place in ("api", "documents", "operators"):
+    for place in ("api", "documents", "identities", "loading", "operators"):
         package = import_module(f"coveo_provider.{place}")
-        for module in iter_modules(package.__path__, f"{package.__name__}."):
+        for module in walk_packages(getattr(package, "__path__", ()), f"{package.__name__}."):
             import_module(module.name)
-    import_module("coveo_provider.loading")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import IO, Any
 import pandas as pd
 
 from coveo_provider.documents.dataset.tables import to_table
-from coveo_provider.documents.extracts.readers import Batch, read_batches
-from coveo_provider.documents.extracts.source_files import ReadOptions, SourceFile
+from coveo_provider.documents.extracts.formats import Csv, Json
+from coveo_provider.documents.extracts.readers import Batch, ReadOptions, read_batches
+from coveo_provider.documents.extracts.source_files import SourceFile
 
 
 def source(name: str, data: bytes) -> SourceFile:
@@ -24,9 +25,16 @@ def source(name: str, data: bytes) -> SourceFile:
     return SourceFile(name, opened)
 
 
+def options_of(**options: Any) -> ReadOptions:
+    """Return options, each of CSV and JSON for its own format."""
+    csv = {name: options.pop(name) for name in ("dtypes", "separator", "encoding") if name in options}
+    json = {name: options.pop(name) for name in ("records",) if name in options}
+    return ReadOptions(**options, formats=(Csv(**csv), Json(**json)))
+
+
 def batches(*files: tuple[str, bytes], **options: Any) -> list[Batch]:
     """Return the batches of an extract."""
-    return list(read_batches([source(*file) for file in files], ReadOptions(**options)))
+    return list(read_batches([source(*file) for file in files], options_of(**options)))
 
 
 def rows(*files: tuple[str, bytes], **options: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.encoding.batches import Encoder
+from coveo_provider.documents.records import Encoded
 
 NO_LIMIT = 10**12
 

@@ -22,8 +22,8 @@ from coveo_provider._compat import AirflowFailException
 from coveo_provider.documents import write_documents
 from coveo_provider.documents.changes.state import LAST, State
 from coveo_provider.documents.contract import PUSH_ITEM_BYTES
+from coveo_provider.documents.encoding.documents import encode_document
 from coveo_provider.documents.extracts.json_stream import MAX_DEPTH, BoundedJson
-from coveo_provider.documents.values.json_values import encode_document
 from coveo_provider.errors import CoveoError, DatasetError, DocumentError
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
@@ -243,8 +243,9 @@ BOMBS = {
 _READ = """
 import json, resource, sys
 from functools import partial
-from coveo_provider.documents.extracts.readers import read_batches
-from coveo_provider.documents.extracts.source_files import ReadOptions, SourceFile
+from coveo_provider.documents.extracts import csv_files, json_files  # what they load is not counted
+from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
+from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:

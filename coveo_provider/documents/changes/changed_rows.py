@@ -23,24 +23,24 @@ def changed_rows(
     folder: Any,
     manifest: Manifest,
     masks: Sequence[npt.NDArray[np.bool_]],
-    opened: Callable[..., AbstractContextManager[IO[bytes]]],
+    open_file: Callable[..., AbstractContextManager[IO[bytes]]],
 ) -> Iterator[tuple[pa.Table, bytes, str]]:
     """
     Return the rows that changed, their hashes, and which rows they are.
 
     :param folder: the dataset's
     :param masks: for each part, whether its rows changed
-    :param opened: opens a path, checked against an entry of the manifest when one is given
+    :param open_file: opens a path, checked against an entry of the manifest when one is given
     :raises DatasetError: a part is not the file that was written
     """
     for entry, mask in zip(manifest.parts, masks, strict=True):
         if not mask.any():
             continue
-        with opened(folder / HASHES / entry.name) as file:
+        with open_file(folder / HASHES / entry.name) as file:
             part = Part(file, str(folder / HASHES / entry.name))
-            held = [b"".join(batch.column(0).to_pylist()) for batch in part.batches(["content"])]
-            hashes = np.frombuffer(b"".join(held), dtype=f"S{HASH_BYTES}")
-        with opened(folder / entry.name, entry) as file:
+            batches = [b"".join(batch.column(0).to_pylist()) for batch in part.batches(["content"])]
+            hashes = np.frombuffer(b"".join(batches), dtype=f"S{HASH_BYTES}")
+        with open_file(folder / entry.name, entry) as file:
             part = Part(file, str(folder / entry.name))
             row = 0
             for batch in part.batches():

@@ -101,12 +101,12 @@ class Comparison:
 
     def result(self) -> Difference:
         """Return what changed."""
-        found = Difference([np.zeros(rows, dtype=np.bool_) for rows in self._rows])
+        difference = Difference([np.zeros(rows, dtype=np.bool_) for rows in self._rows])
         for share in range(self._shares):
-            self._compare(share, found)
-        return found
+            self._compare(share, difference)
+        return difference
 
-    def _compare(self, share: int, found: Difference) -> None:
+    def _compare(self, share: int, difference: Difference) -> None:
         current, former = self._current.read(share), self._former.read(share)
         pending = self._pending.read(share).unique()
         known = former.rename({"content": "former"})
@@ -119,19 +119,19 @@ class Comparison:
             | pl.col("pending").is_not_null()
         )
         for (part,), rows in changed.select("part", "row").partition_by("part", as_dict=True).items():
-            found.masks[part][rows["row"].to_numpy()] = True
+            difference.masks[part][rows["row"].to_numpy()] = True
         lost = former.select(DOCUMENT_ID).join(current, on=DOCUMENT_ID, how="anti")
         gone = pl.concat([lost, pending.join(current, on=DOCUMENT_ID, how="anti")]).unique().sort(DOCUMENT_ID)
-        found.changed += len(changed)
-        found.unchanged += len(current) - len(changed)
-        found.lost += len(lost)
-        found.gone += len(gone)
+        difference.changed += len(changed)
+        difference.unchanged += len(current) - len(changed)
+        difference.lost += len(lost)
+        difference.gone += len(gone)
         if len(gone):
             path = self._scratch / f"gone-{share}.arrow"
             table = pa.table({DOCUMENT_ID: gone[DOCUMENT_ID].to_arrow().cast(pa.string())})
             with pa.ipc.new_stream(path, table.schema) as stream:
                 stream.write_table(table)
-            found._gone.append(path)
+            difference._gone.append(path)
 
     @staticmethod
     def _take(shares: _Shares, files: Sequence[SourceFile], sha256: str) -> list[int]:
@@ -180,12 +180,12 @@ class _Shares:
         self.schema = schema
         self._paths = [scratch / f"{name}-{share}.arrow" for share in range(1 << bits)]
         self._bits = bits
-        self._held: list[pl.DataFrame] = []
+        self._waiting: list[pl.DataFrame] = []
         self._count = 0
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take further rows."""
-        self._held.append(frame)
+        self._waiting.append(frame)
         self._count += len(frame)
         if self._bits and self._count >= _PARTITIONED:
             self._spill()
@@ -197,15 +197,15 @@ class _Shares:
             path = self._paths[share]
             frames = list(_frames(path)) if path.exists() else []
         else:
-            frames = self._held
+            frames = self._waiting
         empty = pl.DataFrame(schema=self.schema)
         return pl.concat([empty, *frames])
 
     def _spill(self) -> None:
-        if not self._held:
+        if not self._waiting:
             return
-        frame = pl.concat(self._held)
-        self._held, self._count = [], 0
+        frame = pl.concat(self._waiting)
+        self._waiting, self._count = [], 0
         share = frame[DOCUMENT_ID].hash().to_numpy() >> np.uint64(64 - self._bits)
         for (number,), rows in (
             frame.with_columns(share=pl.Series(share)).partition_by("share", as_dict=True).items()

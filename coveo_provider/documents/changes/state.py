@@ -1,11 +1,11 @@
 """
-What the index holds, as of the last successful run: a folder that outlives runs, one for each source.
+What the index holds, as of the last successful load: a folder that outlives runs, one for each source.
 
 ::
 
     last.json                  whose content is remembered, and which files of hashes tell it
     hashes/<dataset>/part-*    documentId and hash of every document
-    pending/<run>.json         a load that was begun, and has not been told to have succeeded
+    pending/<run>.json         a load that was begun, and of which no success is known
     pending/<run>.parquet      the ids it may have sent or deleted by now
     changes/<run>/…            the datasets it sends
 
@@ -15,34 +15,33 @@ failed run may have done to the index, the next one sends again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
+
+import msgspec
 
 from coveo_provider.documents.dataset.files import (
     copied,
+    is_file_name,
     opened_local,
     read_if_there,
     remove,
     remove_empty_folders,
     replace,
-    store,
 )
 from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
 
-T = TypeVar("T")
+T = TypeVar("T", "LastRun", "Pending")
 
 VERSION = 1
 LAST = "last.json"
 _HASHES = "hashes"
 _PENDING = "pending"
 _CHANGES = "changes"
-_NAMES = ("key", "absorbed", "files", "sha256")
-"""Of what is read, the names of files, of which none may lead out of the folder."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,10 @@ class LastRun:
         names = ("organization", "push_url", "source_id")
         return all(getattr(self, name) == getattr(current, name) for name in names)
 
+    def names(self) -> tuple[str, ...]:
+        """Return what names files and folders of the state."""
+        return (self.sha256, *self.files)
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -110,6 +113,10 @@ class Pending:
     changed: int
     gone: int
     absorbed: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Return what names files and folders of the state."""
+        return (self.key, self.sha256, *self.absorbed)
 
 
 class State:
@@ -144,16 +151,16 @@ class State:
 
         :raises DatasetError: what was written about one is damaged
         """
-        found = []
+        loads = []
         for key in self.pending_keys():
             path = self._folder / _PENDING / f"{key}.json"
             text = read_if_there(path)
             try:
-                found += [] if text is None else [_read(Pending, text, str(path))]
+                loads += [] if text is None else [_read(Pending, text, str(path))]
             except DatasetError:
                 if not pass_over_damaged:
                     raise
-        return found
+        return loads
 
     def pending_keys(self) -> list[str]:
         """Return the keys of all loads begun, also of those about which what was written is damaged."""
@@ -176,7 +183,7 @@ class State:
         :param ids: a local Parquet file of the ids it is about to send or delete; ``None`` in a full one
         """
         if ids is not None:
-            store(ids, self._folder / _PENDING / f"{pending.key}.parquet")
+            copied(ids, self._folder / _PENDING / f"{pending.key}.parquet")
         replace(self._folder / _PENDING / f"{pending.key}.json", _written(pending))
 
     def remember(self, current: LastRun, hashes: Sequence[Any], done: Pending | None) -> None:
@@ -209,16 +216,16 @@ class State:
             remove(self._folder / folder / name)
 
 
-def _is_name(name: str) -> bool:
-    return bool(name) and not set(name) & set("/\\\0") and not name.startswith(".")
-
-
 def _source(path: Any) -> SourceFile:
     return SourceFile(str(path), partial(opened_local, path))
 
 
-def _written(subject: LastRun | Pending) -> bytes:
-    return json.dumps({"version": VERSION, **asdict(subject)}, indent=1).encode()
+class _Version(msgspec.Struct):
+    version: int
+
+
+def _written(record: LastRun | Pending) -> bytes:
+    return msgspec.json.format(msgspec.json.encode({"version": VERSION, **asdict(record)}), indent=1)
 
 
 def _read(kind: type[T], text: bytes, where: str) -> T:
@@ -228,22 +235,12 @@ def _read(kind: type[T], text: bytes, where: str) -> T:
     :raises DatasetError: it says something else
     """
     try:
-        found = json.loads(text)
-        if not isinstance(found, dict) or found.pop("version", None) != VERSION:
+        if msgspec.json.decode(text, type=_Version).version != VERSION:
             raise ValueError("it is not of the version this one writes")
-        types = get_type_hints(kind)
-        values = {}
-        for field in fields(kind):  # type: ignore[arg-type]  # both are dataclasses
-            value = found[field.name]
-            if types[field.name] == tuple[str, ...]:
-                if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-                    raise ValueError(f"{field.name} is wrong")
-                value = tuple(value)
-            elif type(value) is not types[field.name]:
-                raise ValueError(f"{field.name} is wrong")
-            if field.name in _NAMES and not all(map(_is_name, [value] if isinstance(value, str) else value)):
-                raise ValueError(f"{field.name} is no name of a file")
-            values[field.name] = value
-        return kind(**values)
-    except (ValueError, KeyError, RecursionError) as error:
+        record = msgspec.json.decode(text, type=kind)
+        for name in record.names():
+            if not is_file_name(name):  # it would lead out of the folder
+                raise ValueError(f"{name!r} is no name of a file")
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{where}: is damaged: {error}") from None
+    return record

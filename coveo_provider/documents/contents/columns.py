@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from coveo_provider.documents.contents.files import ContentFile, extension_of
+from coveo_provider.documents.contents.files import extension_of
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPE,
@@ -25,15 +25,17 @@ from coveo_provider.documents.contract import (
     FILE_ID,
     shown,
 )
-from coveo_provider.documents.encoding.columns import Column, Kind
+from coveo_provider.documents.records import Column, ContentFile, Kind
+from coveo_provider.documents.values.json_values import is_absent
 from coveo_provider.errors import DatasetError, DocumentError
 
 _FILLED = (FILE_ID, COMPRESSION_TYPE, FILE_EXTENSION)
+_REPLACED = frozenset({CONTENT_URI, *_FILLED})
 
 
 def sent_columns(columns: Sequence[Column]) -> list[Column]:
     """Return the columns of a dataset that names files, as they are once placeholders stand in it."""
-    kept = [column for column in columns if column.key not in (CONTENT_URI, *_FILLED)]
+    kept = [column for column in columns if column.key not in _REPLACED]
     return kept + [Column(key, key, Kind.PLAIN) for key in _FILLED]
 
 
@@ -49,26 +51,24 @@ def with_placeholders(
     :raises DocumentError: a row names a file and has a body as well, or its URI is empty
     """
     names = {column.key: column.name for column in columns}
-    uris = _texts(batch, names[CONTENT_URI], where)
     filled: dict[str, list[str | None]] = {
         key: _texts(batch, names[key], where) if key in names else [None] * len(batch) for key in _FILLED
     }
     ids = batch.column(names[DOCUMENT_ID])
     bodies = [(key, batch.column(names[key])) for key in BODY_KEYS if key in names]
     files = {}
-    for row, uri in enumerate(uris):
+    for row, uri in enumerate(_texts(batch, names[CONTENT_URI], where)):
         if uri is None:
             continue
-        known = ids[row].as_py()
-        name = shown(known) if known else f"in row {first_row + row:,} of {where}"
-        files[row] = file = _file(name, uri, filled[COMPRESSION_TYPE][row])
-        _refuse_two_bodies(name, next((key for key, array in bodies if array[row].is_valid), None))
-        filled[FILE_ID][row] = file.token
-        filled[COMPRESSION_TYPE][row] = file.compression
-        if filled[FILE_EXTENSION][row] is None:
-            filled[FILE_EXTENSION][row] = extension_of(uri)
-    kept = [column for column in columns if column.key not in (CONTENT_URI, *_FILLED)]
-    arrays = {column.name: batch.column(column.name) for column in kept}
+        identifier = ids[row].as_py()
+        name = shown(identifier) if identifier else f"in row {first_row + row:,} of {where}"
+        values = {key: texts[row] for key, texts in filled.items()}
+        files[row], placeholder = _placeholder(
+            name, uri, {**values, **{key: True for key, array in bodies if array[row].is_valid}}
+        )
+        for key, value in placeholder.items():
+            filled[key][row] = value
+    arrays = {column.name: batch.column(column.name) for column in columns if column.key not in _REPLACED}
     # Through polars, as pa.array would load pandas.
     arrays |= {key: pl.Series(texts, dtype=pl.String).to_arrow() for key, texts in filled.items()}
     return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays)), files
@@ -78,61 +78,51 @@ def document_with_placeholder(
     document: Mapping[str, Any], place: str = "without an id"
 ) -> tuple[Mapping[str, Any], ContentFile | None]:
     """
-    Return a document given as a mapping with a placeholder for the file it names, and that file.
+    Return a document that is a mapping with a placeholder for the file it names, and that file.
 
     :param place: how to find it when it has no id
     :raises DocumentError: it names a file and has a body as well, or its URI is empty or no text
     """
     if not isinstance(document, Mapping):
         raise DocumentError(place, f"is {type(document).__name__}, expected a mapping of keys to values")
-    keys = {DOCUMENT_KEYS.get(str(name).lower(), name): name for name in document}
-    if CONTENT_URI not in keys:
+    names = {DOCUMENT_KEYS.get(str(name).lower(), name): name for name in document}
+    if CONTENT_URI not in names:
         return document, None
-
-    def value_of(key: str) -> Any:
-        value = document[keys[key]] if key in keys else None
-        return None if _is_absent(value) else value
-
-    given = {name: value for name, value in document.items() if name != keys[CONTENT_URI]}
-    uri = value_of(CONTENT_URI)
+    values = {key: None if is_absent(document[name]) else document[name] for key, name in names.items()}
+    uri = values[CONTENT_URI]
+    without_uri = {name: value for name, value in document.items() if name != names[CONTENT_URI]}
     if uri is None:
-        return given, None
-
-    name = shown(value_of(DOCUMENT_ID)) if value_of(DOCUMENT_ID) else place
+        return without_uri, None
+    name = shown(values[DOCUMENT_ID]) if values.get(DOCUMENT_ID) else place
     if not isinstance(uri, str):
         raise DocumentError(name, f"{CONTENT_URI} is {type(uri).__name__}, expected the URI of a file")
-    file = _file(name, uri, value_of(COMPRESSION_TYPE))
-    _refuse_two_bodies(name, next((key for key in BODY_KEYS if value_of(key) is not None), None))
-    for key, value in (
-        (FILE_ID, file.token),
-        (COMPRESSION_TYPE, file.compression),
-        (FILE_EXTENSION, value_of(FILE_EXTENSION) or extension_of(uri)),
-    ):
-        given.pop(keys.get(key, key), None)
-        given[key] = value
-    return given, file
+    file, placeholder = _placeholder(name, uri, values)
+    kept = {name: value for name, value in without_uri.items() if name not in map(names.get, placeholder)}
+    return {**kept, **placeholder}, file
 
 
-def _is_absent(value: Any) -> bool:
-    return (
-        value is None
-        or type(value).__name__ in {"NAType", "NaTType"}
-        or (type(value) is float and value != value)
-    )
+def _placeholder(name: str, uri: str, values: Mapping[str, Any]) -> tuple[ContentFile, dict[str, Any]]:
+    """
+    Return the file that a document names, and what the document has in its place until it is read.
 
-
-def _file(name: str, uri: str, compression: Any) -> ContentFile:
+    :param name: the document, for errors
+    :param values: what it has, by key; ``None`` is absent
+    """
     if not uri.strip():
         raise DocumentError(
             name, f"{CONTENT_URI} is empty: expected the URI of a file, or null for a document without one"
         )
-    # One that is none of those known is refused by what encodes the document.
-    return ContentFile(name, uri, DEFAULT_COMPRESSION if compression is None else str(compression).upper())
-
-
-def _refuse_two_bodies(name: str, other: str | None) -> None:
-    if other is not None:
-        raise DocumentError(name, f"has {CONTENT_URI} and {other}: expected one body property at most")
+    for key in BODY_KEYS:
+        if values.get(key) is not None:
+            raise DocumentError(name, f"has {CONTENT_URI} and {key}: expected one body property at most")
+    compression, extension = values.get(COMPRESSION_TYPE), values.get(FILE_EXTENSION)
+    # A compression that is none of those known is refused by what encodes the document.
+    file = ContentFile(name, uri, DEFAULT_COMPRESSION if compression is None else str(compression).upper())
+    return file, {
+        FILE_ID: file.token,
+        COMPRESSION_TYPE: file.compression,
+        FILE_EXTENSION: extension_of(uri) if extension is None else extension,
+    }
 
 
 def _texts(batch: pa.RecordBatch, column: str, where: str) -> list[str | None]:

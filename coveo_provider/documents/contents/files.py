@@ -1,9 +1,9 @@
 """
 Files that are the contents of documents: read from wherever they lie, and compressed to disk.
 
-How the types are written is stated nowhere (uncertain): ZLIB is RFC 1950, GZIP RFC 1952, DEFLATE RFC 1951
-without a wrapper, and LZMA an ``.xz`` file. Coveo's one published sample of DEFLATE (docs 69) holds bytes of
-RFC 1950. ZLIB, the default of the service and ours, is free of doubt.
+No page says how the types are written (docs/api-notes.md, "Compression"): ZLIB is taken as RFC 1950, GZIP as RFC
+1952, DEFLATE as RFC 1951 without a wrapper, and LZMA as an ``.xz`` file. Coveo's one published sample of DEFLATE
+(docs 69) holds bytes of RFC 1950. ZLIB, the default of the service and ours, is free of doubt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import lzma
 import os
 import re
-import secrets
 import tempfile
 import threading
 import zlib
@@ -19,20 +18,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB
+from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Compression
+from coveo_provider.documents.records import ContentFile
 from coveo_provider.errors import ContentUnavailable, CoveoError, DocumentError
 
 T = TypeVar("T")
 OpenFile: TypeAlias = "Callable[[str], AbstractContextManager[IO[bytes]]]"
-
-PLACEHOLDER_BYTES = 64
-"""Bytes of JSON that stand for the id of a container until it is known, quotes included."""
 
 _READERS = 8
 _AHEAD = 16  # files read before they are asked for
@@ -43,51 +40,12 @@ _EXTENSION = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,10}")  # not the .2 of 
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
-def new_token() -> str:
-    """Return a text that stands nowhere else, and fills the placeholder."""
-    return secrets.token_hex((PLACEHOLDER_BYTES - 2) // 2)
-
-
-@dataclass(frozen=True)
-class ContentFile:
-    """
-    A file that a document names as its content.
-
-    :param document_id: the document, as errors name it
-    :param uri: where the file lies; may hold a password or a signature
-    :param compression: how its content is to be sent
-    :param token: what stands for it in the document's JSON
-    """
-
-    document_id: str
-    uri: str = field(repr=False)
-    compression: str
-    token: str = field(default_factory=new_token, repr=False)
-
-
 @dataclass(frozen=True)
 class Content:
     """The content of a document, compressed, on disk."""
 
     path: Path
     size: int
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """
-    A content that goes through a file container of its own.
-
-    :param document_id: whose content it is, as errors name it
-    :param path: its compressed bytes
-    :param size: how many these are
-    :param offset: where the JSON has the placeholder for the container's id
-    """
-
-    document_id: str
-    path: Path
-    size: int
-    offset: int
 
 
 class ContentSpool:
@@ -169,8 +127,8 @@ class ContentSpool:
     def _blocks(self, file: ContentFile) -> Iterator[bytes]:
         """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
         with _blamed_on(file):
-            opened = self._open(file.uri)
-            source = opened.__enter__()
+            opening = self._open(file.uri)
+            source = opening.__enter__()
         try:
             with _blamed_on(file):
                 _refuse_too_large(file, source)
@@ -183,7 +141,7 @@ class ContentSpool:
             raise ContentUnavailable(file.document_id, shown_uri(file.uri), "the load was given up")
         finally:
             with _blamed_on(file):
-                opened.__exit__(None, None, None)
+                opening.__exit__(None, None, None)
 
 
 class _Compressor(Protocol):
@@ -194,7 +152,7 @@ class _Compressor(Protocol):
         """Return the rest."""
 
 
-class _Plain:
+class _Uncompressed:
     def compress(self, data: bytes, /) -> bytes:
         return data
 
@@ -207,11 +165,13 @@ def _zlib(window: int) -> Callable[[], _Compressor]:
 
 
 _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
-    "UNCOMPRESSED": _Plain,
-    "ZLIB": _zlib(zlib.MAX_WBITS),
-    "GZIP": _zlib(16 + zlib.MAX_WBITS),
-    "DEFLATE": _zlib(-zlib.MAX_WBITS),
-    "LZMA": lambda: lzma.LZMACompressor(preset=1),  # takes 9 MB; the default preset takes 94 MB a file
+    Compression.UNCOMPRESSED: _Uncompressed,
+    Compression.ZLIB: _zlib(zlib.MAX_WBITS),
+    Compression.GZIP: _zlib(16 + zlib.MAX_WBITS),
+    Compression.DEFLATE: _zlib(-zlib.MAX_WBITS),
+    Compression.LZMA: lambda: lzma.LZMACompressor(
+        preset=1
+    ),  # takes 9 MB; the default preset takes 94 MB a file
 }
 
 
@@ -246,7 +206,7 @@ def _refuse_too_large(file: ContentFile, source: IO[bytes]) -> None:
         source.seek(0)
     except (OSError, ValueError):  # a stream whose end is not known before it comes
         return
-    if file.compression == "UNCOMPRESSED" and size > MAX_CHUNK_BYTES:
+    if file.compression == Compression.UNCOMPRESSED and size > MAX_CHUNK_BYTES:
         raise _too_large(file, f"has {size:,} bytes, ")
 
 
@@ -276,8 +236,8 @@ def shown_uri(uri: str) -> str:
 
 def _secret_user(uri: str) -> str:
     """Return what stands before the host, unless it only names a connection, as in ``s3://aws@bucket``."""
-    found = _USER.search(uri.partition("?")[0])
-    user = found[0].removesuffix("@") if found else ""
+    match = _USER.search(uri.partition("?")[0])
+    user = match[0].removesuffix("@") if match else ""
     return user if ":" in user or uri.lower().startswith("http") else ""
 
 

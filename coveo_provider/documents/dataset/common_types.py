@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.encoding.columns import is_text
+from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.nested_lists import elements, starts
 from coveo_provider.errors import DatasetError
 
@@ -59,9 +59,9 @@ class CommonTypes:
             try:
                 columns.append(table.column(field.name).cast(field.type))
             except pa.ArrowException as error:
-                held = table.schema.field(field.name).type
+                own = table.schema.field(field.name).type
                 raise DatasetError(
-                    f"{where}: column {field.name!r} holds {held} where other rows make it {field.type}, and not "
+                    f"{where}: column {field.name!r} holds {own} where other rows make it {field.type}, and not "
                     f"every value fits: {error}"
                 ) from None
         return pa.table(columns, schema=self.schema)
@@ -81,7 +81,7 @@ class CommonTypes:
         return merged.field(0)
 
 
-def plain(table: pa.Table) -> pa.Table:
+def portable(table: pa.Table) -> pa.Table:
     """
     Return a table without the types that only later versions of pyarrow fully know.
 
@@ -135,7 +135,7 @@ def normalized(table: pa.Table) -> pa.Table:
     contract takes them for. A column without any value is of no type, as pandas makes one of floats of it.
     """
     columns = []
-    for column in plain(table).columns:
+    for column in portable(table).columns:
         if column.null_count == len(column):
             column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):

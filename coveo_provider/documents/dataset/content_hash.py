@@ -15,8 +15,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from coveo_provider.documents.contract import BODY_KEYS
-from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.contract import BODY_KEYS, CONTENT_URI
+from coveo_provider.documents.records import Encoded
 from coveo_provider.documents.values.json_values import dump
 
 HASH_VERSION = 1
@@ -27,7 +27,7 @@ HASH_BYTES = 16
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _NUMBER = frozenset(b"-0123456789")
-_BODIES = frozenset({*BODY_KEYS, "contentUri"})
+_BODIES = frozenset({*BODY_KEYS, CONTENT_URI})
 
 
 def content_hashes(encoded: Encoded, files: Sequence[bytes | None] | None = None) -> bytes:
@@ -46,30 +46,30 @@ def content_hashes(encoded: Encoded, files: Sequence[bytes | None] | None = None
         file = files[row] if files is not None else None
         if file is not None:
             fields = {key: value for key, value in fields.items() if key not in _BODIES}
-        digest = blake2b(_plain_object(fields), digest_size=HASH_BYTES)
+        digest = blake2b(_canonical_object(fields), digest_size=HASH_BYTES)
         if file is not None:
             digest.update(file)
         hashes.append(digest.digest())
     return b"".join(hashes)
 
 
-def _plain_object(fields: dict[str, msgspec.Raw]) -> bytes:
-    return b"{" + b",".join([_key(key) + _plain(bytes(fields[key])) for key in sorted(fields)]) + b"}"
+def _canonical_object(fields: dict[str, msgspec.Raw]) -> bytes:
+    return b"{" + b",".join([_key(key) + _canonical(bytes(fields[key])) for key in sorted(fields)]) + b"}"
 
 
-def _plain(text: bytes) -> bytes:
+def _canonical(text: bytes) -> bytes:
     """Return a JSON value in the one form that all its spellings share."""
     first = text[0]
     if first in _NUMBER:
-        return _plain_number(text) if b"." in text or b"e" in text or b"E" in text else text
+        return _canonical_number(text) if b"." in text or b"e" in text or b"E" in text else text
     if first == ord("{"):
-        return _plain_object(_object.decode(text))
+        return _canonical_object(_object.decode(text))
     if first == ord("["):
-        return b"[" + b",".join([_plain(bytes(value)) for value in _array.decode(text)]) + b"]"
+        return b"[" + b",".join([_canonical(bytes(value)) for value in _array.decode(text)]) + b"]"
     return text
 
 
-def _plain_number(text: bytes) -> bytes:
+def _canonical_number(text: bytes) -> bytes:
     digits = format(Decimal(text.decode()), "f")
     if "." in digits:
         digits = digits.rstrip("0").rstrip(".")

@@ -33,6 +33,11 @@ class Stored:
     sha256: str
 
 
+def is_file_name(name: str) -> bool:
+    """Return whether a text names a visible file of a folder, and leads nowhere else."""
+    return bool(name) and not set(name) & set("/\\\0") and not name.startswith(".")
+
+
 def is_local(path: Any) -> bool:
     """Return whether a path lies on this machine."""
     return getattr(path, "protocol", "") in {"", "file", "local"}
@@ -43,7 +48,7 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
     """
     Open a file that can be read back and forth; one of another machine is first copied to this one's disk.
 
-    :param check: given what the file is before it is opened; raises when that is not what it should be
+    :param check: called with what the file is before it is handed out; raises when it should be another
     :raises FileNotFoundError: it is missing
     :raises PermissionError: it must not be read
     """
@@ -62,11 +67,6 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
         if check is not None and stored is not None:
             check(stored)
         yield file
-
-
-def store(source: Path, target: Any) -> Stored:
-    """Copy a local file to a path, a missing local folder being made; return what was written."""
-    return copied(source, target)
 
 
 def copied(source: Any, target: Any) -> Stored:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from coveo_provider.documents.contract import shown
+from coveo_provider.documents.contract import DELETE_CHILDREN, DOCUMENT_ID, shown
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.partial_update_batches import pair_of
 from coveo_provider.documents.encoding.partial_updates import REPLACE
@@ -34,17 +34,17 @@ class IdLedger:
 
     What does not fit into memory lies on disk, sorted into ranges that are looked at one by one.
 
-    :param held: hashes kept in memory, 8 bytes each
+    :param in_memory: hashes kept in memory, 8 bytes each
     """
 
-    def __init__(self, held: int = 524_288) -> None:
-        self._hashes = np.empty(held, dtype=np.uint64)
+    def __init__(self, in_memory: int = 524_288) -> None:
+        self._hashes = np.empty(in_memory, dtype=np.uint64)
         self._count = 0
         self._ranges: list[IO[bytes]] = []
 
     def add(self, hashes: npt.NDArray[np.uint64], *, many: bool = False) -> None:
         """
-        Remember the hashes of a batch, as :class:`~coveo_provider.documents.encoding.batches.Encoded` has them.
+        Remember the hashes of a batch, as :class:`~coveo_provider.documents.records.Encoded` has them.
 
         :param many: whether an id may come more than once among these; never among these and others
         """
@@ -62,11 +62,11 @@ class IdLedger:
         if not self._ranges:
             return _repeated(self._hashes[: self._count])
         self._spill()
-        found = []
+        repeated = []
         for file in self._ranges:
             file.seek(0)
-            found.append(_repeated(np.frombuffer(bytearray(file.read()), dtype=np.uint64)))
-        return np.concatenate(found)
+            repeated.append(_repeated(np.frombuffer(bytearray(file.read()), dtype=np.uint64)))
+        return np.concatenate(repeated)
 
     def _spill(self) -> None:
         if not self._ranges:
@@ -105,29 +105,29 @@ def refuse_duplicates(ledger: IdLedger, parts: Sequence[Source], changes: Sequen
 def _refuse_among(
     suspects: npt.NDArray[np.uint64], total: int, parts: Sequence[Source], changes: Sequence[Source]
 ) -> None:
-    counts: Counter[str] = Counter()
-    where: dict[str, list[str]] = {}
+    places: dict[str, Counter[str]] = {}  # of each id, how often it stands where
     for part in parts:
-        for (ids,) in _texts(part, "documentId"):
-            for identifier in ids.filter(_among(ids, suspects)):
-                counts[identifier] += 1
-                if part.name not in where.setdefault(identifier, []):
-                    where[identifier].append(part.name)
-    for part in changes if counts else ():
-        for (ids,) in _texts(part, "documentId"):
-            for identifier in ids.filter(_among(ids, suspects)):
-                if identifier in counts and f"the partial updates of {part.name}" not in where[identifier]:
-                    counts[identifier] += 1
-                    where[identifier].append(f"the partial updates of {part.name}")
-    twice = [identifier for identifier, count in counts.items() if count > 1]
+        for identifier in _suspected(part, suspects):
+            places.setdefault(identifier, Counter())[part.name] += 1
+    for part in changes if places else ():
+        for identifier in _suspected(part, suspects):
+            if identifier in places:  # however many partial updates of one part there are
+                places[identifier][f"the partial updates of {part.name}"] = 1
+    twice = {identifier: where for identifier, where in places.items() if where.total() > 1}
     if twice:
         named = "; ".join(
-            f"{shown(identifier)} {counts[identifier]} times in {' and '.join(where[identifier][:_NAMED])}"
-            for identifier in twice[:_NAMED]
+            f"{shown(identifier)} {where.total()} times in {' and '.join(list(where)[:_NAMED])}"
+            for identifier, where in list(twice.items())[:_NAMED]
         )
         least = "at least " if total > len(suspects) else ""
         more = f"; and {least}{len(twice) - _NAMED:,} more" if len(twice) > _NAMED else ""
         raise DatasetError(f"documentId must be unique, found {named}{more}")
+
+
+def _suspected(part: Source, suspects: npt.NDArray[np.uint64]) -> Iterator[str]:
+    """Return the ids of a part whose hash is among those of suspects."""
+    for (ids,) in _texts(part, DOCUMENT_ID):
+        yield from ids.filter(_among(ids, suspects))
 
 
 def refuse_contradictions(ledger: IdLedger, changes: Sequence[Source]) -> None:
@@ -135,47 +135,53 @@ def refuse_contradictions(ledger: IdLedger, changes: Sequence[Source]) -> None:
     Refuse partial updates that change one field of an item in two ways.
 
     Elements may be appended to a list and others removed from it; but one field cannot be replaced twice, nor
-    replaced and changed, as nothing says which comes first (stream-api.md section 3.2).
+    replaced and changed, as nothing says which comes first (docs/api-notes.md, "Updates and partial updates").
 
     :param ledger: saw the ``field_hashes`` of all entries
     :raises DatasetError: names the first
     """
     suspects = ledger.repeated()
     for start in range(0, len(suspects), _LOOKED_UP):
-        found: dict[str, list[str]] = {}
-        for part in changes:
-            for ids, operators, fields in _texts(part, "documentId", "operator", "field"):
-                pairs = [pair_of(i, f) for i, f in zip(ids, fields, strict=True)]
-                for row in np.flatnonzero(
-                    _among(pl.Series(pairs, dtype=pl.String), suspects[start : start + _LOOKED_UP])
-                ):
-                    found.setdefault(pairs[row], []).append(operators[int(row)])
-        for pair, names in found.items():
-            if len(names) > 1 and (REPLACE in names or len(set(names)) < len(names)):
+        for pair, operators in _operators(changes, suspects[start : start + _LOOKED_UP]).items():
+            if len(operators) > 1 and (REPLACE in operators or len(set(operators)) < len(operators)):
                 field, _, identifier = pair.partition("\n")
                 raise DatasetError(
-                    f"{shown(identifier)}: field {field} is changed by {len(names)} partial updates "
-                    f"({', '.join(names[:_NAMED])}), and nothing says which comes first; send one"
+                    f"{shown(identifier)}: field {field} is changed by {len(operators)} partial updates "
+                    f"({', '.join(operators[:_NAMED])}), and nothing says which comes first; send one"
                 )
+
+
+def _operators(changes: Sequence[Source], suspects: npt.NDArray[np.uint64]) -> dict[str, list[str]]:
+    """Return what is done to each item and field whose hash is among those of suspects."""
+    operators: dict[str, list[str]] = {}
+    for part in changes:
+        for ids, names, fields in _texts(part, DOCUMENT_ID, "operator", "field"):
+            pairs = pl.Series([pair_of(i, f) for i, f in zip(ids, fields, strict=True)], dtype=pl.String)
+            for row in np.flatnonzero(_among(pairs, suspects)).tolist():
+                operators.setdefault(pairs[row], []).append(names[row])
+    return operators
 
 
 def swallowing(deletions: Sequence[Source]) -> list[str]:
     """
     Return the ids whose deletion takes children along, without those that another covers, sorted.
 
-    The API takes as a child whatever *starts with* the id (push-api.md section 4.2).
+    The API takes as a child whatever *starts with* the id (docs/api-notes.md, "Deleting by prefix").
     """
-    found: set[str] = set()
+    ids: set[str] = set()
     for part in deletions:
-        if isinstance(part, Part) and not any(n.lower() == "deletechildren" for n in part.schema.names):
-            continue
-        for ids, flags in _texts(part, "documentId", "deleteChildren"):
-            found.update(i for i, flag in zip(ids, flags, strict=True) if flag == "true")
-    kept: list[str] = []
-    for prefix in sorted(found):
-        if not kept or not prefix.startswith(kept[-1]):
-            kept.append(prefix)
-    return kept
+        if not isinstance(part, Part) or DELETE_CHILDREN.lower() in map(str.lower, part.schema.names):
+            ids.update(_with_children(part))
+    prefixes: list[str] = []
+    for identifier in sorted(ids):
+        if not prefixes or not identifier.startswith(prefixes[-1]):
+            prefixes.append(identifier)
+    return prefixes
+
+
+def _with_children(part: Source) -> Iterator[str]:
+    for ids, flags in _texts(part, DOCUMENT_ID, DELETE_CHILDREN):
+        yield from ids.filter(flags == "true")
 
 
 def refuse_swallowed(prefixes: Sequence[str], others: Sequence[Source]) -> None:
@@ -186,7 +192,7 @@ def refuse_swallowed(prefixes: Sequence[str], others: Sequence[Source]) -> None:
     :raises DatasetError: names the first, and what would take it
     """
     for part in others if prefixes else ():
-        for (ids,) in _texts(part, "documentId"):
+        for (ids,) in _texts(part, DOCUMENT_ID):
             for identifier in ids:
                 prefix = prefixes[max(bisect_right(prefixes, identifier) - 1, 0)]
                 if identifier.startswith(prefix):

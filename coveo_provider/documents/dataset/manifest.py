@@ -7,15 +7,18 @@ It is written twice: before the first part with ``"complete": false``, and after
 from __future__ import annotations
 
 import builtins
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from coveo_provider.documents.contract import MIB, Section
-from coveo_provider.documents.dataset.files import Stored
+from coveo_provider.documents.dataset.files import Stored, is_file_name
 from coveo_provider.errors import DatasetError
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 MANIFEST = "_manifest.json"
 HASHES = "_hashes"
@@ -60,10 +63,10 @@ class PartEntry:
     """
 
     name: str
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     sha256: str
-    encoded_bytes: int
+    encoded_bytes: Count
 
     def check(self, stored: Stored, where: str) -> None:
         """
@@ -121,27 +124,25 @@ class Manifest:
 
     def as_json(self) -> builtins.bytes:
         """Return the text of the file."""
-        return json.dumps(
-            {
-                "version": VERSION,
-                "complete": self.complete,
-                "kind": self.kind.value,
-                "rows": self.rows,
-                "bytes": self.bytes,
-                "encoded_bytes": self.encoded_bytes,
-                "sha256": self.sha256,
-                "mapping": self.mapping,
-                "api": self.api,
-                "parts": [asdict(part) for part in self.parts],
-            },
-            indent=1,
-        ).encode()
+        file = _File(
+            version=VERSION,
+            complete=self.complete,
+            kind=self.kind,
+            rows=self.rows,
+            bytes=self.bytes,
+            encoded_bytes=self.encoded_bytes,
+            sha256=self.sha256,
+            mapping=self.mapping,
+            api=self.api,
+            parts=self.parts,
+        )
+        return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
     def check_files(self, sizes: Mapping[str, int], where: str) -> None:
         """
         Check a folder's files against the manifest.
 
-        :param sizes: the Parquet files found in the folder, each with its size in bytes
+        :param sizes: the Parquet files in the folder, each with its size in bytes
         :param where: the folder, for errors
         :raises DatasetError: the dataset is half-written, or files are missing, additional or of another size
         """
@@ -165,6 +166,25 @@ class Manifest:
             )
 
 
+class _Version(msgspec.Struct):
+    version: Count
+
+
+class _File(msgspec.Struct):
+    """The file as it is written; a reader passes over keys that it does not know."""
+
+    version: Count
+    complete: bool
+    kind: DatasetKind
+    rows: Count
+    bytes: Count
+    encoded_bytes: Count
+    sha256: str
+    mapping: str
+    parts: tuple[PartEntry, ...]
+    api: str = ""
+
+
 def read_manifest(text: bytes, where: str) -> Manifest:
     """
     Return the manifest in a file's text.
@@ -173,53 +193,34 @@ def read_manifest(text: bytes, where: str) -> Manifest:
     :raises DatasetError: it is none, or one of a later version
     """
     try:
-        found = json.loads(text)
-        version = _typed(found, "version", int)
+        version = msgspec.json.decode(text, type=_Version).version
         if version != VERSION:
             raise DatasetError(
                 f"{where}: is a manifest of version {version}, expected {VERSION}: it was written by another "
                 "version of airflow-provider-coveo. Write the dataset again"
             )
-        manifest = Manifest(
-            kind=DatasetKind(_typed(found, "kind", str)),
-            complete=_typed(found, "complete", bool),
-            mapping=_typed(found, "mapping", str),
-            sha256=_typed(found, "sha256", str),
-            parts=tuple(_part(part) for part in _typed(found, "parts", list)),
-            api=_typed({"api": "", **found}, "api", str),
-        )
-        for name in ("rows", "bytes", "encoded_bytes"):
-            if _typed(found, name, int) != getattr(manifest, name):
-                raise ValueError(f"{name} is not the sum of the parts'")
-        if len({part.name for part in manifest.parts}) != len(manifest.parts):
-            raise ValueError("a part stands twice")
+        file = msgspec.json.decode(text, type=_File)
+        manifest = Manifest(file.kind, file.complete, file.mapping, file.sha256, file.parts, file.api)
+        _check(file, manifest)
     except DatasetError:
         raise
-    except (ValueError, RecursionError) as error:  # json's and UTF-8's errors are among them
+    except (ValueError, RecursionError) as error:  # msgspec's errors and those of UTF-8 are among them
         raise DatasetError(
             f"{where}: is not the manifest of a dataset: {error}. Write the dataset again"
         ) from None
     return manifest
 
 
-def _part(found: Any) -> PartEntry:
-    part = PartEntry(
-        name=_typed(found, "name", str),
-        sha256=_typed(found, "sha256", str),
-        rows=_typed(found, "rows", int),
-        bytes=_typed(found, "bytes", int),
-        encoded_bytes=_typed(found, "encoded_bytes", int),
-    )
-    if not part.name or "/" in part.name or "\\" in part.name or part.name.startswith("."):
-        raise ValueError(f"{part.name!r} is no name of a part")
-    return part
-
-
-def _typed(found: Any, key: str, kind: type[Any]) -> Any:
-    value = found.get(key) if isinstance(found, dict) else None
-    if type(value) is not kind or (isinstance(value, int) and value < 0):
-        raise ValueError(f"{key} is missing or wrong")
-    return value
+def _check(file: _File, manifest: Manifest) -> None:
+    for total in ("rows", "bytes", "encoded_bytes"):
+        if getattr(file, total) != getattr(manifest, total):
+            raise ValueError(f"{total} is not the sum of the parts'")
+    names = [part.name for part in manifest.parts]
+    for name in names:
+        if not is_file_name(name):
+            raise ValueError(f"{name!r} is no name of a part")
+    if len(set(names)) != len(names):
+        raise ValueError("a part stands twice")
 
 
 def _named(problem: str, names: list[str]) -> list[str]:

@@ -8,7 +8,6 @@ a part wait on disk until it is full, so memory is bounded by a batch.
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,24 +19,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
+from coveo_provider.documents.contract import CONTENT_URI, DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
 from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
-from coveo_provider.documents.dataset.files import opened_local, store
+from coveo_provider.documents.dataset.files import copied, opened_local
 from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions, refuse_duplicates
 from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
 from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.encoding.batches import Encoded
-from coveo_provider.documents.encoding.partial_update_batches import BatchEncoder, encoder_for
+from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import DatasetError
-
-PART_NAME = re.compile(r"part-\d{5,}\.parquet")
 
 _PIECE_ROWS = 2_048
 _PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it come on top
 _GROUP_BYTES = 16 * MIB  # of Arrow data in one row group
 _ENVELOPE = 64  # more than the names and brackets around the rows of a chunk
 _STAMPERS = 8
+_HASH_FILE = "hashes.parquet"
 
 HASH_SCHEMA = pa.schema([(DOCUMENT_ID, pa.string()), ("content", pa.binary(HASH_BYTES))])
 
@@ -52,7 +50,7 @@ class PartWriter:
     :param section: the array of a container the rows are meant for
     :param part_bytes: the most a part may take when encoded, so that it fits into one chunk of this size
     :param item_limit: the most one item may take, in bytes
-    :param stamp: given the URI of a file that is a document's content, returns what tells this state of the file
+    :param stamp: returns, for the URI of a file that is a document's content, what tells this state of the file
         from any other; called in threads. Without it, such files count by their URI
     """
 
@@ -67,7 +65,7 @@ class PartWriter:
     ) -> None:
         self._folder = folder
         self._section = section
-        self._room = part_bytes - _ENVELOPE
+        self._part_bytes = part_bytes - _ENVELOPE
         self._item_limit = item_limit
         self._stamp = stamp or (lambda uri: uri)
         self._types = CommonTypes()
@@ -104,8 +102,10 @@ class PartWriter:
         row = size = 0
         for piece in _pieces(table):
             encoded = self._encoded(piece, where, row)
-            own = hashes[row * HASH_BYTES : (row + len(piece)) * HASH_BYTES] if hashes is not None else None
-            own = own if own is not None else content_hashes(encoded, self._stamps(piece))
+            if hashes is None:
+                own = content_hashes(encoded, self._stamps(piece))
+            else:
+                own = hashes[row * HASH_BYTES : (row + len(piece)) * HASH_BYTES]
             self._digest.update(own)
             self._items.add(encoded.id_hashes, many=self._section is Section.PARTIAL_UPDATE)
             if encoded.field_hashes is not None:
@@ -133,7 +133,7 @@ class PartWriter:
         return self._encoder[2].encode(piece, row)
 
     def _stamps(self, piece: pa.RecordBatch) -> list[bytes | None] | None:
-        names = [name for name in piece.schema.names if name.lower() == "contenturi"]
+        names = [name for name in piece.schema.names if name.lower() == CONTENT_URI.lower()]
         if not names or self._section is not Section.ADD_OR_UPDATE:
             return None
         uris = piece.column(names[0]).to_pylist()
@@ -148,8 +148,8 @@ class PartWriter:
         """Let rows wait in the part being filled, or in further ones where it is full."""
         done, written = 0, 0
         while done < len(ends):
-            room = self._room - self._spool.encoded_bytes
-            fits = max(done, int(np.searchsorted(ends, written + room, side="right")))
+            space = self._part_bytes - self._spool.encoded_bytes
+            fits = max(done, int(np.searchsorted(ends, written + space, side="right")))
             if fits == done and not self._spool.rows:  # larger than a part may be: a part of its own
                 fits = done + 1
             if fits == done:
@@ -177,10 +177,9 @@ class PartWriter:
             if isinstance(error, OSError) and error.errno is not None:  # a full disk is not the data's fault
                 raise
             raise DatasetError(f"{where}: cannot be written: {error}") from None
-        stored = store(path, self._folder / name)
+        stored = copied(path, self._folder / name)
         path.unlink()
-        with self._spool.hashes() as hashes:
-            store(hashes, self._folder / HASHES / name)
+        copied(self._spool.hashes(), self._folder / HASHES / name)
         self._entries.append(
             PartEntry(
                 name=name,
@@ -199,7 +198,7 @@ class PartWriter:
         with ExitStack() as stack:
             parts = []
             for entry in self._entries:
-                path = self._folder / entry.name if partial else self._folder / HASHES / entry.name
+                path = (self._folder if partial else self._folder / HASHES) / entry.name
                 parts.append(Part(stack.enter_context(opened_local(path)), str(self._folder / entry.name)))
             if partial:
                 refuse_contradictions(self._fields, parts)
@@ -224,7 +223,7 @@ class _Spool:
             self._hashes.close()
 
     def clear(self) -> None:
-        """Make room for the next part."""
+        """Empty it for the next part."""
         self._rows.seek(0)
         self._rows.truncate()
         self._hashes: pq.ParquetWriter | None = None
@@ -239,7 +238,7 @@ class _Spool:
         with pa.ipc.new_stream(self._rows, batch.schema) as stream:
             stream.write_batch(batch)
         if self._hashes is None:
-            self._hashes = pq.ParquetWriter(self._folder / "hashes.parquet", HASH_SCHEMA)
+            self._hashes = pq.ParquetWriter(self._folder / _HASH_FILE, HASH_SCHEMA)
         self._hashes.write_batch(hash_batch(batch, hashes))
         self.rows += len(batch)
         self.encoded_bytes += encoded_bytes
@@ -249,39 +248,26 @@ class _Spool:
 
     def tables(self, types: CommonTypes, where: str) -> Iterator[pa.Table]:
         """Return the rows again, in common types and in tables of some size."""
-        held: list[pa.Table] = []
+        group: list[pa.Table] = []
         size = 0
         for place in self._places:
             self._rows.seek(place)
             with pa.ipc.open_stream(self._rows) as stream:
                 table = types.fitted(stream.read_all(), where)
-            if held and size + table.nbytes > _GROUP_BYTES:
-                yield pa.concat_tables(held)
-                held, size = [], 0
-            held.append(table)
+            if group and size + table.nbytes > _GROUP_BYTES:
+                yield pa.concat_tables(group)
+                group, size = [], 0
+            group.append(table)
             size += table.nbytes
-        if held:
-            yield pa.concat_tables(held)
+        if group:
+            yield pa.concat_tables(group)
 
-    def hashes(self) -> _Closed:
+    def hashes(self) -> Path:
         """Return the file of hashes, complete."""
         assert self._hashes is not None  # noqa: S101  there are rows
         self._hashes.close()
         self._hashes = None
-        return _Closed(self._folder / "hashes.parquet")
-
-
-class _Closed:
-    """A scratch file that is deleted after use."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Path:
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink()
+        return self._folder / _HASH_FILE
 
 
 def hash_batch(batch: pa.RecordBatch, hashes: bytes) -> pa.RecordBatch:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.dataset.common_types import plain
+from coveo_provider.documents.dataset.common_types import portable
 from coveo_provider.documents.encoding.columns import plan_documents
 from coveo_provider.errors import DatasetError
 
@@ -48,7 +48,7 @@ class Part:
             with _memory_given_back():
                 self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
             self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
-            self.schema: pa.Schema = plain(self._parquet.schema_arrow.empty_table()).schema
+            self.schema: pa.Schema = portable(self._parquet.schema_arrow.empty_table()).schema
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DatasetError(f"{name}: is not a Parquet file that can be read: {error}") from None
 
@@ -71,26 +71,26 @@ class Part:
             raise DatasetError(f"{self.name}: is damaged: {error}") from None
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        held: list[pa.RecordBatch] = []
+        small: list[pa.RecordBatch] = []
         size = 0
-        for batch in self._plain(self._rows_per_read(), columns):
+        for batch in self._portable(self._rows_per_read(), columns):
             weight = _weight(batch)
-            full = size + weight > _BATCH_BYTES or sum(map(len, held)) + len(batch) > _BATCH_ROWS
-            if held and full:
-                yield from _joined(held)
-                held, size = [], 0
+            full = size + weight > _BATCH_BYTES or sum(map(len, small)) + len(batch) > _BATCH_ROWS
+            if small and full:
+                yield from _joined(small)
+                small, size = [], 0
             if weight > _BATCH_BYTES:
                 yield from _split(batch)
             else:
-                held.append(batch)
+                small.append(batch)
                 size += weight
-        if held:
-            yield from _joined(held)
+        if small:
+            yield from _joined(small)
 
-    def _plain(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def _portable(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Return batches of so many rows as they stand in the file, in the types of the schema."""
         for batch in self._parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
-            yield from plain(pa.Table.from_batches([batch])).to_batches()
+            yield from portable(pa.Table.from_batches([batch])).to_batches()
 
     def _rows_per_read(self) -> int:
         """
@@ -101,7 +101,7 @@ class Part:
         metadata = self._parquet.metadata
         stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         width = stored / max(metadata.num_rows, 1)
-        for probe in self._plain(_PROBE_ROWS):
+        for probe in self._portable(_PROBE_ROWS):
             width = max(width, _weight(probe) / len(probe))
             break
         return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
@@ -175,7 +175,7 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
     plan_documents(table.schema, where)
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
-    table = plain(table)
+    table = portable(table)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
         target.parent.mkdir(parents=True, exist_ok=True)

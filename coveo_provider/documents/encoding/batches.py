@@ -9,30 +9,28 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from coveo_provider.documents.contents.columns import sent_columns, with_placeholders
-from coveo_provider.documents.contents.files import Attachment, ContentFile
 from coveo_provider.documents.contract import (
     BODY_KEYS,
-    COMPRESSION_TYPES,
+    COMPRESSION_TYPE,
     DOCUMENT_ID,
-    FILE_EXTENSION_PATTERN,
-    URI_EXPECTED,
+    PERMISSIONS,
     URI_PATTERN,
     shown,
 )
-from coveo_provider.documents.encoding.columns import Column, Kind, plan_deletions, plan_documents
+from coveo_provider.documents.encoding.checks import ID_IS_NO_URI, ID_MISSING, TEXT_RULES
+from coveo_provider.documents.encoding.columns import plan_deletions, plan_documents
 from coveo_provider.documents.permissions.arrays import permission_texts
-from coveo_provider.documents.permissions.models import warn_of_public
+from coveo_provider.documents.permissions.spelling import warn_of_public
+from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind
 from coveo_provider.documents.values.json_values import dump, json_text
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
@@ -41,28 +39,6 @@ _YEARS = (-62_135_596_800, 253_402_300_799)  # seconds since the epoch of the ye
 _NO_DATE = "a date outside the years 1 to 9999"
 _APART = frozenset({Kind.JSON_TEXT, Kind.PERMISSIONS, Kind.VALUES})  # not written by polars as they are
 _NO_NUMBER = "infinity, which is no JSON number"
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """
-    The JSON of a batch: one object a row, a comma after each.
-
-    :param data: all objects, one after the other
-    :param ends: int64[n]: where in ``data`` each object's comma ends
-    :param id_hashes: uint64[n]: a hash of each ``documentId``, to find duplicates by
-    :param field_hashes: uint64[n]: of partial updates, a hash of the item and field that each changes
-    :param files: the files that rows name as their content, by row: placeholders stand for them, and
-        :func:`~coveo_provider.documents.contents.filling.fill` reads them
-    :param attachments: contents read, too large to stand in ``data``
-    """
-
-    data: memoryview
-    ends: npt.NDArray[np.int64]
-    id_hashes: npt.NDArray[np.uint64]
-    field_hashes: npt.NDArray[np.uint64] | None = None
-    files: Mapping[int, ContentFile] = field(default_factory=dict)
-    attachments: Sequence[Attachment] = ()
 
 
 class Encoder:
@@ -78,10 +54,10 @@ class Encoder:
 
     def __init__(self, schema: pa.Schema, *, where: str, item_limit: int, deletions: bool = False) -> None:
         plan = plan_deletions if deletions else plan_documents
-        given = [column for column in plan(schema, where) if column.kind is not Kind.ABSENT]
-        names_files = any(column.kind is Kind.CONTENT for column in given)
-        self.columns = sent_columns(given) if names_files else given
-        self._given = given if names_files else None
+        present = [column for column in plan(schema, where) if column.kind is not Kind.ABSENT]
+        names_files = any(column.kind is Kind.CONTENT for column in present)
+        self.columns = sent_columns(present) if names_files else present
+        self._with_files = present if names_files else None
         self.where = where
         self.item_limit = item_limit
         self._warned = False
@@ -96,8 +72,8 @@ class Encoder:
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
         files: Mapping[int, ContentFile] = {}
-        if self._given is not None:
-            batch, files = with_placeholders(batch, self._given, where=self.where, first_row=first_row)
+        if self._with_files is not None:
+            batch, files = with_placeholders(batch, self._with_files, where=self.where, first_row=first_row)
         arrays = {column.key: _arrow(batch, column, self.where) for column in self.columns}
         apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
         native = [column for column in self.columns if column not in apart]
@@ -120,26 +96,24 @@ class Encoder:
         missing = ids.is_null() | (ids.str.strip_chars() == "").fill_null(True)
         if missing.any():
             row = first_row + int(missing.arg_true()[0])
-            raise DocumentError(
-                f"in row {row:,} of {self.where}", f"documentId is missing: expected {URI_EXPECTED}"
-            )
-        self._refuse(frame, ~ids.str.contains(URI_PATTERN), f"documentId is not {URI_EXPECTED}")
+            raise DocumentError(f"in row {row:,} of {self.where}", ID_MISSING)
+        self._refuse(frame, ~ids.str.contains(URI_PATTERN), ID_IS_NO_URI)
         keys = {column.key for column in native}
         bodies = [key for key in BODY_KEYS if key in keys]
         if len(bodies) > 1:
-            held = frame.select(pl.sum_horizontal(pl.col(bodies).is_not_null())).to_series() > 1
+            several = frame.select(pl.sum_horizontal(pl.col(bodies).is_not_null())).to_series() > 1
             self._refuse(
-                frame, held, f"has more than one of {', '.join(bodies)}: expected one body property at most"
+                frame,
+                several,
+                f"has more than one of {', '.join(bodies)}: expected one body property at most",
             )
-        if "fileExtension" in keys:
-            bad = ~frame["fileExtension"].str.contains(FILE_EXTENSION_PATTERN).fill_null(True)
-            self._refuse(frame, bad, "fileExtension needs a leading dot, such as .html")
-        if "compressionType" in keys:
-            bad = ~frame["compressionType"].str.to_uppercase().is_in(COMPRESSION_TYPES).fill_null(True)
-            self._refuse(frame, bad, f"compressionType is not one of {', '.join(COMPRESSION_TYPES)}")
-        if "parentId" in keys:
-            bad = ~frame["parentId"].str.contains(URI_PATTERN).fill_null(True)
-            self._refuse(frame, bad, f"parentId is not {URI_EXPECTED}")
+        for key, pattern, problem in TEXT_RULES:
+            if key in keys:
+                self._refuse(frame, ~frame[key].str.contains(pattern).fill_null(True), problem)
+        self._refuse_numbers(frame, native)
+
+    def _refuse_numbers(self, frame: pl.DataFrame, native: Sequence[Column]) -> None:
+        """Refuse numbers and dates that JSON or ISO 8601 cannot hold."""
         for column in native:
             series = frame[column.key]
             if column.kind is Kind.FLOAT:
@@ -154,11 +128,11 @@ class Encoder:
 
     def _texts(self, array: pa.Array, column: Column, ids: pl.Series) -> pl.Series:
         """Return the JSON text of each value of a column that polars cannot write."""
-        if column.key != "permissions":
+        if column.key != PERMISSIONS:
             return _texts(array, column, ids)
 
         def refuse(row: int, problem: str) -> NoReturn:
-            raise DocumentError(shown(ids[row]), f"permissions: {problem}")
+            raise DocumentError(shown(ids[row]), f"{PERMISSIONS}: {problem}")
 
         written = permission_texts(array, refuse)
         if len(written.public) and not self._warned:  # once a part, as there may be as many as rows
@@ -202,7 +176,7 @@ def _arrow(batch: pa.RecordBatch, column: Column, where: str) -> pa.Array:
             array = array.cast(pa.float32())
         elif pt.is_decimal(dtype) and dtype.bit_width < 128:
             array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
-        if column.key == "compressionType":
+        if column.key == COMPRESSION_TYPE:
             return pc.utf8_upper(array.cast(pa.large_string()))
     except pa.ArrowException as error:
         raise DatasetError(f"{where}: column {column.name!r} cannot be read: {error}") from None

@@ -17,9 +17,8 @@ from typing import IO
 
 import numpy as np
 
-from coveo_provider.documents.contents.files import PLACEHOLDER_BYTES, Attachment
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
-from coveo_provider.documents.encoding.batches import Encoded
+from coveo_provider.documents.records import PLACEHOLDER_BYTES, Attachment, Encoded
 from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import ConfigurationError, DatasetError
 
@@ -65,13 +64,13 @@ class Chunk:
 
     def described(self) -> str:
         """Return what it holds, in words: ``1,200 documents, 3 deletions``."""
-        held = {
+        counts = {
             "documents": self.documents,
             "partial updates": self.partial_updates,
             "deletions": self.deletions,
         }
         files = f" and {len(self.attachments):,} files of their content" if self.attachments else ""
-        return ", ".join(f"{count:,} {name}" for name, count in held.items() if count) + files
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) + files
 
     def write_at(self, offset: int, text: bytes) -> None:
         """Write ``text`` over what stands at ``offset``."""
@@ -82,16 +81,16 @@ class Chunk:
 
 def digest(chunks: Sequence[Chunk]) -> str:
     """Return what is the same for chunks of the same input, whatever containers their contents went through."""
-    found = hashlib.blake2b(digest_size=16)
+    hashed = hashlib.blake2b(digest_size=16)
     for chunk in chunks:
-        found.update(b"%d;" % chunk.size)
+        hashed.update(b"%d;" % chunk.size)
         with chunk.path.open("rb") as file:
             for attachment in chunk.attachments:
-                _hash(file, attachment.offset - file.tell(), found)
+                _hash(file, attachment.offset - file.tell(), hashed)
                 file.seek(PLACEHOLDER_BYTES, 1)
-                found.update(b"%d;" % attachment.size)
-            _hash(file, chunk.size - file.tell(), found)
-    return found.hexdigest()
+                hashed.update(b"%d;" % attachment.size)
+            _hash(file, chunk.size - file.tell(), hashed)
+    return hashed.hexdigest()
 
 
 def _hash(file: IO[bytes], size: int, into: hashlib.blake2b) -> None:
@@ -171,9 +170,9 @@ class ChunkWriter:
         attached = deque(encoded.attachments)
         while done < len(ends):
             # A row's comma is replaced by the closing bracket, so the tail counts one byte less.
-            room = self._max_bytes - self._size - self._opening(section) - len(b"]}") + 1
-            room = min(room, self._room_for_files(attached, ends[-1]) - start)
-            fits = int(np.searchsorted(ends, start + room, side="right"))
+            space = self._max_bytes - self._size - self._opening(section) - len(b"]}") + 1
+            space = min(space, self._space_for_files(attached, ends[-1]) - start)
+            fits = int(np.searchsorted(ends, start + space, side="right"))
             if fits == done:
                 if self._section is None:
                     raise ConfigurationError(
@@ -196,7 +195,7 @@ class ChunkWriter:
             self._seal()
         return list(self._chunks)
 
-    def _room_for_files(self, attached: Iterable[Attachment], end: int) -> int:
+    def _space_for_files(self, attached: Iterable[Attachment], end: int) -> int:
         """Return where in a batch the first file is named that is too much for the chunk; else its end."""
         count, size = len(self._attachments), sum(file.size for file in self._attachments)
         for file in attached:

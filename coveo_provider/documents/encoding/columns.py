@@ -1,58 +1,31 @@
 """
 Which columns a dataset has, and how each becomes JSON: decided once, before the first row.
 
-The contract of the documents dataset is in design.md: one row is one document, columns carry the names of
-the API's DocumentBody, any other column is metadata (push-api.md section 4).
+One row is one document. Columns carry the names of the API's DocumentBody (docs 78), any other column is metadata
+(docs 162).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 
 import pyarrow as pa
 import pyarrow.types as pt
 
 from coveo_provider.documents.contract import (
+    BINARY_DATA,
     BODY_KEYS,
     CONTENT_URI,
+    DELETION_KEYS,
     DOCUMENT_ID,
     DOCUMENT_KEYS,
+    ORDERING_ID,
+    PERMISSIONS,
 )
 from coveo_provider.documents.permissions.arrays import check_permissions_type
+from coveo_provider.documents.records import Column, Kind
+from coveo_provider.documents.values.arrow_types import is_binary, is_list, is_text
 from coveo_provider.errors import DatasetError
-
-
-class Kind(Enum):
-    """How the values of a column are turned into JSON."""
-
-    PLAIN = auto()  # strings, booleans, integers, and nests of them: as they are
-    FLOAT = auto()  # NaN means absent; infinity is refused
-    FLOATS = auto()  # a list of the above
-    LIST = auto()  # a list of strings, booleans or integers
-    MOMENT = auto()  # timestamp or date: ISO 8601 UTC with Z
-    DECIMAL = auto()  # a number, with every digit it has
-    JSON_TEXT = auto()  # a string that holds JSON, sent as the JSON it holds
-    PERMISSIONS = auto()  # typed lists of permission sets or levels
-    BINARY = auto()  # bytes, sent as Base64
-    CONTENT = auto()  # URIs of files; never sent: a placeholder stands in the JSON until they are read
-    VALUES = auto()  # everything else the contract allows: value by value, slower
-    ABSENT = auto()  # a column of type null: nothing to send
-
-
-@dataclass(frozen=True)
-class Column:
-    """
-    One column of a dataset.
-
-    :param name: its name in the dataset
-    :param key: its name in the JSON: reserved keys in the API's spelling
-    """
-
-    name: str
-    key: str
-    kind: Kind
 
 
 def plan_documents(schema: pa.Schema, where: str) -> list[Column]:
@@ -92,8 +65,7 @@ def plan_deletions(schema: pa.Schema, where: str) -> list[Column]:
             raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}")
         return Kind.ABSENT if pt.is_null(dtype) else Kind.PLAIN
 
-    known = {"documentid": DOCUMENT_ID, "deletechildren": "deleteChildren"}
-    return plan_named(schema, where, known, kind, what="a deletion", required=(DOCUMENT_ID,))
+    return plan_named(schema, where, DELETION_KEYS, kind, what="a deletion", required=(DOCUMENT_ID,))
 
 
 def plan_named(
@@ -138,22 +110,22 @@ def plan_named(
 
 
 def _missing_id(names: Iterable[str]) -> str:
-    found = ", ".join(sorted(names)) or "none at all"
-    return f"column documentId is missing; the columns are: {found}. A DocumentMapping can make it"
+    present = ", ".join(sorted(names)) or "none at all"
+    return f"column documentId is missing; the columns are: {present}. A DocumentMapping can make it"
 
 
 def _refuse_equal_names(names: Iterable[str], where: str) -> None:
-    """Metadata keys are case-insensitive: two that are equal so are INVALID_JSON (push-api.md 4.3)."""
-    seen: dict[str, str] = {}
+    """Refuse keys that differ in case only: to the API they are equal, and INVALID_JSON (docs 95)."""
+    spellings: dict[str, str] = {}
     for name in names:
         if not name.strip():
             raise DatasetError(f"{where}: a column has no name")
-        if name.lower() in seen:
+        if name.lower() in spellings:
             raise DatasetError(
-                f"{where}: columns {seen[name.lower()]!r} and {name!r} are the same key to the API, which "
+                f"{where}: columns {spellings[name.lower()]!r} and {name!r} are the same key to the API, which "
                 "ignores case; rename or drop one of them"
             )
-        seen[name.lower()] = name
+        spellings[name.lower()] = name
 
 
 def _kind(key: str, dtype: pa.DataType) -> Kind:
@@ -162,11 +134,11 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
         if key == DOCUMENT_ID:
             raise DatasetError("column documentId is empty in every row")
         return Kind.ABSENT
-    if key == "orderingId":
-        raise DatasetError("column orderingId cannot be sent with an item: the service assigns it")
-    if key == "permissions":
+    if key == ORDERING_ID:
+        raise DatasetError(f"column {ORDERING_ID} cannot be sent with an item: the service assigns it")
+    if key == PERMISSIONS:
         return _permissions_kind(dtype)
-    if key == "compressedBinaryData" and _is_binary(dtype):
+    if key == BINARY_DATA and is_binary(dtype):
         return Kind.BINARY
     if key in DOCUMENT_KEYS.values():
         if not is_text(dtype):
@@ -188,8 +160,8 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
 def _permissions_kind(dtype: pa.DataType) -> Kind:
     if is_text(dtype):
         return Kind.JSON_TEXT
-    if _is_list(dtype) and pt.is_struct(dtype.value_type):
-        _refuse_equal_fields("permissions", dtype)
+    if is_list(dtype) and pt.is_struct(dtype.value_type):
+        _refuse_equal_fields(PERMISSIONS, dtype)
         check_permissions_type(dtype)
         return Kind.PERMISSIONS
     raise DatasetError(
@@ -201,14 +173,14 @@ def _metadata_kind(dtype: pa.DataType) -> Kind | None:
     scalar = _scalar_kind(dtype)
     if scalar is not None:
         return scalar
-    if _is_list(dtype):
+    if is_list(dtype):
         element = _scalar_kind(dtype.value_type)
         if element is Kind.PLAIN and not pt.is_dictionary(dtype.value_type):
             return Kind.LIST
         if pt.is_float32(dtype.value_type) or pt.is_float64(dtype.value_type):
             return Kind.FLOATS
         return Kind.VALUES if element is not None or pt.is_null(dtype.value_type) else None
-    if pt.is_struct(dtype):  # a dictionary field: one level of pairs (push-api.md section 4.3)
+    if pt.is_struct(dtype):  # a dictionary field: one level of pairs (docs 2036)
         return Kind.VALUES if all(_is_entry(field.type) for field in dtype) else None
     if pt.is_map(dtype):
         return Kind.VALUES if is_text(dtype.key_type) and _is_entry(dtype.item_type) else None
@@ -233,30 +205,15 @@ def _scalar_kind(dtype: pa.DataType) -> Kind | None:
     return None
 
 
-def is_text(dtype: pa.DataType) -> bool:
-    """Return whether a column holds strings, repeated ones kept once or not."""
-    if pt.is_dictionary(dtype):
-        return is_text(dtype.value_type)
-    return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
-
-
-def _is_binary(dtype: pa.DataType) -> bool:
-    return bool(pt.is_binary(dtype) or pt.is_large_binary(dtype) or pt.is_binary_view(dtype))
-
-
-def _is_list(dtype: pa.DataType) -> bool:
-    return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
-
-
 def _refuse_equal_fields(key: str, dtype: pa.DataType) -> None:
-    """A dictionary's own keys may differ by case only; those of a permission are the API's, in any case."""
-    if _is_list(dtype):
+    """Refuse a key that stands twice; a dictionary's may differ in case only, the API's own may not."""
+    if is_list(dtype):
         _refuse_equal_fields(key, dtype.value_type)
     elif pt.is_struct(dtype):
-        seen = set()
+        names = set()
         for field in dtype:
-            name = field.name.lower() if key == "permissions" else field.name
-            if name in seen:
+            name = field.name.lower() if key == PERMISSIONS else field.name
+            if name in names:
                 raise DatasetError(f"column {key} has key {field.name!r} twice in one object")
-            seen.add(name)
+            names.add(name)
             _refuse_equal_fields(key, field.type)

@@ -1,46 +1,22 @@
-"""A batch of partial updates → the JSON of its entries; and which encoder a section takes."""
+"""A batch of partial updates → the JSON of its entries."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Protocol
 
-import numpy as np
-import polars as pl
 import pyarrow as pa
 
-from coveo_provider.documents.contract import URI_EXPECTED, URI_PATTERN, Section, shown
-from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.contract import shown
+from coveo_provider.documents.encoding.checks import checked_id
+from coveo_provider.documents.encoding.one_by_one import joined_rows
 from coveo_provider.documents.encoding.partial_updates import (
     encode_partial_update,
     entry_of,
     plan_partial_updates,
     value_texts,
 )
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import DocumentError, DocumentTooLarge
-
-_URI = re.compile(URI_PATTERN)
-
-
-class BatchEncoder(Protocol):
-    """What turns the batches of one part into JSON."""
-
-    def encode(self, batch: pa.RecordBatch, first_row: int = 0) -> Encoded:
-        """Return the JSON of a batch; ``first_row`` is the number of its first row in the part."""
-
-
-def encoder_for(section: Section, schema: pa.Schema, *, where: str, item_limit: int) -> BatchEncoder:
-    """
-    Return the encoder of a part's rows, for the array of a container they go to.
-
-    :param where: the part's name, for errors
-    :param item_limit: the most one of them may take, in bytes
-    :raises DatasetError: a column is missing, doubled, or of a type the API does not take
-    """
-    if section is Section.PARTIAL_UPDATE:
-        return PartialUpdateEncoder(schema, where=where, item_limit=item_limit)
-    return Encoder(schema, where=where, item_limit=item_limit, deletions=section is Section.DELETE)
 
 
 class PartialUpdateEncoder:
@@ -83,20 +59,6 @@ class PartialUpdateEncoder:
         return encoded_entries(entries, self._item_limit)
 
 
-def checked_id(identifier: object, place: str) -> str:
-    """
-    Return an id as errors name it.
-
-    :param place: how to find the entry when the id itself is at fault
-    :raises DocumentError: it is missing, or no URI
-    """
-    if identifier is None or (isinstance(identifier, str) and not identifier.strip()):
-        raise DocumentError(place, f"documentId is missing: expected {URI_EXPECTED}")
-    if not isinstance(identifier, str) or not _URI.fullmatch(identifier):
-        raise DocumentError(shown(identifier), f"documentId is not {URI_EXPECTED}")
-    return shown(identifier)
-
-
 def encoded_entries(entries: Iterable[tuple[str, str, str, bytes]], item_limit: int) -> Encoded:
     """
     Return checked entries (id, operator, field, value as JSON) as one run of JSON.
@@ -110,13 +72,8 @@ def encoded_entries(entries: Iterable[tuple[str, str, str, bytes]], item_limit: 
             raise DocumentTooLarge(shown(identifier), len(text), item_limit)
         ids.append(identifier)
         pairs.append(pair_of(identifier, field))
-        texts.append(text + b",")
-    return Encoded(
-        memoryview(b"".join(texts)),
-        np.cumsum([len(text) for text in texts], dtype=np.int64),
-        pl.Series(ids, dtype=pl.String).hash().to_numpy(),
-        pl.Series(pairs, dtype=pl.String).hash().to_numpy(),
-    )
+        texts.append(text)
+    return joined_rows(texts, ids, pairs=pairs)
 
 
 def pair_of(identifier: str, field: str) -> str:

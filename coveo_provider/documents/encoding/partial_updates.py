@@ -1,8 +1,8 @@
 """
-Partial updates: one entry changes one field of one item that exists (stream-api.md section 3.2).
+Partial updates: one entry changes one field of one item that exists.
 
-Every entry is checked before the first is sent: over HTTP the service takes anything, and what it cannot apply
-is a line in a log.
+Operators and values are those of docs/api-notes.md, "Updates and partial updates". Every entry is checked before
+the first is sent: over HTTP the service takes anything, and what it cannot apply is a line in a log.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.contract import RESERVED_KEYS
-from coveo_provider.documents.encoding.columns import Column, Kind, is_text, plan_named
+from coveo_provider.documents.contract import DOCUMENT_ID, RESERVED_KEYS
+from coveo_provider.documents.encoding.checks import values_by_key
+from coveo_provider.documents.encoding.columns import plan_named
+from coveo_provider.documents.records import Column, Kind
+from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.json_values import json_text
 from coveo_provider.errors import DatasetError
 
@@ -30,7 +33,7 @@ OPERATORS = {
 }
 """Each operator with the value it takes."""
 
-_KEYS = {"documentid": "documentId", "operator": "operator", "field": "field", "value": "value"}
+_KEYS = {key.lower(): key for key in (DOCUMENT_ID, "operator", "field", "value")}
 _SCALARS = (str, bool, int, float)
 
 
@@ -94,31 +97,24 @@ def entry_of(operator: str | None, field: str | None, text: str | None) -> tuple
 def encode_partial_update(identifier: str, operator: str, field: str, value: bytes) -> bytes:
     """Return an entry as the JSON the API takes."""
     return orjson.dumps(
-        {"documentId": identifier, "operator": operator, "field": field, "value": orjson.Fragment(value)}
+        {DOCUMENT_ID: identifier, "operator": operator, "field": field, "value": orjson.Fragment(value)}
     )
 
 
 def row_texts(row: Mapping[str, Any]) -> tuple[Any, Any, str | None]:
     """
-    Return ``operator``, ``field`` and the JSON text of ``value`` of an entry given as a mapping.
+    Return ``operator``, ``field`` and the JSON text of ``value`` of an entry that is a mapping.
 
     There ``value`` is the value itself, and ``None`` the JSON null.
 
     :raises ValueError: a key has no place in an entry, or the value cannot be JSON
     """
-    given: dict[str, Any] = {}
-    for name, value in row.items():
-        key = _KEYS.get(str(name).lower())
-        if key is None or key in given:
-            raise ValueError(
-                f"key {name!r} has no place in a partial update: expected {', '.join(_KEYS.values())}, each once"
-            )
-        given[key] = value
-    operator, field = given.get("operator"), given.get("field")
-    if "value" not in given:
+    values = values_by_key(row, _KEYS, "a partial update")
+    operator, field = values.get("operator"), values.get("field")
+    if "value" not in values:
         return operator, field, None
     try:
-        return operator, field, "null" if given["value"] is None else json_text(given["value"])
+        return operator, field, "null" if values["value"] is None else json_text(values["value"])
     except (ValueError, TypeError) as error:
         raise ValueError(f"{field}: value {error}") from None
 
@@ -138,10 +134,10 @@ def _parsed(field: str, text: str) -> Any:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    value = dict(pairs)
+    if len(value) != len(pairs):
         raise ValueError("value has a key twice in one object")
-    return found
+    return value
 
 
 def _fits(operator: str, value: Any) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import polars as pl
-
 from coveo_provider.documents.contents.columns import document_with_placeholder
-from coveo_provider.documents.contract import Section, shown
-from coveo_provider.documents.encoding.batches import Encoded
-from coveo_provider.documents.encoding.partial_update_batches import checked_id, encoded_entries
+from coveo_provider.documents.contract import DELETE_CHILDREN, DELETION_KEYS, DOCUMENT_ID, Section, shown
+from coveo_provider.documents.encoding.checks import checked_id, values_by_key
+from coveo_provider.documents.encoding.documents import encode_document
+from coveo_provider.documents.encoding.one_by_one import joined_rows
+from coveo_provider.documents.encoding.partial_update_batches import encoded_entries
 from coveo_provider.documents.encoding.partial_updates import entry_of, row_texts
-from coveo_provider.documents.values.json_values import dump, encode_document
+from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
 _AT_ONCE = 1_000  # rows encoded at once
@@ -21,7 +21,7 @@ _AT_ONCE = 1_000  # rows encoded at once
 
 class Rows:
     """
-    Documents, deletions or partial updates given inline; read as a :class:`~.tables.Part` is.
+    Documents, deletions or partial updates given inline; they are encoded as those of a part are.
 
     :param rows: mappings of the API's keys, and of metadata, to values
     :param name: what errors call them
@@ -69,7 +69,7 @@ class Rows:
     ) -> Encoded:
         ids, texts, files = [], [], {}
         for number, row in enumerate(rows):
-            identifier = Rows([row], self.name).column("documentId")[0]
+            identifier = Rows([row], self.name).column(DOCUMENT_ID)[0]
             name = checked_id(identifier, f"in row {start + number:,} of {self.name}")
             if section is Section.DELETE:
                 text = _deletion(row, name)
@@ -81,16 +81,11 @@ class Rows:
             if len(text) > item_limit:
                 raise DocumentTooLarge(name, len(text), item_limit)
             ids.append(identifier)
-            texts.append(text + b",")
-        return Encoded(
-            memoryview(b"".join(texts)),
-            np.cumsum([len(text) for text in texts], dtype=np.int64),
-            pl.Series(ids, dtype=pl.String).hash().to_numpy(),
-            files=files,
-        )
+            texts.append(text)
+        return joined_rows(texts, ids, files=files)
 
     def _entry(self, row: Mapping[str, Any], number: int) -> tuple[str, str, str, bytes]:
-        identifier = Rows([row], self.name).column("documentId")[0]
+        identifier = Rows([row], self.name).column(DOCUMENT_ID)[0]
         name = checked_id(identifier, f"in row {number:,} of {self.name}")
         try:
             return identifier, *entry_of(*row_texts(row))
@@ -99,16 +94,11 @@ class Rows:
 
 
 def _deletion(row: Mapping[str, Any], name: str) -> bytes:
-    body: dict[str, Any] = {}
-    known = {"documentid": "documentId", "deletechildren": "deleteChildren"}
-    for given, value in row.items():
-        key = known.get(str(given).lower())
-        if key is None or key in body:
-            raise DocumentError(
-                name, f"key {given!r} has no place in a deletion: expected documentId and deleteChildren"
-            )
-        if key == "deleteChildren" and not isinstance(value, bool) and value is not None:
-            raise DocumentError(name, f"deleteChildren is {shown(value)}, expected true or false")
-        if value is not None:
-            body[key] = value
-    return dump(body)
+    try:
+        body = values_by_key(row, DELETION_KEYS, "a deletion")
+    except ValueError as error:
+        raise DocumentError(name, str(error)) from None
+    children = body.get(DELETE_CHILDREN)
+    if children is not None and not isinstance(children, bool):
+        raise DocumentError(name, f"{DELETE_CHILDREN} is {shown(children)}, expected true or false")
+    return dump({key: value for key, value in body.items() if value is not None})

@@ -14,15 +14,13 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import IO, Any, NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.extracts.csv_guesses import Guess
 from coveo_provider.documents.extracts.csv_streams import CountedQuotes, Transcoded
 from coveo_provider.documents.extracts.csv_types import arrow_type, converted
 from coveo_provider.documents.extracts.source_files import SourceFile, rows_named
@@ -32,12 +30,6 @@ _BLOCK = MIB  # read at once; Arrow holds up to 32 of them, and each row has to 
 _LONGEST_ROW = 64 * MIB
 _LONGEST_HEADER = 4 * MIB  # characters
 _MAX_COLUMNS = 10_000
-
-_INTEGER = r"^(?:0|-?[1-9][0-9]{0,18})$"
-_DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
-_NEGATIVE_ZERO = r"^-0(?:\.0*)?$"
-_DIGITS = 15  # that every 64-bit float keeps
-_BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
 
 class CsvFiles:
@@ -62,7 +54,7 @@ class CsvFiles:
         self._separator = separator
         self._encoding = encoding or "utf-8"
         self._blocks = dict.fromkeys((file.name for file in files), _BLOCK)
-        self._given = {name: arrow_type(name, dtype) for name, dtype in (dtypes or {}).items()}
+        self._dtypes = {name: arrow_type(name, dtype) for name, dtype in (dtypes or {}).items()}
 
     def tables(self) -> Iterator[tuple[SourceFile, pa.Table]]:
         """
@@ -86,20 +78,20 @@ class CsvFiles:
     def _survey(self) -> tuple[list[str], dict[str, pa.DataType]]:
         """Return the header of all files, and the type of each column over all of them."""
         header: list[str] = []
-        guesses: dict[str, _Guess] = {}
+        guesses: dict[str, Guess] = {}
         for number, file in enumerate(self._files):
-            found = self._header(file)
+            own = self._header(file)
             if not number:
-                header = found
+                header = own
                 self._refuse_unknown(header, file)
-                guesses = {name: _Guess() for name in header if name not in self._given}
-            elif found != header:
-                raise DatasetError(_differing(self._files[0].name, header, file.name, found))
+                guesses = {name: Guess() for name in header if name not in self._dtypes}
+            elif own != header:
+                raise DatasetError(_differing(self._files[0].name, header, file.name, own))
             while not self._looked_through(file, header, guesses):
                 self._blocks[file.name] *= 4
-        return header, {**{name: guess.type for name, guess in guesses.items()}, **self._given}
+        return header, {**{name: guess.type for name, guess in guesses.items()}, **self._dtypes}
 
-    def _looked_through(self, file: SourceFile, header: list[str], guesses: Mapping[str, _Guess]) -> bool:
+    def _looked_through(self, file: SourceFile, header: list[str], guesses: Mapping[str, Guess]) -> bool:
         """Look at all rows of a file; return whether each fits into a block, as otherwise not all were seen."""
         try:
             for table in self._texts(file, header):
@@ -114,7 +106,7 @@ class CsvFiles:
         return True
 
     def _refuse_unknown(self, header: list[str], file: SourceFile) -> None:
-        unknown = [name for name in self._given if name not in header]
+        unknown = [name for name in self._dtypes if name not in header]
         if unknown:
             raise ConfigurationError(
                 f"dtypes names column {unknown[0]!r}, which {file.name} does not have; its columns are: "
@@ -218,7 +210,7 @@ class CsvFiles:
                 io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=self._separator_of(file)
             )
             line, counted = 1, 0
-            for row in islice(rows, None):
+            for row in rows:
                 counted += bool(row)
                 if counted == number:
                     return f"line {line:,}"
@@ -258,92 +250,9 @@ class _RowTooLong(Exception):
     """A row does not fit into a block."""
 
 
-@dataclass
-class _Guess:
-    """What all values of a column so far allow it to be."""
-
-    integer: bool = True
-    decimal: bool = True
-    booleans: set[tuple[str, str]] = field(default_factory=lambda: set(_BOOLEANS))
-    seen: bool = False
-    padded: bool = False  # 1.50
-    pointed: bool = False  # 5.0
-    scales: set[int] = field(default_factory=set)  # numbers of decimals
-
-    @property
-    def type(self) -> pa.DataType:
-        """The narrowest type that loses nothing."""
-        if not self.seen:
-            return pa.string()
-        if self.integer:
-            return pa.int64()
-        if self.decimal and self._regular:
-            return pa.float64()
-        return pa.bool_() if self.booleans else pa.string()
-
-    @property
-    def _regular(self) -> bool:
-        """
-        Whether the numbers tell how they were written.
-
-        All with as many decimals as prices have, or all as short as can be, or as most programs write floats: as
-        short as can be, with ``.0`` for none.
-        """
-        short = not self.padded and not (self.pointed and 0 in self.scales)
-        return len(self.scales) == 1 or short
-
-    def look(self, column: pa.ChunkedArray) -> None:
-        """Take further values into account."""
-        if not (self.integer or self.decimal or self.booleans):
-            return
-        values = column.filter(pc.not_equal(column, ""))
-        if not len(values):
-            return
-        self.seen = True
-        self.integer = self.integer and _all(pc.match_substring_regex(values, _INTEGER)) and _fit(values)
-        if self.decimal:
-            self._look_at_decimals(values)
-        self.booleans = {pair for pair in self.booleans if _all(pc.is_in(values, pa.array(pair)))}
-
-    def _look_at_decimals(self, values: pa.ChunkedArray) -> None:
-        self.decimal = _all(pc.match_substring_regex(values, _DECIMAL)) and not _any(
-            pc.match_substring_regex(values, _NEGATIVE_ZERO)
-        )
-        if not self.decimal:
-            return
-        point = pc.find_substring(values, ".")
-        length = pc.utf8_length(values)
-        signs = pc.cast(pc.starts_with(values, "-"), pa.int32())
-        fractional = pc.greater_equal(point, 0)
-        digits = pc.subtract(pc.subtract(length, signs), pc.cast(fractional, pa.int32()))
-        self.decimal = pc.max(digits).as_py() <= _DIGITS
-        scales = pc.if_else(fractional, pc.subtract(length, pc.add(point, 1)), 0)
-        self.scales.update(pc.unique(scales).to_pylist())
-        zeros = pc.and_(fractional, pc.ends_with(values, "0"))
-        self.padded = self.padded or _any(pc.and_(zeros, pc.greater(scales, 1)))
-        self.pointed = self.pointed or _any(pc.and_(zeros, pc.equal(scales, 1)))
-
-
-def _all(mask: pa.ChunkedArray) -> bool:
-    return bool(pc.all(mask).as_py())
-
-
-def _any(mask: pa.ChunkedArray) -> bool:
-    return bool(pc.any(mask).as_py())
-
-
-def _fit(values: pa.ChunkedArray) -> bool:
-    """Return whether whole numbers of up to 19 digits fit into 64 bits."""
-    try:
-        pc.cast(values, pa.int64())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _differing(first: str, header: list[str], other: str, found: list[str]) -> str:
-    missing = [name for name in header if name not in found]
-    more = [name for name in found if name not in header]
+def _differing(first: str, header: list[str], other: str, names: list[str]) -> str:
+    missing = [name for name in header if name not in names]
+    more = [name for name in names if name not in header]
     problems = [
         *([f"lacks {', '.join(map(repr, missing))}"] if missing else []),
         *([f"has {', '.join(map(repr, more))} besides"] if more else []),

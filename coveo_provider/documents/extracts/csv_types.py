@@ -1,4 +1,4 @@
-"""The types a user gives for columns of CSV, as pandas names them, and how texts become values of them."""
+"""The types that a user names for columns of CSV, as pandas does, and how texts become values of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def arrow_type(name: str, dtype: Any) -> pa.DataType:
     :raises ConfigurationError: it is no dtype, or not one that texts can become
     """
     try:
-        found: Any = pd.api.types.pandas_dtype(dtype)
+        known: Any = pd.api.types.pandas_dtype(dtype)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"dtypes: {dtype!r} of column {name!r} is no dtype of pandas: {error}"
         ) from None
-    if isinstance(found, pd.ArrowDtype):
-        return found.pyarrow_dtype
-    if isinstance(found, pd.DatetimeTZDtype):
-        return pa.timestamp(found.unit, str(found.tz))
-    if isinstance(found, (pd.StringDtype, pd.CategoricalDtype)) or found.kind in "OU":
+    if isinstance(known, pd.ArrowDtype):
+        return known.pyarrow_dtype
+    if isinstance(known, pd.DatetimeTZDtype):
+        return pa.timestamp(known.unit, str(known.tz))
+    if isinstance(known, (pd.StringDtype, pd.CategoricalDtype)) or known.kind in "OU":
         return pa.string()
-    if found.kind in "iufbM":
-        return pa.from_numpy_dtype(getattr(found, "numpy_dtype", found))
+    if known.kind in "iufbM":
+        return pa.from_numpy_dtype(getattr(known, "numpy_dtype", known))
     raise ConfigurationError(
         f"dtypes: {dtype!r} of column {name!r} is not one that CSV can hold: expected string, Int64, float64, "
         "boolean, datetime64[ns] or the like"

@@ -11,7 +11,7 @@ import dataclasses
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -54,36 +54,48 @@ def _tokens(subject: object, above: tuple[int, ...]) -> Iterator[str]:
 
 
 def _compound(subject: Any, above: tuple[int, ...]) -> Iterator[str]:
-    if isinstance(subject, types.FunctionType):
-        yield from _function(subject, above)
-    elif isinstance(subject, types.CodeType):
-        yield from _code(subject, above)
-    elif isinstance(subject, types.MethodType):
-        yield from _tokens((subject.__func__, subject.__self__), above)
-    elif isinstance(subject, partial):
-        yield from _tokens((subject.func, subject.args, subject.keywords), above)
-    elif isinstance(subject, types.ModuleType):
-        yield f"module {subject.__name__}"
-    elif isinstance(subject, type):
-        yield from _class(subject, above)
-    elif isinstance(subject, Pattern):
-        yield f"pattern {subject.pattern!r} {subject.flags}"
-    elif isinstance(subject, Mapping):
-        yield f"mapping {len(subject)}"
-        for pair in sorted(list(_tokens((key, value), above)) for key, value in subject.items()):
-            yield from pair
-    elif isinstance(subject, Set):
-        yield f"set {len(subject)}"
-        for member in sorted(list(_tokens(member, above)) for member in subject):
-            yield from member
-    elif isinstance(subject, (list, tuple)):
-        yield f"sequence {len(subject)}"
-        for member in subject:
-            yield from _tokens(member, above)
-    elif hasattr(subject, "__wrapped__"):  # functools.lru_cache
+    for kinds, tokens in _COMPOUNDS:
+        if isinstance(subject, kinds):
+            yield from tokens(subject, above)
+            return
+    if hasattr(subject, "__wrapped__"):  # functools.lru_cache
         yield from _tokens(subject.__wrapped__, above)
     else:
         yield from _object(subject, above)
+
+
+def _method(subject: types.MethodType, above: tuple[int, ...]) -> Iterator[str]:
+    yield from _tokens((subject.__func__, subject.__self__), above)
+
+
+def _partial(subject: partial[Any], above: tuple[int, ...]) -> Iterator[str]:
+    yield from _tokens((subject.func, subject.args, subject.keywords), above)
+
+
+def _module(subject: types.ModuleType, _: tuple[int, ...]) -> Iterator[str]:
+    yield f"module {subject.__name__}"
+
+
+def _pattern(subject: Pattern[Any], _: tuple[int, ...]) -> Iterator[str]:
+    yield f"pattern {subject.pattern!r} {subject.flags}"
+
+
+def _mapping(subject: Mapping[Any, Any], above: tuple[int, ...]) -> Iterator[str]:
+    yield f"mapping {len(subject)}"
+    for pair in sorted(list(_tokens((key, value), above)) for key, value in subject.items()):
+        yield from pair
+
+
+def _set(subject: Set[Any], above: tuple[int, ...]) -> Iterator[str]:
+    yield f"set {len(subject)}"
+    for member in sorted(list(_tokens(member, above)) for member in subject):
+        yield from member
+
+
+def _sequence(subject: list[Any] | tuple[Any, ...], above: tuple[int, ...]) -> Iterator[str]:
+    yield f"sequence {len(subject)}"
+    for member in subject:
+        yield from _tokens(member, above)
 
 
 def _object(subject: Any, above: tuple[int, ...]) -> Iterator[str]:
@@ -137,6 +149,20 @@ def _named(code: types.CodeType) -> Iterator[str]:
 def _code(code: types.CodeType, above: tuple[int, ...]) -> Iterator[str]:
     yield f"code {code.co_code.hex()} {code.co_names} {code.co_varnames} {code.co_freevars}"
     yield from _tokens(code.co_consts, above)
+
+
+_COMPOUNDS: tuple[tuple[Any, Callable[[Any, tuple[int, ...]], Iterator[str]]], ...] = (
+    (types.FunctionType, _function),
+    (types.CodeType, _code),
+    (types.MethodType, _method),
+    (partial, _partial),
+    (types.ModuleType, _module),
+    (type, _class),
+    (Pattern, _pattern),
+    (Mapping, _mapping),
+    (Set, _set),
+    ((list, tuple), _sequence),
+)
 
 
 def _is_installed(subject: Any) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.encoding.columns import is_text
+from coveo_provider.documents.values.arrow_types import is_text
 
 _NULLABLE: dict[pa.DataType, Any] = {
     pa.int8(): pd.Int8Dtype(),

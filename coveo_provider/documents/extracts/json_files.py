@@ -22,7 +22,7 @@ import pyarrow as pa
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES
 from coveo_provider.documents.extracts.frames import frame_of
 from coveo_provider.documents.extracts.json_stream import READ_BYTES, BoundedJson
-from coveo_provider.documents.extracts.source_files import BATCH_BYTES, FileFormat, SourceFile
+from coveo_provider.documents.extracts.source_files import BATCH_BYTES, SourceFile
 from coveo_provider.errors import DatasetError
 
 _MAX_COLUMNS = 10_000
@@ -38,16 +38,16 @@ class JsonFiles:
     The files of one extract, read as one table.
 
     :param files: all of them
-    :param file_format: NDJSON, one record a line, or JSON, an array of records
-    :param records: where the array stands in a JSON file, as ``data.products``; the file is the array when ``None``
+    :param lines: whether there is one record a line (NDJSON), or an array of records (JSON)
+    :param records: where that array stands, as ``data.products``; the file is the array when ``None``
     :param batch_rows: the most records of one batch
     """
 
     def __init__(
-        self, files: Sequence[SourceFile], *, file_format: FileFormat, records: str | None, batch_rows: int
+        self, files: Sequence[SourceFile], *, lines: bool, batch_rows: int, records: str | None = None
     ) -> None:
         self._files = files
-        self._lines = file_format is FileFormat.NDJSON
+        self._lines = lines
         self._prefix = f"{records}.item" if records else "item"
         self._batch_rows = batch_rows
 
@@ -57,30 +57,34 @@ class JsonFiles:
 
         :raises DatasetError: names the file, and the line or record that is no JSON object
         """
+        columns = self._survey()
+        for file in self._files:
+            batch: list[dict[str, Any]] = []
+            size = 0
+            for _, record, weight in self._records(file):
+                if batch and (len(batch) == self._batch_rows or size + weight > BATCH_BYTES):
+                    yield file, _frame(batch, columns)
+                    batch, size = [], 0
+                batch.append(record)
+                size += weight
+            if batch:
+                yield file, _frame(batch, columns)
+
+    def _survey(self) -> dict[str, _Column]:
+        """Return which keys there are, and what stands under each, over all records."""
         columns: dict[str, _Column] = {}
         for file in self._files:
             for place, record, _ in self._records(file):
                 for key, value in record.items():
-                    column = columns.get(key)
-                    if column is None:
+                    if key not in columns:
                         if len(columns) == _MAX_COLUMNS:
                             raise DatasetError(
                                 f"{file.name}: {place} makes for more than {_MAX_COLUMNS:,} different keys; are "
                                 "values used as keys?"
                             )
-                        column = columns[key] = _Column()
-                    column.look(value)
-        for file in self._files:
-            held: list[dict[str, Any]] = []
-            size = 0
-            for _, record, weight in self._records(file):
-                if held and (len(held) == self._batch_rows or size + weight > BATCH_BYTES):
-                    yield file, _frame(held, columns)
-                    held, size = [], 0
-                held.append(record)
-                size += weight
-            if held:
-                yield file, _frame(held, columns)
+                        columns[key] = _Column()
+                    columns[key].look(value)
+        return columns
 
     def _records(self, file: SourceFile) -> Iterator[tuple[str, dict[str, Any], int]]:
         """Return where each record stands, itself, and about how large it is in bytes."""

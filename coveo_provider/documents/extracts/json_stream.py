@@ -64,19 +64,19 @@ class BoundedJson:
         self._held = b"\\" if backslashes % 2 else b""
         if self._held:
             data = data[:-1]
-        plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-        if _LONGEST_NUMBER.search(plain) and any(
-            map(_LONGEST_NUMBER.search, plain.split(b'"')[self._in_text :: 2])
+        unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+        if _LONGEST_NUMBER.search(unescaped) and any(
+            map(_LONGEST_NUMBER.search, unescaped.split(b'"')[self._in_text :: 2])
         ):
             raise DatasetError(f"{self._name}: holds a number of more than 4,300 digits")
-        pieces = plain.translate(None, _OTHER).split(b'"')
+        pieces = unescaped.translate(None, _OTHER).split(b'"')
         brackets = b"".join(pieces[self._in_text :: 2])
         self._in_text ^= not len(pieces) % 2
-        opened = brackets.count(b"[") + brackets.count(b"{")
-        if self._depth + opened > MAX_DEPTH:
+        openings = brackets.count(b"[") + brackets.count(b"{")
+        if self._depth + openings > MAX_DEPTH:
             self._walk(brackets)
         else:
-            self._depth += 2 * opened - len(brackets)
+            self._depth += 2 * openings - len(brackets)
 
     def _walk(self, brackets: bytes) -> None:
         for bracket in brackets:

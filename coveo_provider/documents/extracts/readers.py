@@ -1,26 +1,72 @@
-"""An extract in Parquet, CSV, NDJSON or JSON → batches of rows, in bounded memory."""
+"""An extract in any of the known formats → batches of rows, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from coveo_provider.documents.dataset.tables import Part
-from coveo_provider.documents.extracts.csv_files import CsvFiles
-from coveo_provider.documents.extracts.json_files import JsonFiles
-from coveo_provider.documents.extracts.source_files import (
-    BATCH_BYTES,
-    FileFormat,
-    ReadOptions,
-    SourceFile,
-    rows_named,
-)
+from coveo_provider.documents.extracts.formats import FORMATS, Format, format_of
+from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFile, rows_named
+from coveo_provider.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """
+    How to read an extract.
+
+    :param file_format: of all files: its name, or the format with its options; by their names' suffix when ``None``
+    :param batch_rows: the most rows of one batch
+    :param formats: options of formats, of which only those of the files' own may differ from the defaults
+    """
+
+    file_format: str | Format | None = None
+    batch_rows: int = BATCH_ROWS
+    formats: Sequence[Format] = ()
+
+    def check(self) -> None:
+        """
+        Check the options by themselves.
+
+        :raises ConfigurationError: one is wrong
+        """
+        if isinstance(self.batch_rows, bool) or not isinstance(self.batch_rows, int) or self.batch_rows < 1:
+            raise ConfigurationError(f"batch_rows must be a whole number, 1 or more, not {self.batch_rows!r}")
+        if not (
+            self.file_format is None or isinstance(self.file_format, Format) or self.file_format in FORMATS
+        ):
+            raise ConfigurationError(
+                f"unknown file_format {self.file_format!r}: expected one of {', '.join(FORMATS)}"
+            )
+        for one in self._formats():
+            one.check()
+
+    def format_of(self, files: Sequence[SourceFile]) -> Format:
+        """
+        Return the format of all files, with its options.
+
+        :raises DatasetError: a suffix says nothing, or the files are of several formats
+        :raises ConfigurationError: an option is for another format
+        """
+        if isinstance(self.file_format, Format):
+            kind = type(self.file_format)
+        else:
+            kind = format_of(files) if self.file_format is None else FORMATS[self.file_format]
+        chosen = None
+        for one in self._formats():
+            if isinstance(one, kind):
+                chosen = one
+            elif options := one.options():
+                raise ConfigurationError(f"{options[0]} is for {one.name} files, and these are {kind.name}")
+        return chosen or kind()
+
+    def _formats(self) -> list[Format]:
+        return [*self.formats, *([self.file_format] if isinstance(self.file_format, Format) else [])]
 
 
 @dataclass(frozen=True)
@@ -51,53 +97,9 @@ def read_batches(files: Sequence[SourceFile], options: ReadOptions) -> Iterator[
     :raises ConfigurationError: an option is wrong, or for another format
     """
     options.check()
-    found = options.format_of(files)
-    pieces: Iterable[tuple[SourceFile, pa.Table | pd.DataFrame]]
-    if found is FileFormat.CSV:
-        tables = CsvFiles(
-            files, separator=options.separator, encoding=options.encoding, dtypes=options.dtypes
-        ).tables()
-        pieces = _cut(tables, options.batch_rows)
-    elif found is FileFormat.PARQUET:
-        pieces = _cut(_parquet(files), options.batch_rows)
-    else:
-        pieces = JsonFiles(
-            files, file_format=found, records=options.records, batch_rows=options.batch_rows
-        ).frames()
     name, row = "", 0
-    for file, rows in pieces:
+    for file, rows in options.format_of(files).read(files, options.batch_rows):
         row = row if file.name == name else 0
         name = file.name
         yield Batch(rows, name, row)
         row += len(rows)
-
-
-def _parquet(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, pa.Table]]:
-    for file in files:
-        with file.open() as stream:
-            for batch in Part(stream, file.name).batches():
-                yield file, pa.Table.from_batches([batch])
-
-
-def _cut(tables: Iterable[tuple[SourceFile, pa.Table]], rows: int) -> Iterator[tuple[SourceFile, pa.Table]]:
-    """Return tables of the given number of rows, or of fewer at the end of a file and where they get too large."""
-    held: list[pa.Table] = []
-    owner: SourceFile | None = None
-    for file, table in tables:
-        if owner is not None and held and (file is not owner or _size(held) + table.nbytes > BATCH_BYTES):
-            yield owner, pa.concat_tables(held)
-            held = []
-        owner = file
-        held.append(table)
-        if sum(map(len, held)) >= rows:
-            whole = pa.concat_tables(held)
-            full = len(whole) // rows * rows
-            for start in range(0, full, rows):
-                yield file, whole.slice(start, rows)
-            held = [whole.slice(full)] if full < len(whole) else []
-    if owner is not None and held:
-        yield owner, pa.concat_tables(held)
-
-
-def _size(tables: Iterable[pa.Table]) -> int:
-    return sum(table.nbytes for table in tables)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from coveo_provider.documents.contract import DOCUMENT_ID, URI_EXPECTED, URI_PATTERN, shown
+from coveo_provider.documents.contract import DOCUMENT_ID, PARENT_ID, URI_EXPECTED, URI_PATTERN, shown
 from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
 from coveo_provider.errors import MappingError
 
@@ -129,7 +129,8 @@ class Split:
         return [part for part in (piece.strip() for piece in str(text).split(self.separator)) if part]
 
 
-_IDS = frozenset({"documentid", "parentid"})  # keys that hold an id, where 7.0 would be another one than 7
+# Keys that hold an id, where 7.0 would be another one than 7.
+_IDS = frozenset({DOCUMENT_ID.lower(), PARENT_ID.lower()})
 
 _RULES = (Template, Constant, Split, PermissionColumns, PermissionLevels)
 
@@ -181,17 +182,13 @@ class DocumentMapping:
 
         :raises MappingError: names every missing column at once, and every key that two rules fill
         """
-        needed: dict[str, str] = {}
-        for key, rule in self._rules().items():
-            for column in _columns(key, rule):
-                needed.setdefault(column, key)
-        for column in (*(self.keep if self.keep != "*" else ()), *self.drop):
-            needed.setdefault(column, "keep or drop")
         present = list(frame.columns)
         nameless = [column for column in present if not isinstance(column, str)]
         if nameless:
             raise MappingError(f"the frame has column {nameless[0]!r}, which is not named by a text")
-        missing = [f"{column!r} (for {key})" for column, key in needed.items() if column not in present]
+        missing = [
+            f"{column!r} (for {key})" for column, key in self._needed().items() if column not in present
+        ]
         if missing:
             raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {', '.join(present)}")
         if len(set(present)) != len(present):
@@ -223,6 +220,16 @@ class DocumentMapping:
     def _rules(self) -> dict[str, Rule]:
         return {DOCUMENT_ID: Template(self.document_id), **self.fields}
 
+    def _needed(self) -> dict[str, str]:
+        """Return the columns that have to be there, each with the key that needs it first."""
+        needed: dict[str, str] = {}
+        for key, rule in self._rules().items():
+            for column in _columns(key, rule):
+                needed.setdefault(column, key)
+        for column in (*(self.keep if self.keep != "*" else ()), *self.drop):
+            needed.setdefault(column, "keep or drop")
+        return needed
+
     def _kept(self, frame: pd.DataFrame) -> list[str]:
         if self.keep != "*":
             return list(self.keep)
@@ -231,11 +238,11 @@ class DocumentMapping:
         return [column for column in frame.columns if column not in gone]
 
     def _refuse_equal_keys(self, frame: pd.DataFrame) -> None:
-        seen: dict[str, str] = {}
-        given = [DOCUMENT_ID, *self.fields, *self._kept(frame)]
-        for key in given:
-            twin = seen.setdefault(key.lower(), key)
-            if given.count(key) > 1 or twin != key:
+        spellings: dict[str, str] = {}
+        keys = [DOCUMENT_ID, *self.fields, *self._kept(frame)]
+        for key in keys:
+            twin = spellings.setdefault(key.lower(), key)
+            if keys.count(key) > 1 or twin != key:
                 raise MappingError(
                     f"keys {twin!r} and {key!r} are filled by two rules; to the API they are the same key"
                 )

@@ -1,4 +1,4 @@
-"""Rules of a :class:`DocumentMapping` that make ``permissions`` out of columns (push-api.md section 5)."""
+"""Rules of a :class:`DocumentMapping` that make ``permissions`` out of columns (docs 107 and 25)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.documents.permissions.spelling import IdentityType
+from coveo_provider.documents.values.json_values import is_absent
 from coveo_provider.errors import MappingError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class PermissionColumns:
             return [column] * len(frame)
         flags = []
         for row, value in enumerate(frame[column].astype(object).tolist()):
-            if _is_empty(value):
+            if is_absent(value):
                 flags.append(False)
             elif isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:
                 flags.append(bool(value))
@@ -104,7 +105,7 @@ class PermissionColumns:
         return flags
 
     def _names(self, value: Any, column: str, row: int) -> list[str]:
-        if _is_empty(value):
+        if is_absent(value):
             return []
         if isinstance(value, str):
             value = value.split(self.separator)
@@ -173,9 +174,3 @@ def _series(values: list[Any], frame: pd.DataFrame) -> pd.Series[Any]:
 
     column: pd.Series[Any] = pd.Series(values, index=frame.index, dtype=object)
     return column
-
-
-def _is_empty(value: Any) -> bool:
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
-        return True
-    return isinstance(value, float) and value != value  # NaN

@@ -1,7 +1,7 @@
 """
 A column of typed ``permissions`` → the JSON of each row's, checked and in the API's spelling, by column.
 
-The rules are those of :func:`~coveo_provider.documents.permissions.models.normal`, which does it value by value;
+The rules are those of :func:`~coveo_provider.documents.permissions.spelling.normal`, which does it value by value;
 the two are tested against each other.
 """
 
@@ -18,7 +18,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.types as pt
 
-from coveo_provider.documents.permissions.models import (
+from coveo_provider.documents.permissions.reading import permissions_text
+from coveo_provider.documents.permissions.spelling import (
     IDENTITY_KEYS,
     LEVEL_KEYS,
     MAX_PERMISSIONS,
@@ -28,12 +29,11 @@ from coveo_provider.documents.permissions.models import (
     needlessly_named,
     too_many,
 )
-from coveo_provider.documents.values.json_values import permissions_text
+from coveo_provider.documents.values.arrow_types import is_list, is_text
 from coveo_provider.documents.values.nested_lists import (
     elements,
     field,
-    is_list,
-    is_text,
+    field_texts,
     joined,
     json_strings,
     starts,
@@ -188,11 +188,11 @@ def _sets(flat: pa.Array, rows: Ints, refuse: Refuse) -> _Sets:
     flags = field(flat, "allowAnonymous")
     if flags is not None:
         anonymous = flags.fill_null(False).to_numpy(zero_copy_only=False)
-        said = pl.lit(pl.Series("", flags))
+        flag = pl.lit(pl.Series("", flags))
         members.append(
-            pl.when(said)
+            pl.when(flag)
             .then(pl.lit(',"allowAnonymous":true'))
-            .when(~said)
+            .when(~flag)
             .then(pl.lit(',"allowAnonymous":false'))
         )
     for key in ("allowedPermissions", "deniedPermissions"):
@@ -215,19 +215,19 @@ def _sets(flat: pa.Array, rows: Ints, refuse: Refuse) -> _Sets:
 
 
 def _identities(flat: pa.Array, rows: Ints, refuse: Refuse) -> pl.Series:
-    names = _texts_of(flat, "identity")
+    names = field_texts(flat, "identity")
     blank = (names.is_null() | (names.str.strip_chars() == "")).fill_null(True)
     if blank.any():
         first = int(blank.arg_true()[0])
         refuse(int(rows[first]), f"identity is {names[first]!r}, expected the name of a user or a group")
-    given = _texts_of(flat, "identityType")
-    types = type_names(given, lambda kind: kind.value)
+    written = field_texts(flat, "identityType")
+    types = type_names(written, lambda kind: kind.value)
     if types.null_count():
         first = int(types.is_null().arg_true()[0])
         what = (
             f"identity {names[first]!r} has no identityType"
-            if given[first] is None
-            else f"{given[first]!r} is no type of identity"
+            if written[first] is None
+            else f"{written[first]!r} is no type of identity"
         )
         refuse(int(rows[first]), f"{what}: expected {TYPES_EXPECTED}")
     frame = pl.DataFrame({"identity": names, "identityType": types})
@@ -244,20 +244,15 @@ def _identities(flat: pa.Array, rows: Ints, refuse: Refuse) -> pl.Series:
     return result
 
 
-def _texts_of(flat: pa.Array, key: str) -> pl.Series:
-    found = field(flat, key)
-    return pl.Series([None] * len(flat), dtype=pl.String) if found is None else strings(found)
-
-
-def type_names(given: pl.Series, spell: Callable[[IdentityType], str]) -> pl.Series:
+def type_names(types: pl.Series, spell: Callable[[IdentityType], str]) -> pl.Series:
     """Return types of identities as they are to be spelled, null where they are none."""
     known: dict[str, str] = {}
-    for value in given.unique().drop_nulls():
+    for value in types.unique().drop_nulls():
         try:
             known[value] = spell(IdentityType.of(value))
         except DataError:
             continue
-    spelled: pl.Series = given.replace_strict(known, default=None, return_dtype=pl.String)
+    spelled: pl.Series = types.replace_strict(known, default=None, return_dtype=pl.String)
     return spelled
 
 

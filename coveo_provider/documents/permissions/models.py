@@ -1,5 +1,5 @@
 """
-Who may see an item: identities, permission sets and permission levels (push-api.md section 5).
+Who may see an item: identities, permission sets and permission levels (docs 107 and 25).
 
 The words are the API's. Python names are in snake case; the JSON has the API's own spelling, and is read in
 any case. Imports nothing heavy.
@@ -7,59 +7,22 @@ any case. Imports nothing heavy.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
+from coveo_provider.documents.permissions.reading import read_permissions
+from coveo_provider.documents.permissions.spelling import (
+    MAX_PERMISSIONS,
+    MIXED,
+    IdentityType,
+    check_identity,
+    too_many,
+)
 from coveo_provider.errors import DataError
 
-MAX_PERMISSIONS = 5_000
-"""The most entries, allowed and denied ones, that an item may carry (push-api.md section 5.1)."""
-
 EMAIL_PROVIDER = "Email Security Provider"
-"""The provider that every organization has, and that aliases usually lead to (push-api.md section 6)."""
-
-log = logging.getLogger(__name__)
-
-IDENTITY_KEYS = {key.lower(): key for key in ("identity", "identityType", "securityProvider")}
-SET_KEYS = {key.lower(): key for key in ("allowAnonymous", "allowedPermissions", "deniedPermissions")}
-LEVEL_KEYS = {key.lower(): key for key in ("name", "permissionSets")}
-
-
-class IdentityType(str, Enum):
-    """
-    What an identity is.
-
-    The value is the spelling of items (``User``), the name that of identity bodies (``USER``). Any case is
-    understood, with or without underscores: ``IdentityType("virtual_group")``.
-    """
-
-    USER = "User"
-    GROUP = "Group"
-    VIRTUAL_GROUP = "VirtualGroup"
-    UNKNOWN = "Unknown"
-
-    @classmethod
-    def _missing_(cls, value: object) -> IdentityType | None:
-        return _TYPES.get(value.replace("_", "").lower()) if isinstance(value, str) else None
-
-    @classmethod
-    def of(cls, value: object) -> IdentityType:
-        """
-        Return the type that a value spells.
-
-        :raises DataError: it spells none
-        """
-        try:
-            return cls(value)
-        except ValueError:
-            raise DataError(f"{value!r} is no type of identity: expected {TYPES_EXPECTED}") from None
-
-
-_TYPES = {member.value.lower(): member for member in IdentityType}
-TYPES_EXPECTED = "User, Group, VirtualGroup or Unknown"
+"""The provider that every organization has, and that aliases usually lead to (docs 1336)."""
 
 
 @dataclass(frozen=True)
@@ -176,15 +139,15 @@ class Permissions:
     entries: tuple[PermissionSet, ...] | tuple[PermissionLevel, ...] = ()
 
     def __init__(self, entries: Iterable[PermissionSet] | Iterable[PermissionLevel] = ()) -> None:
-        given = tuple(entries)
-        kinds = {type(entry) for entry in given}
+        all_entries = tuple(entries)
+        kinds = {type(entry) for entry in all_entries}
         if kinds - {PermissionSet, PermissionLevel}:
             raise DataError(
                 "permissions hold something that is neither a PermissionSet nor a PermissionLevel"
             )
         if len(kinds) > 1:
-            raise DataError(_MIXED)
-        object.__setattr__(self, "entries", given)
+            raise DataError(MIXED)
+        object.__setattr__(self, "entries", all_entries)
         if self.count > MAX_PERMISSIONS:
             raise DataError(too_many(self.count))
 
@@ -197,10 +160,8 @@ class Permissions:
         """
         if isinstance(value, Permissions):
             return value
-        from coveo_provider.documents.values.json_values import permissions
-
         try:
-            body = permissions(value)
+            body = read_permissions(value)
         except ValueError as error:
             raise DataError(f"permissions: {error}") from None
         if not isinstance(body, list):
@@ -235,100 +196,13 @@ class Permissions:
 
     @property
     def is_public(self) -> bool:
-        """Whether somebody who is not logged in sees the item (push-api.md section 5.2)."""
+        """Whether somebody who is not logged in sees the item (docs 78, permission levels)."""
         levels = self.levels
         return bool(levels) and all(each.allow_anonymous for each in levels[0].permission_sets)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return them as the API spells them."""
         return [entry.to_json() for entry in self.entries]
-
-
-_MIXED = "permissions hold levels (with permissionSets) next to sets: expected all of one kind"
-
-
-def too_many(count: int) -> str:
-    """Return what to say of an item with more identities than the API takes."""
-    return f"permissions hold {count:,} identities, more than the {MAX_PERMISSIONS:,} an item may; use groups"
-
-
-def normal(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """
-    Return permissions in the API's spelling, checked; what is absent stays absent.
-
-    :param entries: JSON without nulls: sets or levels, with keys in any case
-    :raises ValueError: names the key at fault
-    """
-    count = [0]
-    levels = [any(key.lower() == "permissionsets" for key in entry) for entry in entries]
-    if any(levels) and not all(levels):
-        raise ValueError(_MIXED)
-    result = [_normal_level(entry, count) if any(levels) else _normal_set(entry, count) for entry in entries]
-    if count[0] > MAX_PERMISSIONS:
-        raise ValueError(too_many(count[0]))
-    return result
-
-
-def _normal_level(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
-    level = _spelled(entry, LEVEL_KEYS, "a permission level")
-    if not isinstance(level.get("name", ""), str):
-        raise ValueError(f"name of a permission level is {level['name']!r}, expected a text")
-    sets = _objects(level["permissionSets"], "permissionSets")
-    if not sets:
-        raise ValueError(f"permission level {level.get('name', '')!r} has no permissionSets")
-    level["permissionSets"] = [_normal_set(each, count) for each in sets]
-    return level
-
-
-def _normal_set(entry: dict[str, Any], count: list[int]) -> dict[str, Any]:
-    body = _spelled(entry, SET_KEYS, "a permission set")
-    if not isinstance(body.get("allowAnonymous", False), bool):
-        raise ValueError(f"allowAnonymous is {body['allowAnonymous']!r}, expected true or false")
-    for key in ("allowedPermissions", "deniedPermissions"):
-        if key in body:
-            body[key] = [_normal_identity(each) for each in _objects(body[key], key)]
-            count[0] += len(body[key])
-    return body
-
-
-def _normal_identity(entry: dict[str, Any]) -> dict[str, Any]:
-    body = _spelled(entry, IDENTITY_KEYS, "an identity")
-    name, kind, provider = body.get("identity", ""), body.get("identityType"), body.get("securityProvider")
-    if kind is None:
-        raise ValueError(f"identity {name!r} has no identityType: expected {TYPES_EXPECTED}")
-    check_identity(name, provider)
-    named = {"identity": name, "identityType": IdentityType.of(kind).value}
-    return {**named, "securityProvider": provider} if provider else named
-
-
-def check_identity(name: Any, provider: Any) -> None:
-    """
-    Check the name of an identity and of its provider.
-
-    :raises DataError: the name is empty, or one of them is no text
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise DataError(f"identity is {name!r}, expected the name of a user or a group")
-    if provider is not None and not isinstance(provider, str):
-        raise DataError(f"securityProvider is {provider!r}, expected a text")
-
-
-def _objects(value: Any, key: str) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ValueError(f"{key} is not a list of objects")
-    return value
-
-
-def _spelled(entry: Mapping[str, Any], keys: Mapping[str, str], what: str) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for given, value in entry.items():
-        key = keys.get(given.lower())
-        if key is None:
-            raise ValueError(f"{what} has unknown key {given!r}: expected {', '.join(keys.values())}")
-        if key in body:
-            raise ValueError(f"{what} has key {given!r} twice in one object")
-        body[key] = value
-    return body
 
 
 def _set_of(body: dict[str, Any]) -> PermissionSet:
@@ -343,25 +217,8 @@ def _set_of(body: dict[str, Any]) -> PermissionSet:
 
 
 def _all(values: Iterable[Any], kind: type, name: str) -> tuple[Any, ...]:
-    given = tuple(values)
-    for value in given:
+    values = tuple(values)
+    for value in values:
         if not isinstance(value, kind):
             raise DataError(f"{name} holds {value!r}, expected a {kind.__name__}")
-    return given
-
-
-def needlessly_named(body: list[dict[str, Any]]) -> bool:
-    """Return whether permissions allow somebody by name although everybody sees the item."""
-    levels = [entry.get("permissionSets", [entry]) for entry in body]
-    first = (levels[0] if "permissionSets" in body[0] else body) if body else []
-    public = bool(first) and all(each.get("allowAnonymous", False) for each in first)
-    return public and any(each.get("allowedPermissions") for sets in levels for each in sets)
-
-
-def warn_of_public(document: str) -> None:
-    """Say that an item which names allowed users is seen by everybody all the same."""
-    log.warning(
-        "document %s names allowed users and sets allowAnonymous as well: it is public. Leave allowAnonymous "
-        "out if only they are to see it",
-        document,
-    )
+    return values

@@ -1,4 +1,4 @@
-"""Lists of structs in Arrow ⇄ their elements in one run, and the elements' JSON → the lists' JSON."""
+"""Lists of structs in Arrow → their elements in one run; the JSON of these → that of the lists."""
 
 from __future__ import annotations
 
@@ -8,18 +8,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
-
-
-def is_text(dtype: pa.DataType) -> bool:
-    """Return whether a type holds strings, as they are or by number."""
-    if pt.is_dictionary(dtype):
-        return is_text(dtype.value_type)
-    return bool(pt.is_string(dtype) or pt.is_large_string(dtype) or pt.is_string_view(dtype))
-
-
-def is_list(dtype: pa.DataType) -> bool:
-    """Return whether a type holds lists."""
-    return bool(pt.is_list(dtype) or pt.is_large_list(dtype) or pt.is_fixed_size_list(dtype))
 
 
 def elements(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
@@ -44,6 +32,12 @@ def strings(array: pa.Array) -> pl.Series:
         array = array.dictionary_decode()
     array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
     return pl.Series("", array.cast(pa.large_string()), dtype=pl.String)
+
+
+def field_texts(array: pa.Array, name: str) -> pl.Series:
+    """Return a field of structs that holds texts, null where it is not there."""
+    texts = field(array, name)
+    return pl.Series([None] * len(array), dtype=pl.String) if texts is None else strings(texts)
 
 
 def starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

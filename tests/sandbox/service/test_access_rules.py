@@ -76,7 +76,7 @@ def test_the_published_examples(permissions: Any, user: str | None, allowed: boo
 
 @pytest.mark.parametrize(("name", "allowed"), [("alice", True), ("bob", False), ("david", True)])
 def test_example_c_in_the_email_provider(name: str, allowed: bool) -> None:
-    """Seed 004: access is the same under the Email Security Provider."""
+    """Docs 1336: access is the same under the Email Security Provider."""
     assert decide(C, f"{name}@example.com", ORGANIZATION) is allowed
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.permissions.models import IdentityType
+from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.errors import DataError
 from coveo_provider.identities.models import (
     BatchIdentityBody,

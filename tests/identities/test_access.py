@@ -30,8 +30,8 @@ from coveo_provider.documents import (
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.permissions.models import EMAIL_PROVIDER
 from coveo_provider.errors import DataError
-from tests.documents.test_identity_encoding import part
-from tests.documents.test_parts import part_of as part_of_table
+from tests.documents.dataset.test_tables import part_of as part_of_table
+from tests.identities.test_batches import part
 
 user, group = PermissionIdentity.user, PermissionIdentity.group
 
@@ -80,7 +80,7 @@ EXAMPLE_A = [
 @pytest.mark.parametrize("levels", [False, True])
 @pytest.mark.parametrize("a_member_too", [False, True])
 def test_example_a(levels: bool, a_member_too: bool) -> None:
-    """Seed 002: the group sees it, asmith does not, though a member, and nobody else (push-api.md 5.3)."""
+    """docs 78: the group sees it, asmith does not, though a member, and nobody else."""
     graph = IdentityGraph(default_provider="My Security Identity Provider")
     graph.add(team("SampleGroup", "member", *(["asmith@example.com"] if a_member_too else [])))
     given: Any = [{"name": "MyPermissionLevel", "permissionSets": EXAMPLE_A}] if levels else EXAMPLE_A
@@ -128,7 +128,7 @@ EXAMPLE_B = Permissions(
     ],
 )
 def test_example_b(who: str | None, in_team_2: bool, allowed: bool, level: int, place: int) -> None:
-    """Seed 002, two levels: every named user, for either reason that cbrown may be denied (push-api.md 5.3)."""
+    """docs 78, two levels: every named user, for either reason that cbrown may be denied."""
     graph = IdentityGraph(
         team("SampleTeam1", "asmith@example.com"),
         team("SampleTeam2", *(["cbrown@example.com"] if in_team_2 else [])),
@@ -143,7 +143,7 @@ def test_example_b(who: str | None, in_team_2: bool, allowed: bool, level: int, 
 
 @pytest.mark.parametrize("name", ["alice", "bob", "david", "eve"])
 def test_example_c(name: str) -> None:
-    """Seed 004: alice and david see it, bob does not, in the provider as by email (push-api.md 5.3)."""
+    """docs 1336: alice and david see it, bob does not, in the provider as by email."""
     everybody = [f"{each}@example.com" for each in ("alice", "bob", "david")]
     graph = IdentityGraph(team("AlphaTeam", *everybody), *(alias(each, each) for each in everybody))
     permissions = [PermissionSet(False, (group("AlphaTeam"),), (user("bob@example.com"),))]
@@ -202,7 +202,7 @@ def test_the_levels_of_the_sdk() -> None:
     ],
 )  # fmt: skip
 def test_edges(permissions: list[Any], named: bool, stranger: bool, anonymous: bool) -> None:
-    """For user u, somebody else who is logged in, and somebody who is not (push-api.md 5.2 and 5.3)."""
+    """For user u, somebody else who is logged in, and somebody who is not (docs 1526 and 2007)."""
     assert explain_access(permissions, "u").allowed is named
     assert explain_access(permissions, "somebody").allowed is stranger
     assert explain_access(permissions, None).allowed is anonymous
@@ -256,7 +256,7 @@ def test_a_disabled_identity_leads_nowhere() -> None:
 
 
 def test_names_are_compared_without_case_unless_the_provider_says_so() -> None:
-    """push-api.md section 5.2."""
+    """As the pages evaluate permissions (docs 1526 and 2007)."""
     assert explain_access([a_set("Bob".lower())], "BOB").allowed
     exact = IdentityGraph(default_provider="P", case_sensitive="P")
     assert not explain_access([a_set("bob")], "BOB", exact).allowed
@@ -295,7 +295,7 @@ def test_a_graph_may_be_read_from_datasets() -> None:
 
 
 def test_what_is_added_later_replaces_what_was_said() -> None:
-    """As a push does (push-api.md section 6): members do not add up, and the disabled are back."""
+    """As a push does (docs 55): members do not add up, and the disabled are back."""
     graph = IdentityGraph(team("Team", "ann", granted="Old"), alias("bob", "b@x"), team("All", "Team"))
     assert explain_access([a_set("Old", "Team")], "ann", graph).path == (user("ann"), group("Team"))
     graph.add(DisabledIdentityBody(Identity("Team", "GROUP")), team("TEAM", "bob"))
@@ -321,7 +321,7 @@ def test_a_dataset_replaces_an_earlier_one_and_unites_what_stands_twice_in_it() 
 
 
 def test_each_provider_cascades_to_its_own() -> None:
-    """An alias that names no provider is one of the provider cascaded to (push-api.md section 6)."""
+    """An alias that names no provider is one of the provider cascaded to (docs 78)."""
     graph = IdentityGraph(alias_provider="Q")
     graph.add(alias("ann", "x", None), provider="P1")
     graph.add(alias("ann", "x", None), provider="P2", alias_provider="R")

@@ -1,4 +1,4 @@
-"""The sandbox's failures, as a schedule has them, with what cannot be ordered: jumps of its clock, and deaths."""
+"""The faults of a schedule, made to happen: in answers, in the sandbox's clock, and to the worker's process."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 
 from coveo_provider.sandbox import Call, Sandbox
 from coveo_provider.sandbox.http.faults import Action, Cut, Duplicate, Faults, Slow, Truncate
-from tests.chaos.schedule import DECISIVE, Jump, Kill, Strike
+from tests.chaos.schedule import DECISIVE, Jump, Kill, PlannedFault
 
 _CARRIED_OUT = (Truncate, Slow, Duplicate)
 
 
 @dataclass
 class _Pending:
-    strike: Strike
+    fault: PlannedFault
     skip: int
     times: int
 
-    def struck(self) -> bool:
-        """Whether the next matching call is struck; it is counted."""
+    def applies(self) -> bool:
+        """Whether the fault happens to the next call that matches; the call is counted."""
         if self.skip:
             self.skip -= 1
             return False
@@ -33,21 +33,23 @@ class _Pending:
         return self.times >= 0
 
 
-class Storm(Faults):
+class ScheduledFaults(Faults):
     """
-    Takes the place of a sandbox's faults.
+    Takes the place of a sandbox's own faults.
+
+    :param planned: what goes wrong, and when
 
     :ivar injected: what went wrong, by kind
     :ivar decided: whether a call was carried out after which the input is what the index holds
     """
 
-    def __init__(self, sandbox: Sandbox, strikes: Sequence[Strike] = ()) -> None:
+    def __init__(self, sandbox: Sandbox, planned: Sequence[PlannedFault] = ()) -> None:
         super().__init__()
-        self.sandbox, self.strikes = sandbox, strikes
+        self.sandbox, self.planned = sandbox, planned
         self.injected: Counter[str] = Counter()
         self.decided = False
-        self._storm_lock = threading.Lock()
-        self._pending = [_Pending(strike, strike.skip, strike.times) for strike in strikes]
+        self._schedule_lock = threading.Lock()
+        self._pending = [_Pending(fault, fault.skip, fault.times) for fault in planned]
         self._dying: set[int] = set()
         self._victim: int | None = None
         self._known = threading.Event()
@@ -65,31 +67,31 @@ class Storm(Faults):
 
     def dies_at_the_end(self) -> bool:
         """Whether the try of a task that is about to start dies when its work is done."""
-        with self._storm_lock:
+        with self._schedule_lock:
             for one in self._pending:
-                if one.strike.effect == Kill("end") and one.struck():
-                    self.injected[one.strike.kind] += 1
+                if one.fault.effect == Kill("end") and one.applies():
+                    self.injected[one.fault.kind] += 1
                     return True
         return False
 
     def take(self, route: str, method: str, path: str) -> Action | None:
         """Give what goes wrong with this call."""
-        with self._storm_lock:
-            strikes = [
-                one.strike
+        with self._schedule_lock:
+            faults = [
+                one.fault
                 for one in self._pending
-                if one.strike.route in (None, route) and one.strike.effect != Kill("end") and one.struck()
+                if one.fault.route in (None, route) and one.fault.effect != Kill("end") and one.applies()
             ]
-            action = self._taken(strikes)
+            action = self._taken(faults)
         if route in DECISIVE and (action == Cut("after") or isinstance(action, _CARRIED_OUT)):
             self.decided = True
         return action
 
-    def _taken(self, strikes: Sequence[Strike]) -> Action | None:
-        """Give the first failure of those that strike one call; time and death come besides."""
+    def _taken(self, faults: Sequence[PlannedFault]) -> Action | None:
+        """Give the first fault in the answer; jumps of the clock and kills happen besides."""
         action: Action | None = None
-        for strike in strikes:
-            effect = strike.effect
+        for fault in faults:
+            effect = fault.effect
             if isinstance(effect, Jump):
                 self.sandbox.clock.advance(seconds=effect.seconds)
             elif isinstance(effect, Kill):
@@ -102,7 +104,7 @@ class Storm(Faults):
                 action = effect
             else:
                 continue
-            self.injected[strike.kind] += 1
+            self.injected[fault.kind] += 1
         return action
 
     def _called(self, call: Call) -> None:

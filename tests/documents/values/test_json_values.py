@@ -166,10 +166,10 @@ def test_permissions_are_a_list_or_its_json() -> None:
     assert encoded(pd.NA, "permissions") is None
 
 
-def test_the_room_names_what_users_import() -> None:
+def test_the_package_names_what_users_import() -> None:
     """And nothing that is not there."""
-    import coveo_provider.documents as room
+    import coveo_provider.documents as package
 
-    assert all(getattr(room, name).__name__ == name for name in room.__all__)
+    assert all(getattr(package, name).__name__ == name for name in package.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        room.Nothing  # noqa: B018
+        package.Nothing  # noqa: B018

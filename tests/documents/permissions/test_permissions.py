@@ -24,7 +24,7 @@ from coveo_provider.documents import (
 )
 from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.documents.encoding.columns import plan_documents
-from coveo_provider.documents.permissions.models import MAX_PERMISSIONS, IdentityType
+from coveo_provider.documents.permissions.spelling import MAX_PERMISSIONS, IdentityType
 from coveo_provider.errors import DataError, DatasetError, DocumentError, MappingError
 from tests.documents.strategies import TEXTS, encode, table_of
 
@@ -89,7 +89,7 @@ def test_typed_lists_say_what_their_text_says(rows: list[Permissions | None]) ->
     ],
 )  # fmt: skip
 def test_types_are_understood_in_any_spelling_and_sent_in_one(spelling: str, kind: str) -> None:
-    """Clients send USER, the pages say User; items get the latter (push-api.md section 5.1)."""
+    """Clients send USER, the pages say User; items get the latter (docs/api-notes.md, "Permissions")."""
     given = [{"allowedPermissions": [{"identity": "a", "identityType": spelling}]}]
 
     assert Permissions.parse(given).to_json()[0]["allowedPermissions"][0]["identityType"] == kind
@@ -213,7 +213,7 @@ def test_a_slice_of_a_column_is_no_other() -> None:
 
 @pytest.mark.parametrize("typed", [True, False])
 def test_more_than_five_thousand_identities_are_refused_by_name(typed: bool) -> None:
-    """Over all sets and levels of an item (push-api.md section 5.1)."""
+    """Over all sets and levels of an item (docs 63)."""
     half = [entry(f"u{n}") for n in range(MAX_PERMISSIONS // 2)]
     full = [
         {"permissionSets": [{"allowedPermissions": half}]},

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.contents.files import Attachment
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
 from coveo_provider.documents.encoding import chunks
-from coveo_provider.documents.encoding.batches import Encoded
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter, placed
+from coveo_provider.documents.records import Attachment, Encoded
 from coveo_provider.errors import ConfigurationError
 from tests.documents.strategies import read
 

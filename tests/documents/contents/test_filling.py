@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from coveo_provider.documents.contents import files as content_files
 from coveo_provider.documents.contents import filling as contents
 from coveo_provider.documents.contents.files import ContentSpool
-from coveo_provider.documents.contents.filling import encode_item, fill
+from coveo_provider.documents.contents.filling import fill
 from coveo_provider.documents.contract import COMPRESSION_TYPES, PUSH_ITEM_BYTES, Section
-from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.documents.encoding.chunks import ChunkWriter
+from coveo_provider.documents.encoding.documents import encode_document
+from coveo_provider.documents.encoding.items import encode_item
 from coveo_provider.documents.encoding.rows import Rows
-from coveo_provider.documents.values.json_values import encode_document
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.contents import DECOMPRESS, batch_of, inline_content, opener
 

@@ -97,7 +97,7 @@ def test_an_id_column_without_any_value_is_refused() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("Title", "title"), ("a", "a"), ("É", "é"), ("title", "title")])
 def test_columns_that_are_one_key_to_the_api_are_refused(one: str, other: str) -> None:
-    """Keys are compared without regard to case (push-api.md section 4.3)."""
+    """Keys are compared without regard to case (docs 95)."""
     schema = pa.schema([pa.field(*ID), pa.field(one, pa.string()), pa.field(other, pa.string())])
 
     with pytest.raises(DatasetError, match=f"part-0: columns '{one}' and '{other}' are the same key"):

@@ -14,7 +14,8 @@ import pytest
 
 from coveo_provider.documents.contents.files import ContentSpool, extension_of, shown_uri
 from coveo_provider.documents.contents.filling import fill
-from coveo_provider.documents.encoding.batches import Encoded, Encoder
+from coveo_provider.documents.encoding.batches import Encoder
+from coveo_provider.documents.records import Encoded
 from coveo_provider.errors import ContentUnavailable, DocumentError
 from tests.contents import batch_of, opener
 

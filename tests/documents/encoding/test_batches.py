@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from coveo_provider.documents.encoding.batches import Encoder
-from coveo_provider.documents.values.json_values import encode_document
+from coveo_provider.documents.encoding.documents import encode_document
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 from tests.documents.strategies import NO_LIMIT, documents_in, encode, read, rows_of, table_of, tables
 
@@ -243,7 +243,7 @@ def test_bytes_are_sent_as_base64() -> None:
 
 @pytest.mark.parametrize("dtype", [pa.string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())])
 def test_compression_types_are_sent_in_upper_case(dtype: pa.DataType) -> None:
-    """The spelling all pages agree on (push-api.md section 4.4)."""
+    """The spelling all pages agree on (docs 69)."""
     table = table_of(compressionType=pa.array(["ZLib", None], pa.string()).cast(dtype))
 
     assert [d.get("compressionType") for d in encode(table)] == ["ZLIB", None]
@@ -275,7 +275,7 @@ def test_the_document_at_fault_is_named(columns: dict[str, list[Any]], problem: 
     ["no-scheme", "a: b", "a:", ":b", "1a:b", 'a:"', "a:b\n", "a:\u00a0b", "a:b\u2028", "a:<b>", "a:\\b"],
 )
 def test_an_id_that_is_no_uri_is_refused(identifier: str) -> None:
-    """It would be accepted and never indexed (push-api.md section 4.1)."""
+    """It would be accepted and might never be indexed (docs 78)."""
     with pytest.raises(DocumentError, match="documentId is not a URI"):
         encode(table_of(["a:b", identifier]))
 
@@ -330,7 +330,7 @@ def test_a_key_twice_in_a_map_is_refused() -> None:
 
 
 def test_a_dictionary_field_may_have_an_empty_key() -> None:
-    """It is the default value (push-api.md section 4.3)."""
+    """It is the default value (docs 2036)."""
     maps = pa.array([[("", 1), ("b", None)]], pa.map_(pa.string(), pa.int32()))
     structs = pa.array([{"": "x", "b": None}], pa.struct([("", pa.string()), ("b", pa.string())]))
 

@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 from coveo_provider.documents.extracts import csv_files
 from coveo_provider.documents.extracts.frames import frame_of
 from coveo_provider.documents.extracts.readers import read_batches
-from coveo_provider.documents.extracts.source_files import ReadOptions
 from coveo_provider.errors import ConfigurationError, DatasetError
-from tests.documents.files import batches, rows, source
+from tests.documents.files import batches, options_of, rows, source
 
 
 def column(*values: str, **options: Any) -> list[Any]:
@@ -298,7 +297,7 @@ def test_a_damaged_gzip_is_named(data: bytes, problem: str) -> None:
 def test_wrong_options_are_refused(names: list[str], options: dict[str, Any], problem: str) -> None:
     """With what was expected."""
     with pytest.raises((DatasetError, ConfigurationError), match=problem):
-        next(read_batches([source(name, b"") for name in names], ReadOptions(**options)))
+        next(read_batches([source(name, b"") for name in names], options_of(**options)))
 
 
 def _parquet(table: pa.Table, **options: Any) -> bytes:
@@ -320,7 +319,7 @@ def test_parquet_comes_in_batches_that_keep_everything() -> None:
 
 def test_a_batch_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a megabyte each do not pile up to ten thousand."""
-    monkeypatch.setattr("coveo_provider.documents.extracts.readers.BATCH_BYTES", 3_000_000)
+    monkeypatch.setattr("coveo_provider.documents.extracts.cutting.BATCH_BYTES", 3_000_000)
     table = pa.table({"text": [f"{n}" * 1_000_000 for n in range(8)]})
 
     found = batches(("a.parquet", _parquet(table)), batch_rows=10_000)

@@ -1,0 +1,181 @@
+"""
+The formats an extract may be written in: one class each, which is all that a further format takes.
+
+Each knows its suffixes, holds its own options, and reads its files. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from coveo_provider.documents.extracts.source_files import GZ, SourceFile
+from coveo_provider.errors import ConfigurationError, DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Pieces: TypeAlias = "Iterator[tuple[SourceFile, pa.Table | pd.DataFrame]]"
+"""The rows of files, in order; a DataFrame where the format has no types of its own."""
+
+
+@dataclass(frozen=True)
+class Format(ABC):
+    """A format, with its options as fields."""
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    packed: ClassVar[bool] = True
+    """Whether its files may be packed with gzip."""
+    arguments: ClassVar[Mapping[str, str]] = {}
+    """The name of each option as users give it."""
+
+    @abstractmethod
+    def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
+        """
+        Return the rows of all files, in pieces of so many rows at most.
+
+        :raises DatasetError: names the file and the row, line or column at fault
+        """
+
+    def check(self) -> None:  # noqa: B027  most formats have no options
+        """
+        Check the options by themselves.
+
+        :raises ConfigurationError: one is wrong
+        """
+
+    def options(self) -> list[str]:
+        """Return the options that are not left to their defaults, as users name them."""
+        return [self.arguments[one.name] for one in fields(self) if getattr(self, one.name) != one.default]
+
+
+@dataclass(frozen=True)
+class Parquet(Format):
+    """Apache Parquet."""
+
+    name: ClassVar[str] = "parquet"
+    suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
+    packed: ClassVar[bool] = False
+
+    def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
+        """Return the rows as they stand."""
+        from coveo_provider.documents.extracts.cutting import cut
+        from coveo_provider.documents.extracts.parquet_files import tables
+
+        return cut(tables(files), batch_rows)
+
+
+@dataclass(frozen=True)
+class Csv(Format):
+    """
+    Comma-separated values.
+
+    :param dtypes: types of columns, as pandas names them, instead of finding out
+    :param separator: between values; a comma, or a tab in ``.tsv``, when ``None``
+    :param encoding: UTF-8 when ``None``
+    """
+
+    name: ClassVar[str] = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
+    arguments: ClassVar[Mapping[str, str]] = {
+        "dtypes": "dtypes",
+        "separator": "csv_separator",
+        "encoding": "csv_encoding",
+    }
+
+    dtypes: Mapping[str, Any] | None = None
+    separator: str | None = None
+    encoding: str | None = None
+
+    def check(self) -> None:
+        """Check separator and encoding."""
+        separator = self.separator
+        if separator is not None and (
+            not isinstance(separator, str) or len(separator.encode()) != 1 or separator in '"\r\n'
+        ):
+            raise ConfigurationError(
+                f"csv_separator must be one character such as ';', not {separator!r}; quotes and line ends cannot "
+                "separate"
+            )
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, TypeError):
+                raise ConfigurationError(f"csv_encoding {self.encoding!r} is unknown to Python") from None
+
+    def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
+        """Return the rows in types that lose nothing."""
+        from coveo_provider.documents.extracts.csv_files import CsvFiles
+        from coveo_provider.documents.extracts.cutting import cut
+
+        csv_files = CsvFiles(files, separator=self.separator, encoding=self.encoding, dtypes=self.dtypes)
+        return cut(csv_files.tables(), batch_rows)
+
+
+@dataclass(frozen=True)
+class Ndjson(Format):
+    """One JSON object a line."""
+
+    name: ClassVar[str] = "ndjson"
+    suffixes: ClassVar[tuple[str, ...]] = (".ndjson", ".jsonl")
+
+    def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
+        """Return the rows; each key of any object is a column."""
+        from coveo_provider.documents.extracts.json_files import JsonFiles
+
+        return JsonFiles(files, lines=True, batch_rows=batch_rows).frames()
+
+
+@dataclass(frozen=True)
+class Json(Format):
+    """
+    JSON: an array of objects.
+
+    :param records: where the array stands in a file, as ``data.products``; the file is the array when ``None``
+    """
+
+    name: ClassVar[str] = "json"
+    suffixes: ClassVar[tuple[str, ...]] = (".json",)
+    arguments: ClassVar[Mapping[str, str]] = {"records": "json_records"}
+
+    records: str | None = None
+
+    def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
+        """Return the rows; each key of any object is a column."""
+        from coveo_provider.documents.extracts.json_files import JsonFiles
+
+        return JsonFiles(files, lines=False, records=self.records, batch_rows=batch_rows).frames()
+
+
+FORMATS: Mapping[str, type[Format]] = {one.name: one for one in (Parquet, Csv, Ndjson, Json)}
+"""Every format there is, by name."""
+
+
+def format_of(files: Sequence[SourceFile]) -> type[Format]:
+    """
+    Return the format of all files, by the suffixes of their names.
+
+    :raises DatasetError: a suffix says nothing, or the files are of several formats
+    """
+    formats = {_by_suffix(file.name): file.name for file in files}
+    if len(formats) > 1:
+        named = " and ".join(f"{one.name} ({name})" for one, name in list(formats.items())[:2])
+        raise DatasetError(
+            f"the source holds files of several formats: {named}. Name the files of one format"
+        )
+    return next(iter(formats))
+
+
+def _by_suffix(name: str) -> type[Format]:
+    text = name.lower()
+    for one in FORMATS.values():
+        if (text.removesuffix(GZ) if one.packed else text).endswith(one.suffixes):
+            return one
+    known = ", ".join(suffix for one in FORMATS.values() for suffix in one.suffixes)
+    raise DatasetError(
+        f"{name}: the name does not say what it holds: expected {known}, text also with {GZ}. Give file_format"
+    )
