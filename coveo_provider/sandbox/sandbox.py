@@ -31,7 +31,9 @@ class Sandbox(Handle):
     def __init__(self, state: State, port: int) -> None:
         super().__init__(state)
         self._stopped = False
-        self._server = Server(port, state, App(state, Controls(self).answer), self.faults, self._note)
+        self._server = Server(
+            port, state, App(state, Controls(self).answer), self.faults, self.dates, self._note
+        )
         self.url = f"http://127.0.0.1:{self._server.port}"
         state.base_url = self.url
 

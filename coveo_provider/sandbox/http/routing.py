@@ -59,7 +59,7 @@ class Route:
     One endpoint.
 
     :param status: HTTP status of success
-    :param handler: gives the value to answer with; None leaves the body empty
+    :param handler: gives the value to answer with, None for ``{}``; a 204 has no body
     :param privileges: what the key must have
     :param quotas: names of the quotas a call counts for
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.service import jsontext
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.indexing.source_log import LogRow, SourceLog
     from coveo_provider.sandbox.service.limits import Limits
     from coveo_provider.sandbox.service.security.item_access import ItemAccess
-    from coveo_provider.sandbox.service.security.item_permissions import Named
     from coveo_provider.sandbox.service.sources import Source
 
 # Items per transaction: large enough for SQLite's pace, small enough that a reader never waits long.
@@ -77,31 +77,25 @@ class ItemWriter:
                     good.append(item_rules.read_item(bytes(text), rules, uri=uri, compression=compression))
                 except ItemRefused as refused:
                     log.append(self._refused(source, refused, "ADD", ordering))
-            if rules.secured:
-                good = self._admitted(source, good, ordering, log)
             with self._database.transaction():
+                if rules.secured:
+                    good = self._with_warnings(source, good)
                 brought += self._write(
                     source, good, ordering, rules, log, merge=merge, brought=brought if load else None
                 )
                 self._log.append(log)
 
-    def _admitted(
-        self, source: Source, items: Sequence[Item], ordering: int, log: list[LogRow]
-    ) -> list[Item]:
-        """Keep the items whose permissions name valid identities only, and log the others (docs 63)."""
-        problems: dict[Named, str | None] = {}
-        good: list[Item] = []
+    def _with_warnings(self, source: Source, items: Sequence[Item]) -> list[Item]:
+        """Warn of identities that let nobody in, as nobody has pushed them yet or for another reason."""
+        problems = self._access.problems(source, {named for item in items for named in item.named})
+        warned: list[Item] = []
         for item in items:
-            for named in item.named:
-                if named not in problems:
-                    problems[named] = self._access.problem(source, named)
-            if bad := sorted(why for named in item.named if (why := problems[named])):
-                more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-                refused = ItemRefused(f"{bad[0]}{more}", result="REJECTED", uri=item.uri)
-                log.append(self._refused(source, refused, "ADD", ordering))
-            else:
-                good.append(item)
-        return good
+            if wrong := sorted(problems[named] for named in item.named & problems.keys()):
+                more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+                warning = ("CONSUMING", f"{wrong[0]}{more}")
+                item = replace(item, warnings=(warning, *item.warnings))
+            warned.append(item)
+        return warned
 
     def _write(
         self,
@@ -261,7 +255,7 @@ class ItemWriter:
             yield texts[start : start + SLICE]
 
     def _rules(self, source: Source) -> Rules:
-        return Rules(source.stream, source.visibility == "SECURED", self._limits)
+        return Rules(source.stream, source.visibility, self._limits)
 
     def _stored(self, source: Source, uri: str) -> tuple[int, bool]:
         return self._store.orderings(source.n, [uri]).get(uri, (0, False))
