@@ -224,9 +224,9 @@ class CloseUnknown(CoveoError):
     def __str__(self) -> str:
         return (
             f"nobody knows whether stream {self.stream_id} of {self.owner} was closed: a close got no answer, and "
-            f"the last attempt met this: {self.reason} - Look in the Log Browser of the Administration Console, or at "
-            "the source's number of items, whether the load was applied. To close again does no harm, so let the "
-            "task try again; if the stream is gone and the load was not applied, start it again, from its open"
+            f"the last attempt met this: {self.reason} - Look in the Log Browser of the Administration Console, or "
+            "at the source's number of items, whether the load was applied. To close again does no harm, so let "
+            "the task try again; if the stream is gone and the load was not applied, start it again from its open"
         )
 
 

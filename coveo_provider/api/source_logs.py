@@ -31,7 +31,7 @@ PER_PAGE = 1_000
 """Entries asked for at a time; no page gives the most there may be."""
 
 REMEMBERED = 100_000
-"""How many entries are remembered to recognise one that comes again: some 10 MB."""
+"""How many entries are remembered to recognise one that comes again: some 20 MB."""
 
 _STALE_PAGES = 100  # pages in a row without anything new, after which a listing is taken to have no end
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,12}))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
