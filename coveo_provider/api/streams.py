@@ -54,7 +54,7 @@ class _StreamCaller(Caller):
 
 
 class StreamCalls(_StreamCaller):
-    """Items of a stream source (``docs/api-notes.md``, "Streams")."""
+    """Items of a stream source (docs lb4a0344)."""
 
     def open_stream(self, source_id: str) -> OpenStream:
         """Open a stream, whose close will replace the whole content of the source."""
