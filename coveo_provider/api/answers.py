@@ -144,15 +144,15 @@ class Answer:
                 f'"{excerpt}"' if excerpt else f"of the keys: {keys or 'none'}"
             )
         text = self.body[:20_000].decode("utf-8", "replace")
-        kind = "HTML" if is_html(self.body) else "JSON" if parsed is not None else "text"
+        kind = "HTML" if _is_html(self.body) else "JSON" if parsed is not None else "text"
         excerpt = _clean(_without_tags(_redacted(text, secrets)), secrets, _EXCERPT_LIMIT)
         return f'{self.status} with {kind}, "{excerpt}"'
 
 
-def is_html(body: bytes) -> bool:
-    """Return whether a body is a page for people: HTML of any kind, but not the storage's XML."""
-    head = body.lstrip()[:1_000].lower()
-    return head.startswith((b"<!doctype html", b"<html")) or b"<html" in head or b"<body" in head
+def _is_html(body: bytes) -> bool:
+    """Return whether a body is a page for people, and not the storage's XML."""
+    head = body[:1_000].lower()
+    return any(tag in head for tag in (b"<!doctype html", b"<html", b"<head", b"<body", b"<title"))
 
 
 def _is_text(value: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from coveo_provider.api.answers import explain, is_html
+from coveo_provider.api.answers import explain
 from coveo_provider.api.redaction import secrets_of
 from coveo_provider.api.refusals import NO_REASON
 from coveo_provider.api.transport import UPLOAD_BLOCK, Transport
@@ -35,8 +35,8 @@ def upload(transport: Transport, container: FileContainer, file: BinaryIO, size:
         {**container.required_headers, "Content-Length": str(size)},
         _NextBytes(file, size) if size else b"",
     )
-    stored = answer.status == 200 and answer.headers.get("etag", "").strip() and not is_html(answer.body)
-    if stored:
+    is_page = answer.body.lstrip().startswith(b"<")  # HTML, or an error in the storage's XML
+    if answer.status == 200 and answer.headers.get("etag", "").strip() and not is_page:
         return answer.date_ms
     secrets = [*transport.secrets, *secrets_of(container.upload_uri)]
     if answer.status < 300:

@@ -290,6 +290,8 @@ def test_an_upload_tells_the_storages_time(server: Scripted, scripted_client: Co
         (http(200, LOGIN, Content_Type="text/html", ETag='"page"'), "200 with HTML"),
         (http(200, LOGIN, Content_Type=JSON, ETag='"page"'), "200 with HTML"),
         (http(200, " \n<HTML>"), "200 with HTML"),
+        (http(200, "<title>Sign in</title>", ETag='"page"'), '200 with HTML, "Sign in"'),
+        (http(200, "<Error><Code>InternalError</Code></Error>", ETag='"page"'), "InternalError"),
         (http(200), "200 with an empty body"),
         (http(200, ETag=""), "200 with an empty body"),
         (http(201, ETag='"0123"'), "201 with"),
