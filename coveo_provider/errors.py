@@ -7,6 +7,7 @@ Every exception this package raises on purpose.
     ├── ApiError                the API answered, and the answer was a refusal
     │   ├── AuthenticationError     401: missing, unknown, expired or disabled key
     │   ├── AccessDenied            403: the key lacks a privilege
+    │   │   └── PrivilegeMissing        403: of a call that a load can do without
     │   ├── NotFound                404: unknown organization, or a URL that is not the API's
     │   ├── SourceRefused           412: unknown source, unsuited source, bad parameter
     │   ├── PayloadTooLarge         413
@@ -15,7 +16,8 @@ Every exception this package raises on purpose.
     │   ├── ServerError             5xx: a fault on the other side        (transient)
     │   └── UploadRefused           the storage behind an upload address  (transient)
     ├── Unreachable             no answer, or half of one                 (transient)
-    ├── UnexpectedAnswer        a success whose body cannot be understood (transient)
+    ├── UnexpectedAnswer        an answer that cannot be the API's        (transient)
+    ├── CloseUnknown            nobody knows whether a stream was closed  (transient)
     ├── ContentUnavailable      a file of content could not be read now   (transient)
     ├── ContainerExpired        sending took longer than containers live  (transient)
     ├── SourceBusy              another DAG run is loading the source     (transient)
@@ -41,6 +43,9 @@ class CoveoError(Exception):
 
     transient: ClassVar[bool] = False
 
+    after_lost_answer = False
+    """Whether an earlier attempt at the same call got no answer, and may have been carried out."""
+
 
 class ApiError(CoveoError):
     """
@@ -52,9 +57,6 @@ class ApiError(CoveoError):
     :param detail: the API's message, and what to do about it
     :param request_id: the id to quote to Coveo's support, empty when there was none
     """
-
-    after_lost_answer = False
-    """Whether an earlier attempt at the same call got no answer, and may have been carried out."""
 
     def __init__(self, status: int, route: str, code: str, detail: str, request_id: str = "") -> None:
         super().__init__(status, route, code, detail, request_id)
@@ -73,6 +75,21 @@ class AuthenticationError(ApiError):
 
 class AccessDenied(ApiError):
     """403: the key lacks the privilege the call needs."""
+
+
+class PrivilegeMissing(AccessDenied):
+    """
+    403: the key lacks a privilege that a load does not need, so that the caller may do without the call.
+
+    :param privileges: what the call needs, in the words of the Administration Console
+    """
+
+    def __init__(
+        self, status: int, route: str, code: str, detail: str, request_id: str, privileges: str
+    ) -> None:
+        super().__init__(status, route, code, detail, request_id)
+        self.args = (status, route, code, detail, request_id, privileges)
+        self.privileges = privileges
 
 
 class NotFound(ApiError):
@@ -163,22 +180,53 @@ class Unreachable(CoveoError):
 
 class UnexpectedAnswer(CoveoError):
     """
-    A success whose body cannot be understood.
+    An answer that cannot be the API's: a page instead of JSON, or a success that lacks what it promises.
+
+    Nobody knows whether the call was carried out, so it counts as a lost answer.
 
     :param route: method and path, without host and query
-    :param expected: what the body should have held
+    :param expected: what the answer should have held
+    :param received: status and kind of what came, and how it begins; empty when that is not known
     """
 
     transient = True
 
-    def __init__(self, route: str, expected: str) -> None:
-        super().__init__(route, expected)
-        self.route, self.expected = route, expected
+    def __init__(self, route: str, expected: str, received: str = "") -> None:
+        super().__init__(route, expected, received)
+        self.route, self.expected, self.received = route, expected, received
+
+    def __str__(self) -> str:
+        received = f" (it was {self.received})" if self.received else ""
+        return (
+            f"{self.route} was answered without {self.expected}{received}, so nobody knows whether it was carried "
+            "out. Is it a proxy's login page or error page, or does the connection's URL lead to something else "
+            "than the Coveo API?"
+        )
+
+
+class CloseUnknown(CoveoError):
+    """
+    Nobody knows whether a stream was closed: an attempt to close it got no answer, and no later one was clear.
+
+    Sending the close again does no harm, so a later try may find out.
+
+    :param stream_id: the stream
+    :param owner: what it belongs to: ``source products``, or a data collection
+    :param reason: what the last attempt met
+    """
+
+    transient = True
+
+    def __init__(self, stream_id: str, owner: str, reason: str) -> None:
+        super().__init__(stream_id, owner, reason)
+        self.stream_id, self.owner, self.reason = stream_id, owner, reason
 
     def __str__(self) -> str:
         return (
-            f"{self.route} answered with success, but without {self.expected}. Is the connection's URL "
-            "that of the Coveo API, and no proxy's page in between?"
+            f"nobody knows whether stream {self.stream_id} of {self.owner} was closed: a close got no answer, and "
+            f"the last attempt met this: {self.reason} - Look in the Log Browser of the Administration Console, or "
+            "at the source's number of items, whether the load was applied. To close again does no harm, so let "
+            "the task try again; if the stream is gone and the load was not applied, start it again from its open"
         )
 
 

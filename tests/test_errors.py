@@ -29,7 +29,9 @@ SAMPLES: list[errors.CoveoError] = [
     errors.QuotaExhausted(429, ROUTE, "CODE", "Detail.", "request-1", 3_600.0),
     errors.ServerError(503, ROUTE, "", "Detail.", "", 3.0),
     errors.Unreachable(ROUTE, "the proxy refused", sent=False),
-    errors.UnexpectedAnswer(ROUTE, "a fileId"),
+    errors.PrivilegeMissing(403, ROUTE, "ACCESS_DENIED", "Detail.", "request-1", "Sources (View)"),
+    errors.UnexpectedAnswer(ROUTE, "a fileId", '200 with HTML, "Sign in"'),
+    errors.CloseUnknown("s1", "source products", "it answered 502"),
     errors.ContentUnavailable("file://a", "s3://bucket/a.pdf", "TimeoutError: no answer"),
     errors.ContainerExpired(61, 500_000_000),
     errors.SourceBusy("products", "shop", "scheduled__2026", "2026-01-02T03:04:05+00:00", "coveo_load__1"),
@@ -83,7 +85,7 @@ def test_what_is_transient() -> None:
     transient = {type(sample).__name__ for sample in SAMPLES if sample.transient}
     assert transient == {
         "Throttled", "QuotaExhausted", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer",
-        "ContentUnavailable", "ContainerExpired", "SourceBusy",
+        "CloseUnknown", "ContentUnavailable", "ContainerExpired", "SourceBusy",
     }  # fmt: skip
 
 

@@ -7,10 +7,11 @@ from coveo_provider.api.types import MARK_DIGITS
 from coveo_provider.errors import ConfigurationError, DocumentError
 
 
-def checked_ordering_id(value: object) -> int:
+def checked_ordering_id(value: object, name: str = "ordering_id") -> int:
     """
-    Return ``value`` as an ``orderingId``.
+    Return ``value`` as an ``orderingId``, or as a moment of the same form.
 
+    :param name: what it is called in the message
     :raises ConfigurationError: it is not a whole number of 13 digits
     """
     short = _is_short(value)
@@ -18,7 +19,7 @@ def checked_ordering_id(value: object) -> int:
     if not (text.isascii() and text.isdigit() and len(text) == MARK_DIGITS and text[0] != "0"):
         shown = repr(value) if short else f"a very long {type(value).__name__}"
         raise ConfigurationError(
-            f"ordering_id must be a whole number of {MARK_DIGITS} digits, milliseconds since the epoch, not "
+            f"{name} must be a whole number of {MARK_DIGITS} digits, milliseconds since the epoch, not "
             f"{shown}"
         )
     return int(text)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import BinaryIO, TypeVar
 
 from coveo_provider.api import reading, routes, storage
-from coveo_provider.api.answers import Answer, refusal
+from coveo_provider.api.answers import Answer
 from coveo_provider.api.arguments import checked_ordering_id
 from coveo_provider.api.endpoints import Endpoints
 from coveo_provider.api.redaction import signature_of
+from coveo_provider.api.refusals import refusal
 from coveo_provider.api.retries import RetryPolicy, may_have_been_carried_out
 from coveo_provider.api.routes import Host, Route, segment
-from coveo_provider.api.transport import Transport, is_success
+from coveo_provider.api.transport import Transport
 from coveo_provider.api.types import FileContainer
-from coveo_provider.errors import ApiError, ConfigurationError, CoveoError
+from coveo_provider.errors import ConfigurationError, CoveoError, UnexpectedAnswer
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Caller")
@@ -22,8 +24,8 @@ Self = TypeVar("Self", bound="Caller")
 MARK_TOLERANCE_MS = 2_000
 """How far a mark may lie ahead of the server's ``Date``, which has whole seconds only."""
 
-MARK_MARGIN_MS = 1_000
-"""Taken off the server's time to make a mark: two of Coveo's servers may differ by a little."""
+TICK_SECONDS = 1.0
+"""The unit of a ``Date`` header, which is waited for to make a mark."""
 
 _REGISTERED = 200
 """
@@ -97,16 +99,19 @@ class Caller:
         # Sent explicitly: the pages disagree on its default.
         return self._ask(routes.CREATE_FILE, self._container, {"useVirtualHostedStyleUrl": "true"})
 
-    def upload(self, container: FileContainer, file: BinaryIO, size: int) -> None:
+    def upload(self, container: FileContainer, file: BinaryIO, size: int) -> int | None:
         """
         Upload ``size`` bytes of ``file``, from where it stands, into ``container``.
 
         Never repeated here, as a container is used once: see :func:`coveo_provider.loading.deliveries.deliver`.
 
+        :return: the storage's ``Date``, in ms since the epoch, rounded down to its second; ``None`` when it
+            told none
         :raises PayloadTooLarge: the storage does not take that many bytes
         :raises UploadRefused: the storage refused; ask for a fresh container
+        :raises UnexpectedAnswer: the answer cannot be the storage's; ask for a fresh container
         """
-        storage.upload(self._transport, container, file, size)
+        return storage.upload(self._transport, container, file, size)
 
     def server_time_ms(self, source_id: str) -> int:
         """
@@ -118,7 +123,7 @@ class Caller:
 
     def _call(self, route: Route, query: Mapping[str, str] | None = None, *, body: bytes = b"{}") -> None:
         """Make a call whose success says nothing more; see :meth:`_ask`."""
-        self._ask(route, lambda _: None, query, body=body)
+        self._ask(route, reading.acknowledged, query, body=body)
 
     def _ask(
         self,
@@ -132,11 +137,13 @@ class Caller:
         Make a call, sending it again where that is safe, and return what ``read`` makes of its success.
 
         :param route: with its path filled
+        On any error ``after_lost_answer`` is true when an earlier attempt may have been carried out.
+
         :param read: an :class:`UnexpectedAnswer` from it counts as a lost answer
         :param query: parameters, not yet percent-encoded
         :param body: JSON; operations without a model take ``{}``
-        :raises ApiError: the API refused. ``after_lost_answer`` is true on it when an earlier attempt may
-            have been carried out
+        :raises ApiError: the API refused
+        :raises UnexpectedAnswer: the answer cannot be the API's, or lacks what ``read`` looks for
         :raises Unreachable: no answer came
         """
         url = self._url(route)
@@ -146,12 +153,11 @@ class Caller:
             nonlocal lost
             try:
                 answer = self._transport.ask(route.method, url, query, body)
-                if not is_success(answer.status):
+                if not answer.succeeded:
                     raise refusal(answer, route, secrets=self._transport.secrets)
-                return read(answer)
+                return self._understood(answer, read)
             except CoveoError as error:
-                if isinstance(error, ApiError):
-                    error.after_lost_answer = lost
+                error.after_lost_answer = lost
                 lost = lost or may_have_been_carried_out(error)
                 raise
 
@@ -160,16 +166,51 @@ class Caller:
 
         return self.policy.run(attempt, may_retry)
 
+    def _understood(self, answer: Answer, read: Callable[[Answer], T]) -> T:
+        """Return what ``read`` makes of a success, or say what came instead of one."""
+        try:
+            answer.check_success()
+            return read(answer)
+        except UnexpectedAnswer as error:
+            received = answer.described(self._transport.secrets)
+            raise UnexpectedAnswer(error.route, error.expected, received) from None
+
     def _time_ms(self, route: Route) -> int:
-        """Return the time that the answer to a GET tells, were it a refusal; only a missing answer raises."""
-        url = self._url(route)
-        answer = self.policy.run(
-            lambda: self._transport.ask(route.method, url, None, b""), lambda error: error.transient
-        )
+        """
+        Return the time that the answer to a GET tells, be it a refusal.
+
+        :raises UnexpectedAnswer: it cannot be the API's, or tells no time
+        :raises Unreachable: no answer came
+        """
+        return self.policy.run(lambda: self._time_once_ms(route), lambda error: error.transient)
+
+    def _time_once_ms(self, route: Route) -> int:
+        answer = self._transport.ask(route.method, self._url(route), None, b"")
+        if not answer.speaks_json:
+            raise UnexpectedAnswer(answer.route, "JSON", answer.described(self._transport.secrets))
         return answer.server_time_ms
 
+    def _mark_after(self, time_ms: int, clock: Route) -> int:
+        """
+        Return a mark that lies between all that was sent before now and all that will be sent.
+
+        A ``Date`` says 12:00:05 from 12:00:05.000 to .999, and what was sent in that second before now is
+        newer than it. So the second is waited out. The next one is taken as the mark once it has begun here
+        and there; else the ``Date`` itself, which is early enough in any case.
+
+        :param time_ms: the server's time now, by its ``Date``, in ms since the epoch
+        :param clock: a GET whose answer tells the time
+        """
+        begun = self.policy.clock()
+        self.policy.sleep(TICK_SECONDS)
+        waited = self.policy.clock() - begun >= TICK_SECONDS
+        with suppress(CoveoError):
+            if waited and self._time_once_ms(clock) > time_ms:
+                return time_ms + 1_000
+        return time_ms
+
     def _url(self, route: Route) -> str:
-        base = self.endpoints.push_url if route.host is Host.PUSH else self.endpoints.platform_url
+        base = self.endpoints.platform_url if route.host is Host.PLATFORM else self.endpoints.push_url
         prefix = route.host.value.format(organization_id=segment("organization_id", self.organization_id))
         return f"{base}{prefix}{route.path}"
 

@@ -6,15 +6,18 @@ from coveo_provider.api.arguments import checked_ordering_id
 from coveo_provider.api.identities import IdentityCalls
 from coveo_provider.api.items import ItemCalls
 from coveo_provider.api.providers import ProviderCalls
+from coveo_provider.api.source_logs import SourceLogCalls
 from coveo_provider.api.sources import SourceCalls
 from coveo_provider.api.streams import CollectionCalls, StreamCalls
 
 __all__ = ["CoveoClient", "checked_ordering_id"]
 
 
-class CoveoClient(ItemCalls, StreamCalls, CollectionCalls, IdentityCalls, ProviderCalls, SourceCalls):
+class CoveoClient(
+    ItemCalls, StreamCalls, CollectionCalls, IdentityCalls, ProviderCalls, SourceCalls, SourceLogCalls
+):
     """
-    Calls the Push and Stream APIs of one organization, and of the platform what a load needs.
+    Calls the Push and Stream APIs of one organization, and asks platform and source logs what a load has to know.
 
     Every method returns a typed value, or raises a :class:`~coveo_provider.errors.CoveoError`.
 
@@ -33,5 +36,5 @@ class CoveoClient(ItemCalls, StreamCalls, CollectionCalls, IdentityCalls, Provid
 
     >>> client = CoveoClient("acme", "xx…", region="eu")
     >>> client.set_source_status("acme-files", SourceStatus.REBUILD)
-    1767225599000
+    1767225600000
     """

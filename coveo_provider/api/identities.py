@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coveo_provider.api import arguments, routes
-from coveo_provider.api.caller import MARK_MARGIN_MS, Caller
+from coveo_provider.api.caller import Caller
 
 
 class IdentityCalls(Caller):
@@ -52,15 +52,16 @@ class IdentityCalls(Caller):
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
         delay = arguments.minutes(queue_delay)
-        mark = self._checked_mark(
-            f"provider {provider_id}", ordering_id, lambda: self._provider_time_ms(provider_id)
-        )
+        clock = routes.GET_PROVIDER.at(provider_id=provider_id)
+        mark = self._checked_mark(f"provider {provider_id}", ordering_id, lambda: self._time_ms(clock))
         query = {"orderingId": str(mark), "queueDelay": delay}
         self._call(routes.DISABLE_OLDER.at(provider_id=provider_id), query)
 
     def identity_mark(self, provider_id: str) -> int:
-        """Return a mark, ms since the epoch: identities pushed from now on are newer than it."""
-        return self._provider_time_ms(provider_id) - MARK_MARGIN_MS
+        """
+        Return a mark, in ms since the epoch: identities pushed before are older, those pushed from now on are not.
 
-    def _provider_time_ms(self, provider_id: str) -> int:
-        return self._time_ms(routes.GET_PROVIDER.at(provider_id=provider_id))
+        It takes a second, as :meth:`~.ItemCalls.set_source_status` does.
+        """
+        clock = routes.GET_PROVIDER.at(provider_id=provider_id)
+        return self._mark_after(self._time_ms(clock), clock)

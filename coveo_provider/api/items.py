@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from coveo_provider.api import arguments, routes
-from coveo_provider.api.caller import MARK_MARGIN_MS, Caller
+from coveo_provider.api import arguments, reading, routes
+from coveo_provider.api.caller import Caller
 from coveo_provider.api.types import CompressionType, SourceStatus
 
 
@@ -14,16 +14,21 @@ class ItemCalls(Caller):
 
     def set_source_status(self, source_id: str, status: SourceStatus | str) -> int:
         """
-        Set the status and return a mark: the server's time just before this call, ms since the epoch.
+        Set the status, and return a mark of the server's time, in ms since the epoch.
 
-        Everything pushed after this call is newer than the mark, so that
-        :meth:`delete_items_older_than` with it removes what the pushes did not renew.
+        Everything pushed before this call is older than the mark, and nothing pushed after it is, so that
+        :meth:`delete_items_older_than` with it removes what the pushes did not renew. That takes a second,
+        as a ``Date`` header has whole seconds; not for ``IDLE``, with which nothing begins.
+
+        The mark is as right as the ``Date`` of the answer, which a proxy may have written: who knows when the first
+        chunk was uploaded deletes by the :func:`~coveo_provider.api.marks.earliest` of several clocks.
         """
-        query = {"statusType": SourceStatus.of(status).value}
-        now = self._ask(
-            routes.SET_STATUS.at(source_id=source_id), lambda answer: answer.server_time_ms, query
-        )
-        return now - MARK_MARGIN_MS
+        wanted = SourceStatus.of(status)
+        query = {"statusType": wanted.value}
+        now = self._ask(routes.SET_STATUS.at(source_id=source_id), reading.acknowledged_at, query)
+        if wanted is SourceStatus.IDLE:
+            return now
+        return self._mark_after(now, routes.GET_SOURCE.at(source_id=source_id))
 
     def put_item(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 from coveo_provider.api import routes
 from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import Caller
-from coveo_provider.errors import ConfigurationError, NotFound
+from coveo_provider.errors import ConfigurationError, NotFound, UnexpectedAnswer
 
 EMAIL_PROVIDER = "Email Security Provider"
 """The provider that aliases usually lead to; every organization has it (docs 87)."""
@@ -27,7 +27,7 @@ class ProviderCalls(Caller):
 
         :raises NotFound: there is no such provider
         """
-        return self._ask(routes.GET_PROVIDER.at(provider_id=provider_id), Answer.fields)
+        return self._ask(routes.GET_PROVIDER.at(provider_id=provider_id), _model)
 
     def count_identities(self, provider_id: str) -> int | None:
         """Return how many identities a provider holds that are not disabled; ``None`` when it does not say."""
@@ -67,7 +67,10 @@ class ProviderCalls(Caller):
         try:
             answered = self.get_security_provider(provider_id)
         except NotFound as error:
-            if error.code == "ORGANIZATION_NOT_FOUND":
+            if error.code in {
+                "",
+                "ORGANIZATION_NOT_FOUND",
+            }:  # only the API's own word is reason to create one
                 raise
             exists = False
             model = {"id": provider_id, "displayName": provider_id, "type": "EXPANDED", "nodeRequired": False}
@@ -110,6 +113,18 @@ def _cascading(cascades: object, provider_ids: Iterable[str]) -> dict[str, Any]:
             kind = "EMAIL" if provider_id == EMAIL_PROVIDER else "EXPANDED"
             entries["".join(provider_id.split())] = {"id": provider_id, "name": provider_id, "type": kind}
     return entries
+
+
+def _model(answer: Answer) -> dict[str, Any]:
+    """
+    Return the model of a provider.
+
+    :raises UnexpectedAnswer: it names none
+    """
+    model = answer.fields()
+    if not any(isinstance(model.get(name), str) for name in ("id", "name")):
+        raise UnexpectedAnswer(answer.route, "the id of a provider")
+    return model
 
 
 def _json(model: Mapping[str, Any]) -> bytes:

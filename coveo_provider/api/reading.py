@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import re
 
-from coveo_provider.api.answers import Answer
+from coveo_provider.api.answers import Answer, parse_json
 from coveo_provider.api.endpoints import is_loopback, split_url
 from coveo_provider.api.types import MARK_DIGITS, Accepted, FileContainer, Source
 from coveo_provider.errors import ConfigurationError, UnexpectedAnswer
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")
+
+
+def acknowledged(answer: Answer) -> None:
+    """
+    Take the success of a call without a model: the body says nothing, and no error either.
+
+    :raises UnexpectedAnswer: it names an error
+    """
+    content = parse_json(answer.body)
+    if isinstance(content, dict) and "errorCode" in content:
+        raise UnexpectedAnswer(answer.route, "status and body that agree")
+
+
+def acknowledged_at(answer: Answer) -> int:
+    """
+    Take the success of a call without a model, and return the server's time, in ms since the epoch.
+
+    :raises UnexpectedAnswer: it names an error, or tells no time
+    """
+    acknowledged(answer)
+    return answer.server_time_ms
 
 
 def container(answer: Answer, push_url: str) -> FileContainer:
@@ -42,7 +63,7 @@ def container(answer: Answer, push_url: str) -> FileContainer:
         for name, value in headers.items()
     ):
         raise UnexpectedAnswer(answer.route, "requiredHeaders that can be sent")
-    return FileContainer(fields["fileId"], address, headers)
+    return FileContainer(fields["fileId"], address, headers, answer.date_ms)
 
 
 def accepted(answer: Answer) -> Accepted:
@@ -60,14 +81,21 @@ def accepted(answer: Answer) -> Accepted:
 
 
 def source(answer: Answer, source_id: str) -> Source:
-    """Return what the platform says of a source."""
-    model = answer.fields()
+    """
+    Return what the platform says of a source.
+
+    :raises UnexpectedAnswer: it says nothing of this source
+    """
+    model = answer.fields("id")
+    if model["id"].casefold() != source_id.casefold():
+        raise UnexpectedAnswer(answer.route, "the id of the source that was asked for")
     information = model.get("information")
     count = information.get("numberOfDocuments") if isinstance(information, dict) else None
     return Source(
         source_id=source_id,
         name=_text(model.get("name")),
         kind=_text(model.get("sourceType")),
+        visibility=_text(model.get("sourceVisibility")),
         document_count=_count(count),
         push_enabled=model.get("pushEnabled") is True,
         stream_enabled=model.get("streamEnabled") is True,

@@ -31,12 +31,14 @@ class RetryPolicy:
     :param max_block_seconds: a wait the API asks for that is longer than this is not slept through: the
         error is raised, with its ``retry_after``, and a worker's slot is not spent on waiting
     :param sleep: called with seconds; tests pass their own
+    :param clock: tells monotonic seconds; tests pass their own
     """
 
     attempts: int = 6
     max_wait: float = 60.0
     max_block_seconds: float = 60.0
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
 
     def run(self, call: Callable[[], T], may_retry: Callable[[CoveoError], bool]) -> T:
         """Return what ``call`` returns, calling again while ``may_retry`` says so of its error."""

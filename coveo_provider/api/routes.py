@@ -20,9 +20,10 @@ IDENTITY_PRIVILEGES = "Organization (View) and Security identity providers (Edit
 
 
 class Host(Enum):
-    """Which of the two hosts serves a call, and under which prefix."""
+    """Which of the two hosts serves a call, and under which prefix: that of the APIs has two."""
 
     PUSH = "/push/v1/organizations/{organization_id}"
+    LOGS = "/logs/v1/organizations/{organization_id}"
     PLATFORM = "/rest/organizations/{organization_id}"
 
 
@@ -80,8 +81,15 @@ CREATE_FILE = Route("POST", "/files", privileges="Organization (View)")
 
 @dataclass(frozen=True)
 class StreamRoutes:
-    """The calls of the Stream API on one source or data collection: they differ in the beginning of the path."""
+    """
+    The calls of the Stream API on one source or data collection: they differ in the beginning of the path.
 
+    :param owner_id: the source or data collection
+    :param owner: the same with its kind, for messages
+    """
+
+    owner_id: str
+    owner: str
     open: Route
     chunk: Route
     close: Route
@@ -92,16 +100,20 @@ class StreamRoutes:
     @classmethod
     def of_source(cls, source_id: str) -> StreamRoutes:
         """Return the calls on a stream source."""
-        return cls._below(f"/sources/{segment('source_id', source_id)}/stream")
+        base = f"/sources/{segment('source_id', source_id)}/stream"
+        return cls._below(base, source_id, f"source {source_id}")
 
     @classmethod
     def of_collection(cls, collection_id: str) -> StreamRoutes:
         """Return the calls on a data collection."""
-        return cls._below(f"/data-collections/{segment('collection_id', collection_id)}/stream")
+        base = f"/data-collections/{segment('collection_id', collection_id)}/stream"
+        return cls._below(base, collection_id, f"data collection {collection_id}")
 
     @classmethod
-    def _below(cls, base: str) -> StreamRoutes:
+    def _below(cls, base: str, owner_id: str, owner: str) -> StreamRoutes:
         return cls(
+            owner_id=owner_id,
+            owner=owner,
             open=Route("POST", f"{base}/open"),
             chunk=Route("POST", f"{base}/{{stream_id}}/chunk"),
             close=Route("POST", f"{base}/{{stream_id}}/close"),
@@ -142,3 +154,9 @@ UPDATE_PROVIDER = Route(
     privileges="Security identity providers (Create)",
     host=Host.PLATFORM,
 )
+
+LOG_PRIVILEGES = "Organization (View) and Sources (View)"
+"""What reading the source logs needs. Uncertain: no page says (``docs/api-notes.md``, "Source logs")."""
+
+READ_LOGS = Route("POST", "", privileges=LOG_PRIVILEGES, host=Host.LOGS)
+COUNT_LOGS = Route("POST", "/facetsStats", privileges=LOG_PRIVILEGES, host=Host.LOGS)

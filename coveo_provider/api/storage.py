@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from coveo_provider.api.answers import NO_REASON, explain
+from coveo_provider.api.answers import explain
 from coveo_provider.api.redaction import secrets_of
-from coveo_provider.api.transport import UPLOAD_BLOCK, Transport, is_success
+from coveo_provider.api.refusals import NO_REASON
+from coveo_provider.api.transport import UPLOAD_BLOCK, Transport
 from coveo_provider.api.types import FileContainer
-from coveo_provider.errors import ApiError, DataError, PayloadTooLarge, UploadRefused
+from coveo_provider.errors import ApiError, DataError, PayloadTooLarge, UnexpectedAnswer, UploadRefused
 
 _ROUTE = "PUT (upload address)"
 
 
-def upload(transport: Transport, container: FileContainer, file: BinaryIO, size: int) -> None:
+def upload(transport: Transport, container: FileContainer, file: BinaryIO, size: int) -> int | None:
     """
     PUT ``size`` bytes of ``file``, from where it stands, into ``container``. Never repeated here.
 
+    The storage's success is 200 with an ``ETag``, the checksum of what it holds now, as S3 answers it
+    (``docs/api-notes.md``, "File containers"). Anything else with a status below 300 is somebody else's answer.
+
+    :return: the storage's ``Date``, in ms since the epoch; ``None`` when it told none
     :raises PayloadTooLarge: the storage does not take that many bytes
     :raises UploadRefused: the storage refused; a fresh container may be accepted
+    :raises UnexpectedAnswer: the answer cannot be the storage's; a fresh container may be accepted
     :raises Unreachable: no answer came
     :raises DataError: ``file`` has fewer than ``size`` bytes
     """
@@ -29,9 +35,16 @@ def upload(transport: Transport, container: FileContainer, file: BinaryIO, size:
         {**container.required_headers, "Content-Length": str(size)},
         _NextBytes(file, size) if size else b"",
     )
-    if is_success(answer.status):
-        return
+    is_page = answer.body.lstrip().startswith(b"<")  # HTML, or an error in the storage's XML
+    if answer.status == 200 and answer.headers.get("etag", "").strip() and not is_page:
+        return answer.date_ms
     secrets = [*transport.secrets, *secrets_of(container.upload_uri)]
+    if answer.status < 300:
+        raise UnexpectedAnswer(
+            _ROUTE,
+            "status 200 and the ETag by which a storage such as S3 confirms what it holds",
+            answer.described(secrets),
+        )
     code, message = explain(answer.body, secrets)
     if answer.status == 413 or code == "EntityTooLarge":
         kind: type[ApiError] = PayloadTooLarge

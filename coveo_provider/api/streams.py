@@ -7,16 +7,18 @@ import logging
 from coveo_provider.api import arguments, reading
 from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import Caller
+from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.routes import StreamRoutes
 from coveo_provider.api.types import Accepted, FileContainer, OpenStream
-from coveo_provider.errors import NotFound, SourceRefused
+from coveo_provider.errors import ApiError, CloseUnknown, CoveoError, Throttled
 
 log = logging.getLogger(__name__)
 
-_NOT_ABOUT_THE_STREAM = frozenset(
-    {"ORGANIZATION_NOT_FOUND", "SOURCE_DOES_NOT_EXIST", "INVALID_SOURCE_ID", "DOCUMENT_LIMIT_EXCEEDED"}
-)
-"""Refusals of a close that do not say that the stream is closed already (docs 95)."""
+_NOT_OPEN = frozenset({"INVALID_STREAM_ID"})
+"""
+Codes that say of a stream that it is not open. Uncertain: no page gives one (``docs/api-notes.md``,
+"Streams"). Any other refusal, such as ``INVALID_PARAMETER``, leaves open what became of the stream.
+"""
 
 
 class _StreamCaller(Caller):
@@ -34,24 +36,25 @@ class _StreamCaller(Caller):
     def _close(self, streams: StreamRoutes, stream_id: str, *, sent_before: bool = False) -> Accepted:
         try:
             return self._ask(streams.close.at(stream_id=stream_id), reading.accepted)
-        except (NotFound, SourceRefused) as error:
-            lost = sent_before or error.after_lost_answer
-            if not lost or error.code in _NOT_ABOUT_THE_STREAM:
+        except Throttled:
+            raise  # this attempt was certainly not carried out, and the caller may wait for the next
+        except CoveoError as error:
+            if not (sent_before or error.after_lost_answer or may_have_been_carried_out(error)):
                 raise
-            log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
-            return Accepted(None, "")
+            if isinstance(error, ApiError) and error.code in _NOT_OPEN:
+                log.warning("Stream %s was closed by an attempt whose answer was lost: %s", stream_id, error)
+                return Accepted(None, "")
+            raise CloseUnknown(stream_id, streams.owner, str(error)) from None
 
-    def _delete_older(
-        self, streams: StreamRoutes, owner: str, owner_id: str, ordering_id: int, queue_delay: int
-    ) -> Accepted:
+    def _delete_older(self, streams: StreamRoutes, ordering_id: int, queue_delay: int) -> Accepted:
         query = {"queueDelay": arguments.minutes(queue_delay)}
         # The platform knows no data collection: asked for one it refuses, which tells the time as well.
-        mark = self._checked_mark(f"{owner} {owner_id}", ordering_id, lambda: self.server_time_ms(owner_id))
+        mark = self._checked_mark(streams.owner, ordering_id, lambda: self.server_time_ms(streams.owner_id))
         return self._ask(streams.delete_older.at(mark=str(mark)), reading.accepted, query)
 
 
 class StreamCalls(_StreamCaller):
-    """Items of a stream source (``docs/api-notes.md``, "Streams")."""
+    """Items of a stream source (docs lb4a0344)."""
 
     def open_stream(self, source_id: str) -> OpenStream:
         """Open a stream, whose close will replace the whole content of the source."""
@@ -65,10 +68,11 @@ class StreamCalls(_StreamCaller):
         """
         Close a stream: what was uploaded into it replaces the source's content.
 
-        When the answer to a first attempt is lost, the second is refused as the stream is no longer open;
-        that is recognised as success, without an ``ordering_id``.
+        When the answer to a first attempt is lost, and the API says to the second that the stream is not open, the
+        first has closed it: that is a success without an ``ordering_id``. Nothing else counts as closed.
 
         :param sent_before: whether another process may have sent this close, and got no answer
+        :raises CloseUnknown: an answer was lost, and what came next does not say what became of the stream
         """
         return self._close(StreamRoutes.of_source(source_id), stream_id, sent_before=sent_before)
 
@@ -90,9 +94,7 @@ class StreamCalls(_StreamCaller):
         :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
-        return self._delete_older(
-            StreamRoutes.of_source(source_id), "source", source_id, ordering_id, queue_delay
-        )
+        return self._delete_older(StreamRoutes.of_source(source_id), ordering_id, queue_delay)
 
 
 class CollectionCalls(_StreamCaller):
@@ -116,7 +118,9 @@ class CollectionCalls(_StreamCaller):
         """
         Close a stream of a data collection.
 
-        A close whose answer was lost is recognised, as :meth:`~.StreamCalls.close_stream` does it.
+        A close whose answer was lost is dealt with as by :meth:`~.StreamCalls.close_stream`.
+
+        :raises CloseUnknown: an answer was lost, and what came next does not say what became of the stream
         """
         return self._close(StreamRoutes.of_collection(collection_id), stream_id)
 
@@ -142,10 +146,4 @@ class CollectionCalls(_StreamCaller):
         :param queue_delay: minutes the API waits, so that what is queued is not indexed after the deletion
         :raises ConfigurationError: the mark is not 13 digits, or lies in the future
         """
-        return self._delete_older(
-            StreamRoutes.of_collection(collection_id),
-            "data collection",
-            collection_id,
-            ordering_id,
-            queue_delay,
-        )
+        return self._delete_older(StreamRoutes.of_collection(collection_id), ordering_id, queue_delay)

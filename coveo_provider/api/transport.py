@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from coveo_provider import __version__
-from coveo_provider.api.answers import Answer
+from coveo_provider.api.answers import SUCCESSES, Answer
 from coveo_provider.api.endpoints import is_loopback
 from coveo_provider.api.redaction import queries_unlogged
 from coveo_provider.errors import ConfigurationError, CoveoError, UnexpectedAnswer, Unreachable
@@ -185,15 +185,11 @@ class _Session(requests.Session):
         return settings
 
 
-def is_success(status: int) -> bool:
-    """Return whether a status says that the request was carried out; a 1xx as the last word does not."""
-    return 200 <= status < 300
-
-
 def _read(name: str, response: requests.Response) -> Answer:
     """Return the whole answer; of a refusal as much as there is, since its status says enough."""
     content = bytearray()
-    refused = not is_success(response.status_code)
+    refused = response.status_code not in SUCCESSES
+    complete = True
     try:
         while len(content) <= MAX_ANSWER_BYTES:
             block = response.raw.read(_READ_BLOCK, decode_content=True)
@@ -203,10 +199,13 @@ def _read(name: str, response: requests.Response) -> Answer:
     except (HTTPError, HTTPException, OSError, ValueError):
         if not refused:
             raise
-    if len(content) > MAX_ANSWER_BYTES and not refused:
-        raise UnexpectedAnswer(name, f"keeping to {MAX_ANSWER_BYTES:,} bytes")
+        complete = False
+    if len(content) > MAX_ANSWER_BYTES:
+        if not refused:
+            raise UnexpectedAnswer(name, f"keeping to {MAX_ANSWER_BYTES:,} bytes")
+        complete = False
     headers = {key.lower(): value for key, value in response.headers.items()}
-    return Answer(response.status_code, name, headers, bytes(content))
+    return Answer(response.status_code, name, headers, bytes(content), complete)
 
 
 def _half_answer(name: str, error: Exception) -> Unreachable:

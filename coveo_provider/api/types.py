@@ -78,11 +78,15 @@ class FileContainer:
 
     :param upload_uri: a pre-signed address, which is a credential: it is kept out of ``repr``
     :param required_headers: to be sent with the upload, exactly these
+    :param asked_at: the API's ``Date`` with the answer that handed it out, in ms since the epoch, rounded
+        down to its second; ``None`` when it had none. What is submitted in the container gets no smaller
+        orderingId
     """
 
     file_id: str
     upload_uri: str = field(repr=False)
     required_headers: Mapping[str, str] = field(repr=False)
+    asked_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,50 @@ class Source:
     """
     What the platform knows of a source.
 
+    :param kind: ``PUSH``, ``CATALOG`` or another ``sourceType``; empty when the platform does not say
+    :param visibility: ``SECURED`` (permissions of items count), ``SHARED`` (everybody sees everything) or
+        ``PRIVATE`` (docs 1779); empty when the platform does not say
     :param document_count: items in the index now, ``None`` when the platform does not say
     """
 
     source_id: str
     name: str
     kind: str
+    visibility: str
     document_count: int | None
     push_enabled: bool
     stream_enabled: bool
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """
+    What one stage of the indexing pipeline did with one item (``docs/api-notes.md``, "Source logs").
+
+    :param time_ms: when, in ms since the epoch
+    :param guid: unique to the entry; empty when the service does not say
+    :param document_id: the item's URI, or the name of a container
+    :param operation: ``ADD``, ``UPDATE``, ``DELETE``, ``DELETE_OLDER_THAN``, ``BATCH_FILE`` and others
+    :param result: ``COMPLETED``, ``ERROR``, ``REJECTED``, ``SKIPPED``, ``WARNING``
+    :param task: the stage: ``CONSUMING``, ``INDEXING`` and others
+    :param ordering_id: that of the operation, ``None`` when the service does not say
+    :param error: why, in the service's words; empty when there is nothing to say
+    """
+
+    time_ms: int
+    guid: str
+    document_id: str
+    operation: str
+    result: str
+    task: str
+    ordering_id: int | None
+    error: str
+
+
+@dataclass(frozen=True)
+class LogCounts:
+    """How many entries the source logs hold, by each of their three kinds of values."""
+
+    operations: Mapping[str, int]
+    results: Mapping[str, int]
+    tasks: Mapping[str, int]

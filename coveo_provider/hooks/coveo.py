@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from airflow.sdk.log import mask_secret
 from coveo_provider.errors import AccessDenied, ConfigurationError, CoveoError
 
 if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
     from coveo_provider.api.client import CoveoClient
 
 _OPTIONS = ("region", "environment", "push_url", "platform_url")
@@ -22,7 +25,8 @@ class CoveoHook(BaseHook):
 
     The connection: organization id = login, API key = password, base URL override = host; in extra
     ``region`` (us, ca, eu, au), ``environment`` (production, hipaa), ``push_url``, ``platform_url``,
-    ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle).
+    ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle). Any other name in extra
+    is refused: were a misspelt ``region`` overlooked, the key would go to another region's host.
 
     :param coveo_conn_id: the connection's id
     :param max_block_seconds: a wait that the API asks for is slept through up to this long, in seconds; beyond, the
@@ -52,8 +56,8 @@ class CoveoHook(BaseHook):
         connection = self.get_connection(self.coveo_conn_id)
         if connection.password:
             mask_secret(connection.password)
-        extra = connection.extra_dejson
         try:
+            extra = _extra(connection)
             if not connection.login:
                 raise ConfigurationError("the organization id is missing: put it into the login")
             if not connection.password:
@@ -118,6 +122,29 @@ def _base_url(scheme: str | None, host: str | None, port: int | None) -> str | N
         return None
     url = host if "://" in host or not scheme else f"{scheme}://{host}"
     return f"{url}:{port}" if port else url
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    """Return what stands in extra, in which every name must be known."""
+    import json
+
+    from coveo_provider.get_provider_info import get_provider_info
+
+    try:
+        extra = json.loads(connection.extra) if connection.extra and connection.extra.strip() else None
+    except ValueError:
+        raise ConfigurationError("extra is no JSON: put a JSON object into it, or nothing") from None
+    if not isinstance(extra, (dict, type(None))):
+        raise ConfigurationError(f"extra is {type(extra).__name__}: put a JSON object into it, or nothing")
+    names = list(get_provider_info()["connection-types"][0]["conn-fields"])
+    for name in extra or {}:
+        if name not in names:
+            nearest = get_close_matches(name.lower().rpartition("__")[2], names, n=1, cutoff=0.5)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            raise ConfigurationError(
+                f"extra has {name[:50]!r}, which means nothing here.{hint} Its names are {', '.join(names)}"
+            )
+    return extra or {}
 
 
 def _timeout(value: Any) -> float:

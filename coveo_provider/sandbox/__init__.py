@@ -16,9 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coveo_provider.sandbox.http.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
+    from coveo_provider.sandbox.http.faults import (
+        Answer,
+        Cut,
+        Dates,
+        Duplicate,
+        ExpireUpload,
+        Slow,
+        Stall,
+        Truncate,
+    )
     from coveo_provider.sandbox.sandbox import Sandbox
     from coveo_provider.sandbox.service.clock import Clock
+    from coveo_provider.sandbox.service.indexing.source_log import LogDelivery
     from coveo_provider.sandbox.service.limits import Limits
     from coveo_provider.sandbox.service.quotas import Quotas
     from coveo_provider.sandbox.service.records import (
@@ -37,11 +47,13 @@ _HOME = {
     "Call": "service.records",
     "Clock": "service.clock",
     "Cut": "http.faults",
+    "Dates": "http.faults",
     "Duplicate": "http.faults",
     "ExpireUpload": "http.faults",
     "IdentityLogEntry": "service.records",
     "IdentityView": "service.records",
     "Limits": "service.limits",
+    "LogDelivery": "service.indexing.source_log",
     "LogEntry": "service.records",
     "QuotaUse": "service.records",
     "Quotas": "service.quotas",
@@ -58,11 +70,13 @@ __all__ = [
     "Call",
     "Clock",
     "Cut",
+    "Dates",
     "Duplicate",
     "ExpireUpload",
     "IdentityLogEntry",
     "IdentityView",
     "Limits",
+    "LogDelivery",
     "LogEntry",
     "QuotaUse",
     "Quotas",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.sources import Source
 
 _MOST = 1000
+_MOST_SECONDS_OFF = 10 * 365 * 86_400
 
 Read = Callable[["Controls", "Request"], Any]
 ReadSource = Callable[["Controls", "Request", "Source"], Any]
@@ -80,6 +81,8 @@ class Controls:
             "pendingOperations": state.pipeline.pending(),
             "plannedFaults": self._handle.faults.pending(),
             "calls": len(self._handle.calls),
+            "dates": asdict(self._handle.dates),
+            "logDelivery": asdict(self._handle.log_delivery),
             "securityProviders": [one.id for one in state.providers.all()],
             "sources": [asdict(self._handle.source(one.id)) for one in state.sources.all()],
         }
@@ -168,11 +171,28 @@ class Controls:
     def _clear_faults(self, body: dict[str, Any]) -> None:
         self._handle.faults.clear()
 
+    def _set_dates(self, body: dict[str, Any]) -> dict[str, Any]:
+        for host in ("api", "storage"):
+            if host in body:
+                off = None if body[host] is None else _seconds(body, host, 0)
+                if off is not None and abs(off) > _MOST_SECONDS_OFF:
+                    raise ValueError(f"{host} is at most {_MOST_SECONDS_OFF} seconds off")
+                setattr(self._handle.dates, host, off)
+        return asdict(self._handle.dates)
+
     def _set_quotas(self, body: dict[str, Any]) -> None:
         self._handle.meter.quotas = read_quotas(body, self._handle.meter.quotas)
 
     def _reset_quotas(self, body: dict[str, Any]) -> None:
         self._handle.meter.reset()
+
+    def _set_log_delivery(self, body: dict[str, Any]) -> dict[str, Any]:
+        delivery = self._handle.log_delivery
+        delay, repeat = _seconds(body, "delay", delivery.delay), body.get("repeat", delivery.repeat)
+        if delay < 0 or not isinstance(repeat, bool):
+            raise ValueError("delay is 0 seconds or more, repeat is true or false")
+        delivery.delay, delivery.repeat = delay, repeat
+        return asdict(delivery)
 
     def _clear_calls(self, body: dict[str, Any]) -> None:
         self._handle.clear_calls()
@@ -218,9 +238,11 @@ CHANGES: dict[str, Change] = {
     "clock": Controls._move_clock,
     "faults": Controls._add_fault,
     "faults/clear": Controls._clear_faults,
+    "dates": Controls._set_dates,
     "quotas": Controls._set_quotas,
     "quotas/reset": Controls._reset_quotas,
     "calls/clear": Controls._clear_calls,
+    "logs": Controls._set_log_delivery,
     "sources": Controls._add_source,
     "providers": Controls._add_provider,
     "keys": Controls._add_key,

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from coveo_provider.sandbox.contents import Contents
-from coveo_provider.sandbox.http.faults import Faults
+from coveo_provider.sandbox.http.faults import Dates, Faults
 from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
 from coveo_provider.sandbox.service.security.providers import Settings
 
@@ -28,15 +28,19 @@ class Handle(Contents):
     What :class:`~coveo_provider.sandbox.sandbox.Sandbox` offers, without its server.
 
     :ivar faults: failures on order, see :class:`~coveo_provider.sandbox.http.faults.Faults`
+    :ivar dates: how wrong the ``Date`` of answers is, see :class:`~coveo_provider.sandbox.http.faults.Dates`
     :ivar meter: what the quotas have counted, and the quotas themselves, see
         :class:`~coveo_provider.sandbox.service.quotas.Meter`
-    :ivar clock: the sandbox's time
+    :ivar log_delivery: how late, and how often, the Source Logs API gives an entry, see
+        :class:`~coveo_provider.sandbox.service.indexing.source_log.LogDelivery`
     """
 
     def __init__(self, state: State) -> None:
         super().__init__(state)
         self.meter = state.meter
+        self.log_delivery = state.log.delivery
         self.faults = Faults()
+        self.dates = Dates()
         self._calls: deque[Call] = deque(maxlen=_MOST_CALLS)
         self._calls_lock = threading.Lock()
 
@@ -113,7 +117,10 @@ class Handle(Contents):
 
     def add_key(self, key: str, *, privileges: Iterable[str]) -> None:
         """
-        Let a further key in, with these privileges only, such as ``SOURCE:VIEW``.
+        Let a further key in, with these privileges only, such as ``SOURCE:VIEW``; a known one has these from now.
+
+        To see a source takes ``SOURCE:VIEW``, to read its log ``ORGANIZATION:VIEW`` as well; to write
+        ``ORGANIZATION:VIEW`` and ``SOURCE:EDIT``.
 
         :raises ValueError: for a privilege the sandbox does not know
         """
@@ -133,10 +140,12 @@ class Handle(Contents):
         """
         Forget everything but sources, security providers and keys.
 
-        Items, identities, logs, streams, containers, calls, faults and what the quotas counted go.
+        Items, identities, logs, streams, containers, calls, faults and what the quotas counted go; entries of the
+        log are delivered at once again, and answers are dated rightly.
         """
         self.state.reset()
         self.faults.clear()
+        self.dates.reset()
         self.clear_calls()
 
     # -- calls -----------------------------------------------------------------------------------------------

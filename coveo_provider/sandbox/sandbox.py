@@ -12,7 +12,7 @@ from coveo_provider.sandbox.service.clock import Clock
 from coveo_provider.sandbox.service.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from coveo_provider.sandbox.service.limits import Limits
@@ -31,7 +31,9 @@ class Sandbox(Handle):
     def __init__(self, state: State, port: int) -> None:
         super().__init__(state)
         self._stopped = False
-        self._server = Server(port, state, App(state, Controls(self).answer), self.faults, self._note)
+        self._server = Server(
+            port, state, App(state, Controls(self).answer), self.faults, self.dates, self._note
+        )
         self.url = f"http://127.0.0.1:{self._server.port}"
         state.base_url = self.url
 
@@ -46,6 +48,7 @@ class Sandbox(Handle):
         sources: Mapping[str, str] | None = None,
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
+        keys: Mapping[str, Iterable[str]] | None = None,
         limits: Limits | None = None,
         quotas: Quotas | None = None,
     ) -> Sandbox:
@@ -59,11 +62,12 @@ class Sandbox(Handle):
         :param sources: source id → ``PUSH``, ``CATALOG`` or ``DATA_COLLECTION``; ids a database already knows
             stay as they are
         :param api_key: a key with every privilege
+        :param keys: further keys → their privileges, as :meth:`add_key` takes them
         :param limits: other figures than the service's, for tests
         :param quotas: how much of the API may be used, ``Quotas.production()`` for one; without bound when left
             out
         :raises OSError: when the port is taken
-        :raises ValueError: for a source kind that does not exist
+        :raises ValueError: for a kind of source or a privilege that does not exist
         """
         state = State(
             database=database,
@@ -74,6 +78,8 @@ class Sandbox(Handle):
             api_key=api_key,
         )
         try:
+            for key, privileges in (keys or {}).items():
+                state.keys.add(key, privileges)
             for source_id, kind in (DEFAULT_SOURCES if sources is None else sources).items():
                 if state.sources.get(source_id) is None:
                     state.sources.add(source_id, kind=kind, source_id=source_id)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coveo_provider import errors
-from coveo_provider.api.answers import Answer, explain, http_date, refusal, retry_after
+from coveo_provider.api.answers import SUCCESSES, Answer, explain, http_date, retry_after
+from coveo_provider.api.refusals import refusal
 from coveo_provider.api.routes import StreamRoutes
 from tests.api.scripted import DATE, DATE_MS
 
@@ -91,13 +92,50 @@ _JSON = st.recursive(
 
 
 @settings(deadline=None)
-@given(st.integers(300, 999), _JSON, st.sampled_from(["", "5", "x", "-1"]))
+@given(
+    st.integers(300, 999), _JSON.filter(lambda body: isinstance(body, dict)), st.sampled_from(["", "5", "x"])
+)
 def test_any_refusal_becomes_an_api_error(status: int, body: Any, wait: str) -> None:
-    """Every status from 300 on and every JSON gives an ApiError that says route and status."""
+    """Every status from 300 on and every JSON object gives an ApiError that says route and status."""
     headers = {"retry-after": wait} if wait else {}
     error = refusal(Answer(status, ROUTE, headers, json.dumps(body).encode()), OPEN_STREAM)
+    assert isinstance(error, errors.ApiError)
     assert str(error).startswith(f"{ROUTE} answered {status}")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+_PAGES = st.sampled_from(
+    [
+        b"<html><h1>404 Not Found</h1>nginx</html>",
+        b"  <!DOCTYPE html><title>Sign in</title>",
+        b"<?xml version='1.0'?><e/>",
+        *(b"Forbidden", b"[1, 2]", b'"a JSON text"', b"null", b"5", b"{not JSON}", b"\xff\xfe"),
+    ]
+)
+_ANY_STATUS = st.integers(0, 299) | st.integers(300, 999)
+
+
+@settings(deadline=None)
+@given(_ANY_STATUS.filter(lambda status: status not in SUCCESSES), _PAGES)
+def test_a_page_is_never_the_apis_word(status: int, body: bytes) -> None:
+    """What is no JSON says nothing of key, organization or source: a later try may meet the API."""
+    error = refusal(Answer(status, ROUTE, {"content-type": "application/json"}, body), OPEN_STREAM)
+    if 300 <= status < 400 or status == 413:
+        assert type(error) in {errors.ApiError, errors.PayloadTooLarge}
+    else:
+        assert error.transient
+    named = (errors.AuthenticationError, errors.AccessDenied, errors.NotFound, errors.SourceRefused)
+    assert not isinstance(error, named)
+    assert str(status) in str(error)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([203, 205, 206, 207, 226, 299, 100, 102, 199, 0]), _JSON)
+def test_a_status_the_api_never_gives_is_no_success(status: int, body: Any) -> None:
+    """Nor is it one with JSON: 203 says that somebody changed the answer on its way."""
+    error = refusal(Answer(status, ROUTE, {}, json.dumps(body).encode()), OPEN_STREAM)
+    assert isinstance(error, errors.UnexpectedAnswer)
+    assert f"it was {status} with" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +160,7 @@ def test_a_status_has_its_exception(status: int, kind: type[errors.ApiError], tr
     """The documented statuses, each with its class, and whether a later try can succeed."""
     error = refusal(answer(status, '{"errorCode":"SOME_CODE","message":"Words."}'), OPEN_STREAM)
     assert type(error) is kind
+    assert isinstance(error, errors.ApiError)
     assert error.transient is transient
     assert (error.status, error.route, error.code) == (status, ROUTE, "SOME_CODE")
 
@@ -148,6 +187,7 @@ def test_a_refusal_says_what_to_do(status: int, code: str, remedy: str) -> None:
     """The remedies of the documented codes."""
     error = refusal(answer(status, json.dumps({"errorCode": code, "message": "M."})), OPEN_STREAM)
     assert str(error).startswith(f"{ROUTE} answered {status} {code}".rstrip() + ": M. ")
+    assert isinstance(error, errors.ApiError)
     assert re.search(remedy, error.detail)
 
 
@@ -160,6 +200,7 @@ def test_an_empty_refusal_says_so() -> None:
 def test_the_request_id_is_kept(header: str) -> None:
     """It stands at the end of the message, whichever header brought it."""
     error = refusal(Answer(500, ROUTE, {header: "abc-123\x1b"}, b""), OPEN_STREAM)
+    assert isinstance(error, errors.ApiError)
     assert error.request_id == "abc-123"
     assert str(error).endswith("(request abc-123)")
 
@@ -232,5 +273,48 @@ def test_no_time_without_a_believable_date(date: str) -> None:
 @pytest.mark.parametrize("body", ["", "[]", "<html>", '{"streamId":5}', '{"streamId":""}', '{"other":"x"}'])
 def test_a_success_must_hold_what_it_is_for(body: str) -> None:
     """Otherwise it is an UnexpectedAnswer that suspects a proxy's page."""
-    with pytest.raises(errors.UnexpectedAnswer, match="proxy's page"):
+    with pytest.raises(errors.UnexpectedAnswer, match="proxy's login page"):
         answer(200, body).fields("streamId")
+
+
+@pytest.mark.parametrize("body", ["", "  \r\n", "null", "{}", '{"anything":1}', b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize("content_type", ["application/json", "text/html", "text/plain; charset=x", "", None])
+def test_a_success_is_known_by_its_body(body: bytes | str, content_type: str | None) -> None:
+    """Nothing or a JSON object is the API's, whatever a gateway made of the Content-Type."""
+    headers = {} if content_type is None else {"content-type": content_type}
+    answer(200, body, **headers).check_success()
+
+
+@settings(deadline=None)
+@given(_PAGES.filter(lambda body: body != b"null"), st.sampled_from(["application/json", "text/html"]))
+def test_a_page_is_no_success(body: bytes, content_type: str) -> None:
+    """Not even if it claims to be JSON."""
+    with pytest.raises(errors.UnexpectedAnswer, match="a JSON object or an empty body"):
+        Answer(200, ROUTE, {"content-type": content_type}, body).check_success()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", "200 with an empty body"),
+        ("<html><title>Sign in</title><script>x()</script></html>", '200 with HTML, "Sign in"'),
+        ("OK", '200 with text, "OK"'),
+        ("[1, 2]", '200 with JSON, "[1, 2]"'),
+        ('{"message":"No."}', '200 with JSON, "No."'),
+        ('{"uploadUri":"https://s3/?X-Amz-Signature=0","b":1}', "200 with JSON, of the keys: uploadUri, b"),
+        ("{}", "200 with JSON, of the keys: none"),
+        ("the xx-secret is quoted", '200 with text, "the *** is quoted"'),
+    ],
+)
+def test_what_came_is_described_in_a_few_words(body: str, words: str) -> None:
+    """Enough to recognise a page by, without a secret and without a value, which may be an address."""
+    assert answer(200, body).described(["xx-secret"]) == words
+
+
+@settings(deadline=None)
+@given(st.binary() | _JSON.map(lambda body: json.dumps(body).encode()))
+def test_anything_can_be_described(body: bytes) -> None:
+    """On one short printable line."""
+    words = Answer(200, ROUTE, {}, body).described(["xx-secret"])
+    assert words.isprintable()
+    assert len(words) < 300

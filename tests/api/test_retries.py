@@ -11,6 +11,7 @@ from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
 from coveo_provider.errors import (
     AccessDenied,
+    CloseUnknown,
     CoveoError,
     ServerError,
     Throttled,
@@ -233,7 +234,7 @@ def test_no_mark_without_the_servers_date(server: Scripted, make_client: ClientM
 def test_the_mark_is_that_of_the_answer_that_counted(server: Scripted, scripted_client: CoveoClient) -> None:
     """Of several attempts the last one's Date is taken."""
     server.reply(http(500, date="Thu, 01 Jan 2025 00:00:00 GMT"), http(201))
-    assert scripted_client.set_source_status("x", "REBUILD") == DATE_MS - 1_000
+    assert scripted_client.set_source_status("x", "REBUILD") == DATE_MS
 
 
 @pytest.mark.parametrize(
@@ -243,8 +244,8 @@ def test_an_ordering_id_is_expected(server: Scripted, make_client: ClientMaker, 
     """Stream answers without thirteen digits are no answers."""
     server.reply(http(200, body))
     client = make_client(server.url, attempts=1)
-    for call in (client.close_stream, client.update_stream):
-        with pytest.raises(UnexpectedAnswer, match=r"an orderingId|a JSON object"):
+    for call, error in ((client.close_stream, CloseUnknown), (client.update_stream, UnexpectedAnswer)):
+        with pytest.raises(error, match=r"without (an orderingId|a JSON object)"):
             call("x", "y")
 
 
@@ -260,8 +261,11 @@ def test_a_count_of_sources_is_expected(server: Scripted, make_client: ClientMak
 
 @pytest.mark.parametrize(
     ("body", "count"),
-    [("{}", None), ('{"information":{"numberOfDocuments":7}}', 7)]
-    + [(f'{{"information":{{"numberOfDocuments":{x}}}}}', None) for x in ("-1", "true", "null", '"7"')],
+    [('{"id":"X"}', None), ('{"id":"x","information":{"numberOfDocuments":7}}', 7)]
+    + [
+        (f'{{"id":"x","information":{{"numberOfDocuments":{n}}}}}', None)
+        for n in ("-1", "true", "null", '"7"')
+    ],
 )
 def test_a_source_may_not_say_its_count(
     server: Scripted, scripted_client: CoveoClient, body: str, count: int | None

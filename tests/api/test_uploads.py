@@ -26,6 +26,7 @@ from coveo_provider.sandbox import Cut, ExpireUpload, Limits, Sandbox
 from tests.api.conftest import KEY, ClientMaker
 from tests.api.scripted import Reply, Scripted, hang, http, reset, then
 
+STORED = http(200, ETag='"d41d8cd98f00b204e9800998ecf8427e"')
 REQUIRED = {"x-amz-server-side-encryption": "AES256", "Content-Type": "application/octet-stream"}
 
 
@@ -43,7 +44,7 @@ def test_the_storage_gets_the_required_headers_and_no_more(
     server: Scripted, scripted_client: CoveoClient
 ) -> None:
     """Required headers, length, and what HTTP itself needs; above all no Authorization."""
-    server.reply(http(200))
+    server.reply(STORED)
     scripted_client.upload(container(server), io.BytesIO(b"{}"), 2)
     assert server.got[0].headers == {
         "Host": f"127.0.0.1:{server.port}",
@@ -58,7 +59,7 @@ def test_the_storage_gets_the_required_headers_and_no_more(
 
 def test_whatever_headers_are_required_are_sent(server: Scripted, scripted_client: CoveoClient) -> None:
     """They come from the answer, not from a list here; a length among them does not replace the real one."""
-    server.reply(http(200))
+    server.reply(STORED)
     needed = {"x-amz-acl": "private", "content-length": "999", "accept": "text/plain"}
     scripted_client.upload(container(server, **needed), io.BytesIO(b"{}"), 2)
     sent = {name.lower(): value for name, value in server.got[0].headers.items()}
@@ -72,7 +73,7 @@ def test_a_netrc_adds_nothing(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password secret\ndefault login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    server.reply(http(200, '{"totalEntries":1}'), http(200))
+    server.reply(http(200, '{"totalEntries":1}'), STORED)
     scripted_client.count_sources()
     scripted_client.upload(container(server), io.BytesIO(b"{}"), 2)
     assert server.got[0].headers["Authorization"] == f"Bearer {KEY}"
@@ -84,6 +85,7 @@ def test_a_cookie_is_not_sent_back(server: Scripted, scripted_client: CoveoClien
     server.reply(http(200, '{"totalEntries":1}', Set_Cookie="session=abc; Path=/"))
     scripted_client.count_sources()
     scripted_client.count_sources()
+    server.reply(STORED)
     scripted_client.upload(container(server), io.BytesIO(b"{}"), 2)
     assert all("Cookie" not in got.headers for got in server.got)
 
@@ -93,7 +95,7 @@ def test_size_bytes_are_sent_from_where_the_file_stands(
     server: Scripted, scripted_client: CoveoClient, size: int
 ) -> None:
     """Neither what lies before nor what follows, with a Content-Length and not in chunks."""
-    server.reply(http(200))
+    server.reply(STORED)
     file = io.BytesIO(b"before" + b"x" * size + b"after")
     file.seek(6)
     scripted_client.upload(container(server), file, size)
@@ -104,7 +106,7 @@ def test_size_bytes_are_sent_from_where_the_file_stands(
 
 def test_a_file_that_ends_early_is_an_error(server: Scripted, scripted_client: CoveoClient) -> None:
     """It is told at once instead of waiting for a timeout, and a half file is never complete."""
-    server.reply(http(200))
+    server.reply(STORED)
     with pytest.raises(DataError, match="ended 2 bytes before its 5"):
         scripted_client.upload(container(server), io.BytesIO(b"abc"), 5)
 

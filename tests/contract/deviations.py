@@ -215,6 +215,12 @@ def _any_model(value: Any) -> None:
             _any_model(part)
 
 
+def _source_filter(described: dict[str, Any]) -> None:
+    model = described["components"]["schemas"].get("GetLogsOrFacetsRequestBodyModel", {})
+    if "properties" in model:
+        model["properties"]["sourceIds"] = model["properties"]["sourcesIds"]
+
+
 DEVIATIONS = (
     Deviation(
         "every call asks for an OAuth2 token",
@@ -302,6 +308,12 @@ PLATFORM_DEVIATIONS = (
         "the models overlap: a Push source is of three, an empty answer of all",
         "Hosts and keys",
         _any_model,
+    ),
+    Deviation(
+        "the log is filtered by sourcesIds",
+        "Coveo's own platform client says sourceIds; both are sent, as nothing tells which one counts",
+        "Source logs",
+        _source_filter,
     ),
 )
 """Those of the descriptions of sources, security providers and logs, each in one of them at least."""

@@ -1,4 +1,4 @@
-"""The README's table of calls."""
+"""The README's tables of calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from tests.conftest import ROOT
 
 HEADING = "## Every call of the Push and Stream APIs"
+OTHER_HEADING = "## Calls of the platform and of the source logs"
 PREFIX = "/organizations/{organizationId}"
+_OTHER_ROW = re.compile(r"^\| `(?P<verb>[A-Z]+) (?P<path>/\S+)` \| (?P<methods>`\w+`(?:, `\w+`)*) \|$")
 _ROW = re.compile(r"^\| `(?P<verb>[A-Z]+) (?P<path>/\S+)` \| `(?P<client>\w+)` \| (?P<operators>.+) \|$")
 
 
@@ -31,13 +33,35 @@ def rows() -> list[Row]:
 
     :raises ValueError: a line of the table cannot be read
     """
-    section = (ROOT / "README.md").read_text().split(f"\n{HEADING}\n")[1].split("\n## ")[0]
+    return [
+        Row(
+            (cells["verb"], PREFIX + cells["path"]),
+            cells["client"],
+            () if cells["operators"] == "none" else tuple(re.findall(r"`(\w+)`", cells["operators"])),
+        )
+        for cells in _cells(HEADING, _ROW)
+    ]
+
+
+def other_rows() -> dict[tuple[str, str], set[str]]:
+    """
+    Return the methods that make each of the other calls, by method and path template.
+
+    :raises ValueError: a line of the table cannot be read
+    """
+    return {
+        (cells["verb"], cells["path"]): set(re.findall(r"`(\w+)`", cells["methods"]))
+        for cells in _cells(OTHER_HEADING, _OTHER_ROW)
+    }
+
+
+def _cells(heading: str, row: re.Pattern[str]) -> list[re.Match[str]]:
+    section = (ROOT / "README.md").read_text().split(f"\n{heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
-    found = []
+    matches = []
     for line in lines[2:]:  # below the head and its rule
-        cells = _ROW.match(line)
+        cells = row.match(line)
         if cells is None:
-            raise ValueError(f"not a row of the table of calls: {line}")
-        operators = () if cells["operators"] == "none" else tuple(re.findall(r"`(\w+)`", cells["operators"]))
-        found.append(Row((cells["verb"], PREFIX + cells["path"]), cells["client"], operators))
-    return found
+            raise ValueError(f"not a row of the table below {heading}: {line}")
+        matches.append(cells)
+    return matches

@@ -1,4 +1,4 @@
-"""The README's table: every call of the published description, the client's method for it, and its operators."""
+"""The README's tables: every published call, the methods of the client that make it, and its operators."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from coveo_provider import operators
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.sandbox import Sandbox
-from tests.contract.descriptions import push
-from tests.contract.readme import Row, rows
+from tests.contract.descriptions import PLATFORM_FILES, platform, push
+from tests.contract.readme import Row, other_rows, rows
 from tests.contract.uses import PLATFORM_USES, USES, Use
 
 _NO_CALL = {"close", "upload"}  # of the API: one closes connections, the other goes to the storage
@@ -46,13 +46,31 @@ def test_a_method_makes_exactly_its_call(client: CoveoClient, sandbox: Sandbox, 
     assert [push().call_of(*one) for one in made] == [row.call for row in rows() if row.client == use.method]
 
 
+def test_the_other_methods_are_in_the_other_table() -> None:
+    """Each of them, and no other; each call of that table is published."""
+    rows = other_rows()
+    assert set().union(*rows.values()) == {use.method for use in PLATFORM_USES}
+    published = {(verb, one.base + path) for one in map(platform, PLATFORM_FILES) for verb, path in one.calls}
+    assert rows.keys() <= published
+
+
 @pytest.mark.parametrize("use", PLATFORM_USES, ids=lambda use: use.method)
-def test_the_other_methods_make_none(client: CoveoClient, sandbox: Sandbox, use: Use) -> None:
-    """Those that are in no row ask the platform."""
+def test_the_other_methods_make_the_calls_of_their_rows(
+    client: CoveoClient, sandbox: Sandbox, use: Use
+) -> None:
+    """Over the socket: at least one, and besides them none but the one that tells the time."""
     call = use.prepare(client)
     sandbox.clear_calls()
 
     call()
 
-    assert sandbox.calls
-    assert all(one.path.startswith("/rest/") for one in sandbox.calls)
+    described = [
+        (one.base, one.call_of(made.method, made.path))
+        for made in sandbox.calls
+        for one in map(platform, PLATFORM_FILES)
+    ]
+    made = {(known[0], base + known[1]) for base, known in described if known}
+    named = {row for row, methods in other_rows().items() if use.method in methods}
+    assert len(sandbox.calls) == sum(known is not None for _, known in described)
+    assert made & named
+    assert made <= named | {("GET", "/rest/organizations/{organizationId}/sources/{sourceId}")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,24 @@ def mark(client: CoveoClient) -> int:
     return client.server_time_ms("files") - 1_000
 
 
+def _an_hour_ago(client: CoveoClient) -> int:
+    return mark(client) - 3_600_000
+
+
 def use(method: str, *arguments: Any, **named: Any) -> Use:
     """Describe a use; of an argument that is a function the result is passed, called with the client."""
 
     def prepare(client: CoveoClient) -> Callable[[], Any]:
-        given = [one(client) if callable(one) else one for one in arguments]
-        more = {name: one(client) if callable(one) else one for name, one in named.items()}
-        return lambda: getattr(client, method)(*given, **more)
+        arguments_now = [one(client) if callable(one) else one for one in arguments]
+        named_now = {name: one(client) if callable(one) else one for name, one in named.items()}
+        return lambda: _made(getattr(client, method)(*arguments_now, **named_now))
 
     return Use(method, prepare)
+
+
+def _made(result: Any) -> Any:
+    """Make the calls of a result that comes page by page."""
+    return list(result) if isinstance(result, Iterator) else result
 
 
 def _contents(**arrays: Any) -> Callable[[CoveoClient], str]:
@@ -152,6 +161,16 @@ PLATFORM_USES = (
     use("count_sources"),
     use("server_time_ms", "files"),
     use("identity_mark", PROVIDER),
+    use("source_logs", "files", _an_hour_ago),
+    use(
+        *("source_logs", "files", _an_hour_ago, mark),
+        results=["ERROR", "REJECTED"],
+        operations=["ADD", "UPDATE"],
+        tasks=["CONSUMING", "INDEXING"],
+        document_id=ID,
+    ),
+    use("source_log_counts", "files", _an_hour_ago),
+    use("source_log_counts", "files", _an_hour_ago, mark, results=["COMPLETED"], tasks=["INDEXING"]),
     use("count_identities", PROVIDER),
     use("get_security_provider", PROVIDER),
     use("get_security_provider", EMAIL),

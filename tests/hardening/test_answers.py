@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
-from coveo_provider.api.types import Accepted, FileContainer, OpenStream, Source
+from coveo_provider.api.types import Accepted, FileContainer, LogCounts, OpenStream, Source
 from coveo_provider.errors import CoveoError
 from tests.api.conftest import KEY
 from tests.api.scripted import DATE, DATE_MS, Scripted, then
@@ -38,7 +38,7 @@ def upload(client: CoveoClient) -> None:
 
 CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
     "create_file_container": (lambda client: client.create_file_container(), (FileContainer,)),
-    "upload": (upload, (NONE,)),
+    "upload": (upload, (int, NONE)),
     "server_time_ms": (lambda client: client.server_time_ms("s"), (int,)),
     "set_source_status": (lambda client: client.set_source_status("s", "IDLE"), (int,)),
     "put_item": (lambda client: client.put_item("s", "a:b", b"{}"), (NONE,)),
@@ -64,6 +64,8 @@ CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
         (Accepted,),
     ),
     "get_source": (lambda client: client.get_source("s"), (Source,)),
+    "source_logs": (lambda client: list(client.source_logs("s", MARK - 1, MARK)), (list,)),
+    "source_log_counts": (lambda client: client.source_log_counts("s", MARK - 1), (LogCounts,)),
     "count_sources": (lambda client: client.count_sources(), (int,)),
     "put_identity": (lambda client: client.put_identity("p", b"{}"), (NONE,)),
     "put_alias": (lambda client: client.put_alias("p", b"{}"), (NONE,)),
@@ -170,6 +172,7 @@ _GOOD: dict[str, Any] = {
     "orderingId": MARK,
     "requestId": "r1",
     "totalEntries": 3,
+    "id": "s",
     "name": "n",
     "sourceType": "PUSH",
     "pushEnabled": True,
@@ -177,6 +180,19 @@ _GOOD: dict[str, Any] = {
     "statistics": {"numberOfEntitiesByState": {"UP_TO_DATE": 4}},
     "referencedBy": [{"id": "s", "type": "SOURCE"}],
     "cascadingSecurityProviders": {"Email": {"id": "e", "name": "Email", "type": "EMAIL"}},
+    "documentLogEntries": [
+        {
+            "datetime": "2025-12-31T23:59:59.999Z",
+            "guid": "g",
+            "id": "a:b",
+            "meta": {"orderingid": "1767225599999"},
+        }
+    ],
+    "hasNextPage": False,
+    "operations": {"ADD": 1},
+    "results": {"COMPLETED": 1},
+    "tasks": {"INDEXING": 1},
+    "sourceIds": {"s": 1},
     "errorCode": "SOME_CODE",
     "message": "Words.",
 }

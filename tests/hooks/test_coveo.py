@@ -85,6 +85,54 @@ def test_a_wrong_connection_says_which_field(
     assert "secret-key" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"regoin": "eu"}, ["'regoin'", "Did you mean region?"]),
+        ({"Region": "eu"}, ["'Region'", "Did you mean region?"]),
+        ({"regions": "eu"}, ["'regions'", "Did you mean region?"]),
+        ({"extra__coveo__region": "eu"}, ["Did you mean region?"]),
+        ({"enviroment": "hipaa"}, ["'enviroment'", "Did you mean environment?"]),
+        ({"pushurl": "https://push.example.com"}, ["'pushurl'", "Did you mean push_url?"]),
+        ({"platform-url": "https://example.com"}, ["Did you mean platform_url?"]),
+        ({"verfy": "false"}, ["Did you mean verify?"]),
+        ({"region": "eu", "comment": "mine"}, ["'comment'", "region, environment, push_url"]),
+        ({"x" * 500: None}, ["'xxx", "region, environment, push_url"]),
+        ('{"region": "eu"', ["extra is no JSON"]),
+        ('["region", "eu"]', ["extra is list"]),
+        ('"eu"', ["extra is str"]),
+    ],
+)
+def test_a_misspelt_extra_sends_no_key_to_another_region(
+    connect: Connect, extra: Any, words: list[str]
+) -> None:
+    """What cannot be read would be the default: the key of a European organization would go to the US."""
+    connect(login="acme", password="secret-key", extra=extra)
+
+    with pytest.raises(ConfigurationError, match="connection 'coveo_default': extra") as raised:
+        CoveoHook().client  # noqa: B018
+
+    assert all(word in str(raised.value) for word in words)
+    assert len(str(raised.value)) < 400
+    assert "secret-key" not in str(raised.value)
+
+
+@pytest.mark.parametrize("extra", [None, "", " ", "{}", "null", {"region": "", "timeout": None}])
+def test_an_extra_may_be_empty(connect: Connect, extra: Any) -> None:
+    """Then everything is as by default."""
+    connect(login="acme", password="secret-key", extra=extra)
+
+    assert CoveoHook().client.endpoints.push_url == "https://api.cloud.coveo.com"
+
+
+def test_a_misspelt_extra_in_a_uri_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There it stands in the query."""
+    monkeypatch.setenv("AIRFLOW_CONN_COVEO_DEFAULT", "coveo://acme:secret-key@?regoin=eu")
+
+    with pytest.raises(ConfigurationError, match="Did you mean region"):
+        CoveoHook().client  # noqa: B018
+
+
 def test_a_hook_is_made_without_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hook built while a DAG is parsed touches neither database nor network."""
     monkeypatch.delenv("AIRFLOW_CONN_COVEO_DEFAULT", raising=False)

@@ -39,11 +39,7 @@ def read_logs(state: State, request: Request) -> object:
     query = _query(state, request)
     page = request.whole("page", 0, 10**9)
     per_page = request.whole("perPage", _PER_PAGE, _MOST_PER_PAGE)
-    rows = (
-        []
-        if query is None
-        else state.log.read(query, offset=page * per_page, limit=per_page + 1, newest_first=True)
-    )
+    rows = [] if query is None else state.log.deliver(query, offset=page * per_page, limit=per_page + 1)
     ids = {source.n: source.id for source in state.sources.all()}
     return {
         "documentLogEntries": [

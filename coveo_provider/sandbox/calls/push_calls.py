@@ -59,7 +59,7 @@ def _check_inline(state: State, source: Source, text: bytes, uri: str, compressi
     """
     try:
         item_rules.read_item(
-            text, Rules(False, source.visibility == "SECURED", state.limits), uri=uri, compression=compression
+            text, Rules(False, source.visibility, state.limits), uri=uri, compression=compression
         )
     except ItemRefused as refused:
         if "in the query" in refused.message and "in the body" in refused.message:

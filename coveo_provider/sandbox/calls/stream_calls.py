@@ -87,11 +87,12 @@ def merge(state: State, request: Request) -> object:
 def delete_older(state: State, request: Request) -> object:
     """Delete what was last updated before a moment."""
     source = stream_source(state, request)
-    ordering = check_ordering_id("epochMilliseconds", request.values["ordering"])
+    mark = check_ordering_id("epochMilliseconds", request.values["mark"])
     delay = queue_delay(state, request)
     request.json(state.limits.request_bytes)
-    state.submit_delete_older(source, ordering, delay)
-    return _ordered(request, state.next_ordering())
+    ordering = state.next_ordering()
+    state.submit_delete_older(source, mark, delay, ordering=ordering)
+    return _ordered(request, ordering)
 
 
 def _submit(

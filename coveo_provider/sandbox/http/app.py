@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import uuid
 from typing import TYPE_CHECKING
 
 import orjson
@@ -77,7 +78,7 @@ class App:
             return self._controls(request)
         if name == "upload":
             push_calls.upload(self._state, request)
-            return Reply(200, b"", "application/xml", (("ETag", f'"{request.request_id}"'),))
+            return Reply(200, headers=(("ETag", f'"{uuid.uuid4().hex}"'),))
         if name == "home":
             if request.method != "GET":
                 raise ApiError(405, "METHOD_NOT_ALLOWED", "GET")
@@ -94,7 +95,10 @@ class App:
         self._state.meter.take_call(route.quotas)
         request.check_json_type()
         value = route.handler(self._state, request)
-        return Reply(route.status, b"" if value is None else orjson.dumps(value))
+        # Clients parse the body of every answer but a 204 (docs/api-notes.md, "Success answers").
+        return Reply(
+            route.status, b"" if route.status == 204 else orjson.dumps({} if value is None else value)
+        )
 
     def _authorize(self, request: Request, route: Route) -> None:
         """Refuse with 401 before 404 before 403 (docs 95). A key belongs to this one organization."""

@@ -1,5 +1,5 @@
 """
-Failures on order: how the next matching calls go wrong.
+Failures on order: how the next matching calls go wrong, and how wrong the answers' ``Date`` is.
 
 ``route`` is a name of the endpoint table (``stream.chunk``, ``upload``, …), ``path`` a part of the path;
 left out, they match every call. Controls under ``/_sandbox/`` never fail.
@@ -12,20 +12,39 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 _WHEN = ("before", "during", "after")
+_LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in.</body></html>"
 
 
 @dataclass(frozen=True)
 class Answer:
     """
-    Answer with this instead of carrying the call out.
+    Answer with this instead of what the service says.
 
-    :param body: text to send, such as ``{"message": "…"}``, HTML, S3's XML, or nothing
+    :param body: what to send, such as ``{"message": "…"}``, HTML, S3's XML, or nothing
+    :param content_type: left out of the answer when ``body`` is empty and this is ``application/json``
+    :param when: ``before`` the call is carried out, which then never happens, or ``after``: the service did it,
+        and something in between put another answer in place of its own
     """
 
     status: int = 500
-    body: str = ""
+    body: str | bytes = ""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json"
+    when: str = "before"
+
+    def __post_init__(self) -> None:
+        if self.when not in ("before", "after"):
+            raise ValueError(f"an answer comes before or after the call is carried out, not {self.when!r}")
+
+    @classmethod
+    def login_page(cls, status: int = 200, *, when: str = "before") -> Answer:
+        """Give HTML in place of the answer, as a proxy does that wants somebody to sign in."""
+        return cls(status, _LOGIN_PAGE, content_type="text/html; charset=utf-8", when=when)
+
+    @classmethod
+    def denied(cls) -> Answer:
+        """403 ``ACCESS_DENIED``, as for a key without the privilege."""
+        return cls(403, '{"errorCode":"ACCESS_DENIED","message":"The token lacks a privilege."}')
 
     @classmethod
     def throttled(cls, retry_after: int | str | None = None) -> Answer:
@@ -93,7 +112,32 @@ class Duplicate:
     last: bool = False
 
 
+@dataclass
+class Dates:
+    """
+    How many seconds the ``Date`` of an answer is off, as where a gateway writes its own; may change at any time.
+
+    :param api: of the API's and the platform's answers; None leaves the header out
+    :param storage: of the answers to uploads
+    """
+
+    api: float | None = 0.0
+    storage: float | None = 0.0
+
+    def reset(self) -> None:
+        """Be right again."""
+        self.api = self.storage = 0.0
+
+
 Action = Answer | Cut | Truncate | Slow | Stall | ExpireUpload | Duplicate
+# Types of an action's fields → those of JSON.
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "str | bytes": (str,),
+    "bool": (bool,),
+}
 _KINDS: dict[str, type[Any]] = {
     "answer": Answer,
     "cut": Cut,
@@ -203,6 +247,6 @@ def _read_headers(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _check_type(name: str, value: Any, wanted: str) -> None:
-    types = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}.get(wanted)
+    types = _JSON_TYPES.get(wanted)
     if types and (not isinstance(value, types) or (isinstance(value, bool) and types != (bool,))):
         raise ValueError(f"{name} is not of type {wanted}")

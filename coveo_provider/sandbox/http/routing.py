@@ -59,7 +59,7 @@ class Route:
     One endpoint.
 
     :param status: HTTP status of success
-    :param handler: gives the value to answer with; None leaves the body empty
+    :param handler: gives the value to answer with, None for ``{}``; a 204 has no body
     :param privileges: what the key must have
     :param quotas: names of the quotas a call counts for
     """
@@ -112,7 +112,7 @@ def _stream_routes(base: str) -> tuple[Route, ...]:
             base,
             ("stream.update", "PUT", "/update", 202, calls.update),
             ("stream.merge", "PUT", "/merge", 202, calls.merge),
-            ("stream.delete_older", "POST", "/deleteolderthan/{ordering}", 201, calls.delete_older),
+            ("stream.delete_older", "POST", "/deleteolderthan/{mark}", 201, calls.delete_older),
             ("stream.chunk", "POST", "/{stream}/chunk", 200, calls.request_chunk),
             ("stream.close", "POST", "/{stream}/close", 200, calls.close_stream),
             privileges=_WRITE_ITEMS,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coveo_provider.sandbox.http.app import App
-    from coveo_provider.sandbox.http.faults import Action, Faults
+    from coveo_provider.sandbox.http.faults import Action, Dates, Faults
     from coveo_provider.sandbox.service.state import State
 
 _IDLE_SECONDS = 120.0
@@ -60,6 +60,7 @@ class Server(ThreadingMixIn, TCPServer):
     Listens on 127.0.0.1 only.
 
     :param port: 0 for any free one
+    :param dates: how wrong the answers' ``Date`` is
     :raises OSError: when the port is taken
     """
 
@@ -69,9 +70,15 @@ class Server(ThreadingMixIn, TCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, port: int, state: State, app: App, faults: Faults, on_call: Callable[[Call], None]
+        self,
+        port: int,
+        state: State,
+        app: App,
+        faults: Faults,
+        dates: Dates,
+        on_call: Callable[[Call], None],
     ) -> None:
-        self.state, self.app, self.faults, self.on_call = state, app, faults, on_call
+        self.state, self.app, self.faults, self.dates, self.on_call = state, app, faults, dates, on_call
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -128,14 +135,6 @@ class _Exchange(BaseHTTPRequestHandler):
             return self._exchange
         raise AttributeError(name)
 
-    def version_string(self) -> str:
-        """Name the server."""
-        return "coveo-sandbox"
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Date answers by the sandbox's clock, not the machine's."""
-        return formatdate(self.server.state.clock.now_ms() // 1000, usegmt=True)
-
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: a request line can hold a signed address."""
 
@@ -189,9 +188,12 @@ class _Exchange(BaseHTTPRequestHandler):
                 self._cut(request, name)
             case Cut():
                 self._carry_out(request)
-                self._cut(request, name)
+                self._cut(request, name, reached=True)
             case Answer():
-                reply = Reply(fault.status, fault.body.encode(), fault.content_type, fault.headers)
+                if fault.when == "after":
+                    self._carry_out(request)
+                body = fault.body.encode() if isinstance(fault.body, str) else fault.body
+                reply = Reply(fault.status, body, fault.content_type, fault.headers)
             case Duplicate():
                 reply = self._twice(request, fault)
             case ExpireUpload():
@@ -233,19 +235,28 @@ class _Exchange(BaseHTTPRequestHandler):
     def _finish(self, request: Request, name: str, reply: Reply, fault: Action | None = None) -> None:
         if not drain(request.body, _DRAIN_BYTES):
             self.close_connection = True
-        self._note(request, name, reply.status)
+        reached = not isinstance(fault, Answer) or fault.when == "after"
+        self._note(request, name, reply.status, reached=reached)
         if isinstance(fault, Truncate):
             self.close_connection = True
-            self._write(reply, request.request_id, keep=fault.keep)
+            self._write(reply, request.request_id, name, keep=fault.keep)
         elif isinstance(fault, Slow):
-            self._write(reply, request.request_id, seconds=fault.seconds)
+            self._write(reply, request.request_id, name, seconds=fault.seconds)
         else:
-            self._write(reply, request.request_id)
+            self._write(reply, request.request_id, name)
+
+    def _date(self, name: str) -> str | None:
+        """Give the ``Date`` of an answer: by the sandbox's clock, not the machine's, and as wrong as asked for."""
+        dates = self.server.dates
+        off = {"control": 0.0, "upload": dates.storage}.get(name, dates.api)
+        now = self.server.state.clock.now_ms() / 1000
+        return None if off is None else formatdate(now + off, usegmt=True)
 
     def _write(
         self,
         reply: Reply,
         request_id: str,
+        name: str = "unknown",
         *,
         keep: int | None = None,
         seconds: float = 0.0,
@@ -254,7 +265,10 @@ class _Exchange(BaseHTTPRequestHandler):
         head = self.command == "HEAD" if head is None else head
         if seconds and not reply.body:
             self.server.stopping.wait(seconds)
-        self.send_response(reply.status)
+        self.send_response_only(reply.status)
+        self.send_header("Server", "coveo-sandbox")
+        if (date := self._date(name)) is not None:
+            self.send_header("Date", date)
         if reply.body or reply.content_type != "application/json":
             self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))
@@ -285,9 +299,9 @@ class _Exchange(BaseHTTPRequestHandler):
                 if select.select([self.connection], [], [], left)[0] and not self.connection.recv(1 << 20):
                     break
 
-    def _cut(self, request: Request, name: str) -> NoReturn:
+    def _cut(self, request: Request, name: str, *, reached: bool = False) -> NoReturn:
         """Reset the connection: the other side sees it break, whatever it was doing."""
-        self._note(request, name, 0)
+        self._note(request, name, 0, reached=reached)
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
@@ -295,7 +309,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.connection.close()
         raise _AbandonedError
 
-    def _note(self, request: Request, name: str, status: int) -> None:
+    def _note(self, request: Request, name: str, status: int, *, reached: bool) -> None:
         if name == "control":
             return
         upload = name == "upload"
@@ -313,6 +327,7 @@ class _Exchange(BaseHTTPRequestHandler):
                 route=name,
                 request_bytes=request.body.read_bytes,
                 content_length=request.body.length,
+                reached=reached,
             )
         )
 

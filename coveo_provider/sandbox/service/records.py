@@ -17,6 +17,7 @@ class Call:
     :param route: route name such as ``stream.chunk``; ``unknown`` when no route matched
     :param request_bytes: bytes of body read
     :param content_length: the declared length of the body, None when none was declared
+    :param reached: whether it reached the service; False when a planned failure answered, or cut, before that
     """
 
     method: str
@@ -26,6 +27,7 @@ class Call:
     route: str
     request_bytes: int
     content_length: int | None
+    reached: bool = True
 
 
 @dataclass(frozen=True)

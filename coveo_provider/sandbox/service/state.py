@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from coveo_provider.sandbox.service.clock import Clock
 from coveo_provider.sandbox.service.containers import Containers
 from coveo_provider.sandbox.service.database import Database
-from coveo_provider.sandbox.service.delayed_deletions import DelayedDeletions
+from coveo_provider.sandbox.service.delayed_deletions import DelayedDeletions, Deletion
 from coveo_provider.sandbox.service.indexing.indexer import Indexer
 from coveo_provider.sandbox.service.indexing.item_files import ItemFiles
 from coveo_provider.sandbox.service.indexing.item_store import ItemStore
@@ -112,31 +112,39 @@ class State:
 
     # -- what is accepted now and carried out later ----------------------------------------------------------
 
-    def submit_delete_older(self, source: Source, ordering: int, delay_minutes: int) -> None:
-        """Accept a delete-older: its floor holds from its turn in the queue on, its deletions come later."""
-        self.pipeline.submit(lambda: self.indexer.raise_floor(source, ordering))
-        self._deletions.add("delete_older", source.n, ordering, delay_minutes)
+    def submit_delete_older(
+        self, source: Source, mark: int, delay_minutes: int, *, ordering: int | None = None
+    ) -> None:
+        """
+        Accept a delete-older: its floor holds from its turn in the queue on, its deletions come later.
 
-    def submit_disable_older(self, provider: Provider, ordering: int, delay_minutes: int) -> None:
+        :param ordering: the operation's own orderingId, which its log entries have; ``mark`` when left out
+        """
+        ordering = mark if ordering is None else ordering
+        self.pipeline.submit(lambda: self.indexer.raise_floor(source, mark, ordering))
+        self._deletions.add(Deletion("delete_older", source.n, mark, ordering), delay_minutes)
+
+    def submit_disable_older(self, provider: Provider, mark: int, delay_minutes: int) -> None:
         """Accept a disable-older of identities, as :meth:`submit_delete_older` does for items."""
-        self.pipeline.submit(lambda: self.identity_updates.raise_floor(provider, ordering))
-        self._deletions.add("disable_older", provider.n, ordering, delay_minutes)
+        self.pipeline.submit(lambda: self.identity_updates.raise_floor(provider, mark))
+        self._deletions.add(Deletion("disable_older", provider.n, mark, mark), delay_minutes)
 
     def submit_end_of_load(self, source: Source, ordering: int) -> None:
         """Accept the end of a load: what it did not bring goes some minutes later."""
-        self._deletions.add("remove_absent", source.n, ordering, self.limits.queue_delay_minutes)
+        deletion = Deletion("remove_absent", source.n, ordering, ordering)
+        self._deletions.add(deletion, self.limits.queue_delay_minutes)
 
-    def _delete_older(self, number: int, ordering: int) -> None:
-        if source := self.sources.by_number(number):
-            self.indexer.delete_older(source, ordering)
+    def _delete_older(self, deletion: Deletion) -> None:
+        if source := self.sources.by_number(deletion.number):
+            self.indexer.delete_older(source, deletion.mark, deletion.ordering)
 
-    def _remove_absent(self, number: int, ordering: int) -> None:
-        if source := self.sources.by_number(number):
-            self.indexer.remove_absent(source, ordering)
+    def _remove_absent(self, deletion: Deletion) -> None:
+        if source := self.sources.by_number(deletion.number):
+            self.indexer.remove_absent(source, deletion.ordering)
 
-    def _disable_older(self, number: int, ordering: int) -> None:
-        if provider := self.providers.by_number(number):
-            self.identity_updates.disable_older(provider, ordering)
+    def _disable_older(self, deletion: Deletion) -> None:
+        if provider := self.providers.by_number(deletion.number):
+            self.identity_updates.disable_older(provider, deletion.mark)
 
     # -- what goes -------------------------------------------------------------------------------------------
 

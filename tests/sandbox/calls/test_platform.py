@@ -1,26 +1,13 @@
-"""Organization, sources, activities and logs over HTTP."""
+"""Organization, sources and activities over HTTP."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from coveo_provider.sandbox import Sandbox
-from tests.sandbox.caller import Caller, items, refusal
-
-
-def iso(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def logs(caller: Caller, path: str = "", body: Any = None, **query: Any) -> Any:
-    now = caller.sandbox.clock.now_ms()
-    query = {"from": iso(now - 3_600_000), "to": iso(now + 3_600_000), **query}
-    response = caller.call("POST", f"/logs/v1/organizations/sandbox{path}", params=query, json=body or {})
-    assert response.status_code == 200, response.text
-    return response.json()
+from tests.sandbox.caller import Caller, refusal
 
 
 def test_the_organization_answers(caller: Caller) -> None:
@@ -94,85 +81,3 @@ def test_activities_are_listed(sandbox: Sandbox, caller: Caller) -> None:
     ended = caller.rest("POST", "/activities/public", json={"states": ["EXECUTED"]}).json()["items"]
     assert [one["result"] for one in ended] == ["SUCCESS"]
     assert caller.rest("GET", f"/activities/{ended[0]['id']}").json() == ended[0]
-
-
-def test_the_log_has_an_entry_per_stage(sandbox: Sandbox, caller: Caller) -> None:
-    """An accepted container is BATCH_FILE COMPLETED, items CONSUMING and INDEXING, with the orderingId."""
-    ordering = caller.update({"addOrUpdate": [{"documentId": "product://1"}, {"documentId": "plain"}]}).json()
-    sandbox.settle()
-    entries = logs(caller)["documentLogEntries"]
-    assert [(one["task"], one["operation"], one["result"]) for one in reversed(entries)] == [
-        ("STREAMING_EXTENSION", "BATCH_FILE", "COMPLETED"),
-        ("CONSUMING", "ADD", "REJECTED"),
-        ("CONSUMING", "ADD", "COMPLETED"),
-        ("INDEXING", "ADD", "COMPLETED"),
-    ]
-    assert {one["meta"]["orderingid"] for one in entries} == {ordering["orderingId"]}
-    assert "scheme" in next(one["meta"]["error"] for one in entries if one["result"] == "REJECTED")
-    assert len({one["guid"] for one in entries}) == 4
-    assert {one["sourceId"] for one in entries} == {"products"}
-
-
-@pytest.mark.parametrize(
-    ("query", "body", "expected"),
-    [
-        ({}, {"results": ["COMPLETED"], "tasks": ["INDEXING"]}, 3),
-        ({}, {"sourcesIds": ["files"], "tasks": ["INDEXING"]}, 2),
-        ({}, {"sourceIds": ["files"], "tasks": ["INDEXING"]}, 2),
-        ({}, {"sourceIds": ["none"]}, 0),
-        ({}, {"excludeTasks": ["INDEXING", "CONSUMING", "PROCESSING"]}, 2),
-        ({}, {"tasks": ["INDEXING"], "excludeTasks": ["INDEXING"]}, 3),
-        ({}, {"operations": ["DELETE"]}, 0),
-        ({}, {"resourceIds": ["extension"]}, 0),
-        ({"documentId": "file://a/1"}, {"tasks": ["INDEXING"]}, 1),
-        ({"documentId": "file://a"}, {"tasks": ["INDEXING"]}, 0),
-        ({"documentId": "a/", "documentIdMatching": "PARTIAL"}, {"tasks": ["INDEXING"]}, 2),
-        ({"documentId": "file://?/*", "documentIdMatching": "WILDCARD"}, {"tasks": ["INDEXING"]}, 2),
-        ({"documentId": "file://[a]/*", "documentIdMatching": "WILDCARD"}, {"tasks": ["INDEXING"]}, 0),
-    ],
-)
-def test_the_log_is_filtered(
-    sandbox: Sandbox, caller: Caller, query: dict[str, str], body: dict[str, Any], expected: int
-) -> None:
-    """Each filter of the page works, inclusion before exclusion, and the facets count the same entries."""
-    caller.batch(items("file://a/1", "file://a/2"))
-    caller.update(items("product://1"))
-    sandbox.settle()
-    assert len(logs(caller, body=body, **query)["documentLogEntries"]) == expected
-    stats = logs(caller, "/facetsStats", body=body, **query)
-    assert sum(stats["results"].values()) == expected
-    facets = logs(caller, "/facets", body=body, **query)
-    assert facets["tasks"] == list(stats["tasks"])
-
-
-def test_the_log_is_paged(sandbox: Sandbox, caller: Caller) -> None:
-    """Pages follow each other until hasNextPage is false."""
-    caller.batch(items(*(f"file://{n}" for n in range(10))))
-    sandbox.settle()
-    seen: list[str] = []
-    for page in range(10):
-        answer = logs(caller, body={"tasks": ["INDEXING"]}, perPage=4, page=page)
-        seen += [one["id"] for one in answer["documentLogEntries"]]
-        if not answer["hasNextPage"]:
-            break
-    assert sorted(seen) == sorted(f"file://{n}" for n in range(10))
-    assert page == 2
-
-
-@pytest.mark.parametrize(
-    ("query", "body", "status"),
-    [
-        ({"from": "2024-01-01T00:00:00Z"}, {}, 412),
-        ({"from": "2024-01-01T00:00:00Z", "to": "2024-01-08T00:00:01Z"}, {}, 412),
-        ({"from": "2024-01-02T00:00:00Z", "to": "2024-01-01T00:00:00Z"}, {}, 412),
-        ({"from": "yesterday", "to": "2024-01-01T00:00:00Z"}, {}, 412),
-        ({"from": "2024-01-01T00:00:00Z", "to": "2024-01-08T00:00:00Z"}, {}, 200),
-        ({"from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z"}, {"results": ["BAD"]}, 400),
-        ({"from": "2024-01-01T00:00:00Z", "to": "2024-01-02T00:00:00Z"}, {"results": "ERROR"}, 400),
-        ({"from": "2024-01-01", "to": "2024-01-02", "documentIdMatching": "LIKE"}, {}, 412),
-    ],
-)
-def test_a_log_query_is_checked(caller: Caller, query: dict[str, str], body: Any, status: int) -> None:
-    """The window is a week at most, and the values are those of the page."""
-    response = caller.call("POST", "/logs/v1/organizations/sandbox", params=query, json=body)
-    assert response.status_code == status

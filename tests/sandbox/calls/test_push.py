@@ -166,7 +166,7 @@ def test_status_opens_and_closes_an_activity(sandbox: Sandbox, caller: Caller) -
     """An active status opens an activity, IDLE ends it, and the Date header tells the sandbox's time."""
     assert sandbox.source("files").status == "PUSH_READY"
     response = caller.push("POST", "/sources/files/status", params={"statusType": "REBUILD"})
-    assert (response.status_code, response.content) == (201, b"")
+    assert (response.status_code, response.content) == (201, b"{}")
     assert sandbox.source("files").status == "REBUILD"
     sandbox.clock.advance(seconds=60)
     caller.push("POST", "/sources/files/status", params={"statusType": "IDLE"})

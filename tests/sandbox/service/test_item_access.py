@@ -1,4 +1,4 @@
-"""Items of a secured source: which are taken, and who sees them."""
+"""Items of a secured source: what they may name, and who sees them."""
 
 from __future__ import annotations
 
@@ -27,21 +27,57 @@ def rejected(sandbox: Sandbox) -> list[str]:
     return [one.meta["error"] for one in found]
 
 
-def test_an_item_waits_for_its_identities(sandbox: Sandbox, company: Organization) -> None:
-    """Naming an unknown identity is 202 and REJECTED; after the identity's push the item is indexed."""
-    assert company.secure(A).status_code == 202
-    assert rejected(sandbox) == [
-        f"the identity 'SampleGroup' (GROUP) of '{PROVIDER}' is unknown: it was never pushed, and 1 more"
+def warnings(sandbox: Sandbox, source: str = "hr") -> list[str]:
+    sandbox.drain()
+    entries = [one for one in sandbox.logs(source) if one.result == "WARNING"]
+    return [one.meta["error"] for one in entries if one.task == "CONSUMING"]
+
+
+def states(sandbox: Sandbox) -> dict[str, str]:
+    return {one.name: one.state for one in sandbox.identities(PROVIDER)}
+
+
+def test_an_item_may_come_before_its_identities(sandbox: Sandbox, company: Organization) -> None:
+    """docs 1336: item, group, aliases, in this order; it is indexed at once, and lets nobody in until then."""
+    people = [who(f"{name}@example.com") for name in ("alice", "bob", "david")]
+    assert company.secure(C).status_code == 202
+    assert warnings(sandbox) == [
+        f"the identity 'AlphaTeam' (GROUP) of '{PROVIDER}' is unknown: it was never pushed, and 1 more"
     ]
-    assert sandbox.count("hr") == 0
-    # A user who is only named as a member is not recognized by the provider (docs 1336).
-    company.push_identity(group("SampleGroup", who("asmith@example.com")))
-    company.secure(A)
-    assert "'asmith@example.com' (USER)" in rejected(sandbox)[-1]
-    company.push_alias(alias("asmith@example.com", who("asmith@example.com")))
-    company.secure(A)
-    assert len(rejected(sandbox)) == 2
+    assert rejected(sandbox) == []
     assert sandbox.count("hr") == 1
+    assert sandbox.viewers("hr", "file://a") == []
+    assert states(sandbox) == {"AlphaTeam": "IN_ERROR", "bob@example.com": "IN_ERROR"}
+    provider = company.rest("GET", f"/securityproviders/{PROVIDER.replace(' ', '%20')}").json()
+    assert provider["currentStatus"]["numberOfEntitiesInError"] == 2
+    company.push_identity(group("AlphaTeam", *people))
+    assert company.sees("alice@example.com")
+    for one in people:
+        company.push_alias(alias(one["name"], who(one["name"], provider=EMAIL)))
+    sandbox.drain()
+    assert sandbox.viewers("hr", "file://a") == ["alice@example.com", "david@example.com"]
+    assert set(states(sandbox).values()) == {"UP_TO_DATE"}
+    company.secure(C)
+    assert len(warnings(sandbox)) == 1
+
+
+def test_a_user_in_error_is_let_in_by_nothing(sandbox: Sandbox, company: Organization) -> None:
+    """Who is only a member is not recognized by the provider (docs 1336); a denial of such a user still denies."""
+    company.push_identity(group("Team", who("ann"), who("bob")))
+    company.secure([one_set([named("ann")])], "file://a")
+    company.secure([one_set([named("Team", "Group")], [named("bob")])], "file://b")
+    assert not company.sees("ann")
+    assert [company.sees(name, uri="file://b") for name in ("ann", "bob")] == [True, False]
+    assert [text.partition(")")[0] for text in warnings(sandbox)] == [
+        "the identity 'ann' (USER",
+        "the identity 'bob' (USER",
+    ]
+    company.push_identity({"identity": who("ann")})
+    assert company.sees("ann")
+    company.disable({"identity": who("ann")})
+    assert not company.sees("ann")
+    company.secure([one_set([named("ann")])], "file://a")
+    assert "is disabled" in warnings(sandbox)[-1]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +93,8 @@ def test_an_item_waits_for_its_identities(sandbox: Sandbox, company: Organizatio
     ],
     ids=str,
 )
-def test_invalid_identities_reject_the_item(sandbox: Sandbox, company: Organization, entry: Any) -> None:
-    """Another type, a provider that is not linked, no e-mail address, a disabled group: all invalid."""
+def test_an_invalid_identity_is_a_warning(sandbox: Sandbox, company: Organization, entry: Any) -> None:
+    """Another type, a provider that is not linked, no e-mail address, a disabled group: indexed, for nobody."""
     sandbox.add_security_provider("Unlinked")
     company.expand(
         {"members": [group("Team"), group("Gone")], "deleted": [{"identity": who("Gone", "GROUP")}]}
@@ -69,11 +105,17 @@ def test_invalid_identities_reject_the_item(sandbox: Sandbox, company: Organizat
         assert company.batch(
             {"addOrUpdate": [{"documentId": "file://b", "permissions": permissions}]}, "hr"
         ).ok
-    assert len(rejected(sandbox)) == 6
-    assert sandbox.count("hr") == 0
-    company.secure([one_set([entry])], source="files")
+    assert rejected(sandbox) == []
+    assert len(warnings(sandbox)) == 6
+    assert sandbox.count("hr") == 2
+    company.secure([one_set([entry])])
     sandbox.drain()
-    assert sandbox.count("files") == 1
+    assert sandbox.viewers("hr", "file://a") == []
+    company.secure([one_set([entry])], source="files")
+    assert warnings(sandbox, "files") == [
+        "the source is SHARED: what its items say about permissions is ignored"
+    ]
+    assert sandbox.can_see("files", "file://a", None)
 
 
 def test_valid_identities_in_any_spelling(sandbox: Sandbox, company: Organization) -> None:
@@ -105,7 +147,8 @@ def test_the_first_provider_is_the_default(sandbox: Sandbox, company: Organizati
     sandbox.add_security_provider("second", sources=["hr"])
     company.push_identity(group("Team", who("ann")), provider="second")
     company.secure([one_set([named("Team", "Group")])])
-    assert "'Team' (GROUP) of 'My Security Identity Provider'" in rejected(sandbox)[0]
+    assert "'Team' (GROUP) of 'My Security Identity Provider'" in warnings(sandbox)[0]
+    assert not company.sees("ann", "second")
     company.secure([one_set([named("Team", "Group", securityProvider="second")])])
     assert company.sees("ann", "second")
     source = company.rest("GET", "/sources/hr").json()
@@ -245,7 +288,8 @@ def test_case_counts_in_a_case_sensitive_provider(sandbox: Sandbox, company: Org
     company.secure([one_set([named("Team", "Group", securityProvider="exact")])])
     assert [company.sees(name, "exact") for name in ("Ann", "ann", "bob")] == [True, False, False]
     company.secure([one_set([named("TEAM", "Group", securityProvider="exact")])])
-    assert "'TEAM' (GROUP) of 'exact' is unknown" in rejected(sandbox)[0]
+    assert "'TEAM' (GROUP) of 'exact' is unknown" in warnings(sandbox)[0]
+    assert not company.sees("Ann", "exact")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

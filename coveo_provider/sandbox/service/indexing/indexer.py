@@ -94,16 +94,16 @@ class Indexer:
             why = "every item would be deleted and a catalog configuration uses the source: deletion skipped"
             self._note_delete_older(source, "SKIPPED", ordering, why)
             return
-        self.delete_older(source, ordering)
+        self.delete_older(source, ordering, ordering)
 
-    def raise_floor(self, source: Source, ordering: int) -> None:
-        """Take note of a delete-older: what is older than it is rejected from here on (docs 131)."""
-        self._sources.raise_floor(source, ordering)
+    def raise_floor(self, source: Source, mark: int, ordering: int) -> None:
+        """Take note of a delete-older: what is older than its mark is rejected from here on (docs 131)."""
+        self._sources.raise_floor(source, mark)
         self._note_delete_older(source, "COMPLETED", ordering)
 
-    def delete_older(self, source: Source, ordering: int) -> None:
-        """Delete the items whose orderingId is strictly lower."""
-        self._writer.delete_older(source, ordering)
+    def delete_older(self, source: Source, mark: int, ordering: int) -> None:
+        """Delete the items whose orderingId is strictly lower than ``mark``."""
+        self._writer.delete_older(source, mark, ordering)
 
     # -- containers ------------------------------------------------------------------------------------------
 

@@ -79,12 +79,17 @@ class Rules:
     How strict to be, by source and call.
 
     :param stream: the item goes to a stream source, which needs no body and has its own size limit
-    :param secured: the source takes its security from the items (visibility SECURED)
+    :param visibility: that of the source; ``SECURED`` takes its security from the items
     """
 
     stream: bool
-    secured: bool
+    visibility: str
     limits: Limits
+
+    @property
+    def secured(self) -> bool:
+        """Whether the permissions of items matter."""
+        return self.visibility == "SECURED"
 
     def check_size(self, size: int, uri: str) -> None:
         """Refuse an entry by its size in bytes."""
@@ -135,6 +140,9 @@ def check_item(
         raise ItemRefused(keys.problem, uri=document_id)
     warnings = _check_reserved(keys.own, document_id, rules)
     named = _check_permissions(keys.own, document_id, rules)
+    if "permissions" in keys.own and not rules.secured:
+        why = f"the source is {rules.visibility}: what its items say about permissions is ignored"
+        warnings += (("CONSUMING", why),)
     if keys.dictionaries:
         # docs 2036: only right for a dictionary field, and the sandbox has no fields to look at.
         warnings += (("MAPPING", "an object is only indexed into a dictionary field"),)
@@ -168,19 +176,15 @@ class _Keys:
 
 
 def _read_keys(value: dict[str, Any], limits: Limits) -> _Keys:
-    keys = _Keys({})
-    lowered = set()
+    keys = _Keys({}, repeated=len({key.lower() for key in value}) != len(value))
     for key, content in value.items():
-        low = key.lower()
-        lowered.add(low)
-        name = RESERVED.get(low)
+        name = RESERVED.get(key.lower())
         if name is not None:
             keys.own[name] = content
             keys.respell = keys.respell or name != key
         elif type(content) not in _SCALARS:
             keys.problem = keys.problem or _metadata_problem(key, content, limits)
             keys.dictionaries = keys.dictionaries or type(content) is dict
-    keys.repeated = len(lowered) != len(value)
     return keys
 
 

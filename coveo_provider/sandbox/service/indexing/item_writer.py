@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.errors import ApiError
 from coveo_provider.sandbox.service.indexing import item_rules, partial_updates
 from coveo_provider.sandbox.service.indexing.item_rules import Item, ItemRefused, Rules
+from coveo_provider.sandbox.service.indexing.source_log import CONSUMED, INDEXED
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.service.database import Database
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.indexing.source_log import LogRow, SourceLog
     from coveo_provider.sandbox.service.limits import Limits
     from coveo_provider.sandbox.service.security.item_access import ItemAccess
-    from coveo_provider.sandbox.service.security.item_permissions import Named
     from coveo_provider.sandbox.service.sources import Source
 
 # Items per transaction: large enough for SQLite's pace, small enough that a reader never waits long.
@@ -76,31 +77,25 @@ class ItemWriter:
                     good.append(item_rules.read_item(bytes(text), rules, uri=uri, compression=compression))
                 except ItemRefused as refused:
                     log.append(self._refused(source, refused, "ADD", ordering))
-            if rules.secured:
-                good = self._admitted(source, good, ordering, log)
             with self._database.transaction():
+                if rules.secured:
+                    good = self._with_warnings(source, good)
                 brought += self._write(
                     source, good, ordering, rules, log, merge=merge, brought=brought if load else None
                 )
                 self._log.append(log)
 
-    def _admitted(
-        self, source: Source, items: Sequence[Item], ordering: int, log: list[LogRow]
-    ) -> list[Item]:
-        """Keep the items whose permissions name valid identities only, and log the others (docs 63)."""
-        problems: dict[Named, str | None] = {}
-        good: list[Item] = []
+    def _with_warnings(self, source: Source, items: Sequence[Item]) -> list[Item]:
+        """Warn of identities that let nobody in, as nobody has pushed them yet or for another reason."""
+        problems = self._access.problems(source, {named for item in items for named in item.named})
+        warned: list[Item] = []
         for item in items:
-            for named in item.named:
-                if named not in problems:
-                    problems[named] = self._access.problem(source, named)
-            if bad := sorted(why for named in item.named if (why := problems[named])):
-                more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
-                refused = ItemRefused(f"{bad[0]}{more}", result="REJECTED", uri=item.uri)
-                log.append(self._refused(source, refused, "ADD", ordering))
-            else:
-                good.append(item)
-        return good
+            if wrong := sorted(problems[named] for named in item.named & problems.keys()):
+                more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+                warning = ("CONSUMING", f"{wrong[0]}{more}")
+                item = replace(item, warnings=(warning, *item.warnings))
+            warned.append(item)
+        return warned
 
     def _write(
         self,
@@ -181,10 +176,7 @@ class ItemWriter:
                     except ItemRefused as refused:
                         log.append(self._refused(source, refused, "UPDATE", ordering))
                     else:
-                        log.extend(
-                            self._log.row(source, uri, "UPDATE", task, "COMPLETED", ordering)
-                            for task in ("CONSUMING", "INDEXING")
-                        )
+                        log.extend(self._log.rows(source, uri, "UPDATE", ordering, CONSUMED, INDEXED))
                 self._log.append(log)
 
     def _change(self, source: Source, text: bytes, ordering: int) -> str:
@@ -241,21 +233,18 @@ class ItemWriter:
             gone |= {key for key, other in self._store.under(source.n, uri) if other <= ordering}
         self._store.put(source.n, [(key, ordering, None) for key in {uri, *gone}])
         source.item_count -= len(gone)
-        result, why = ("COMPLETED", None) if gone else ("SKIPPED", "the item is not in the index")
-        return [
-            self._log.row(source, uri, operation, "CONSUMING", "COMPLETED", ordering),
-            *(
-                self._log.row(source, key, operation, "INDEXING", result, ordering, why)
-                for key in sorted(gone) or [uri]
-            ),
-        ]
+        log = self._log.rows(source, uri, operation, ordering, CONSUMED)
+        end = INDEXED if gone else ("INDEXING", "SKIPPED", "the item is not in the index")
+        for key in sorted(gone) or [uri]:
+            log += self._log.rows(source, key, operation, ordering, end)
+        return log
 
-    def delete_older(self, source: Source, ordering: int) -> None:
-        """Delete the items whose orderingId is strictly lower."""
+    def delete_older(self, source: Source, mark: int, ordering: int) -> None:
+        """Delete the items whose orderingId is strictly lower than ``mark``."""
         row = self._log.row(source, "", "DELETE_OLDER_THAN", "INDEXING", "COMPLETED", ordering)
         with self._database.transaction():
-            source.item_count -= self._log.append_for_older(row, ordering)
-            self._store.delete_older(source.n, ordering)
+            source.item_count -= self._log.append_for_older(row, mark)
+            self._store.delete_older(source.n, mark)
 
     # -- shared ----------------------------------------------------------------------------------------------
 
@@ -266,7 +255,7 @@ class ItemWriter:
             yield texts[start : start + SLICE]
 
     def _rules(self, source: Source) -> Rules:
-        return Rules(source.stream, source.visibility == "SECURED", self._limits)
+        return Rules(source.stream, source.visibility, self._limits)
 
     def _stored(self, source: Source, uri: str) -> tuple[int, bool]:
         return self._store.orderings(source.n, [uri]).get(uri, (0, False))
@@ -283,14 +272,8 @@ class ItemWriter:
         raise ItemRefused(why, result="REJECTED", uri=uri)
 
     def _indexed(self, source: Source, item: Item, ordering: int) -> list[LogRow]:
-        return [
-            self._log.row(source, item.uri, "ADD", "CONSUMING", "COMPLETED", ordering),
-            *(
-                self._log.row(source, item.uri, "ADD", task, "WARNING", ordering, warning)
-                for task, warning in item.warnings
-            ),
-            self._log.row(source, item.uri, "ADD", "INDEXING", "COMPLETED", ordering),
-        ]
+        warnings = [(task, "WARNING", why) for task, why in item.warnings]
+        return self._log.rows(source, item.uri, "ADD", ordering, CONSUMED, *warnings, INDEXED)
 
     def _refused(self, source: Source, refused: ItemRefused, operation: str, ordering: int) -> LogRow:
         return self._log.row(

@@ -7,6 +7,7 @@ The log of the indexing pipeline, as the Source Logs API gives it: what became o
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from coveo_provider.sandbox.service.records import LogEntry
@@ -24,6 +25,10 @@ CREATE TABLE IF NOT EXISTS log (
     operation TEXT NOT NULL, task TEXT NOT NULL, result TEXT NOT NULL, ordering INTEGER, error TEXT);
 """
 _COLUMNS = "time_ms, source, id, operation, task, result, ordering, error"
+# Task, result, and what is wrong.
+Stage = tuple[str, str, "str | None"]
+CONSUMED: Stage = ("CONSUMING", "COMPLETED", None)
+INDEXED: Stage = ("INDEXING", "COMPLETED", None)
 FACETS = ("operation", "result", "task", "source")
 
 
@@ -79,11 +84,30 @@ class LogQuery(NamedTuple):
         return " AND ".join(parts), values
 
 
+@dataclass
+class LogDelivery:
+    """
+    How the Source Logs API stays behind the log itself; both may be changed at any time.
+
+    :param delay: seconds of the sandbox's clock after which an entry can be read; its ``datetime`` stays that of
+        what it tells
+    :param repeat: every entry is there twice with the same guid, and the facets count it twice
+    """
+
+    delay: float = 0.0
+    repeat: bool = False
+
+
 class SourceLog:
-    """The table of entries in ``database``."""
+    """
+    The table of entries in ``database``.
+
+    :ivar delivery: how :meth:`deliver` and :meth:`facets` stay behind what was written
+    """
 
     def __init__(self, database: Database, clock: Clock, organization_id: str) -> None:
         self._database, self._clock, self._organization_id = database, clock, organization_id
+        self.delivery = LogDelivery()
         database.prepare(_SCHEMA)
 
     # -- writing ---------------------------------------------------------------------------------------------
@@ -99,8 +123,15 @@ class SourceLog:
         error: str | None = None,
     ) -> LogRow:
         """Make an entry of now; text that is not Unicode is written with question marks."""
-        uri, error = _unicode(uri), None if error is None else _unicode(error)
-        return LogRow(self._clock.now_ms(), source.n, uri, operation, task, result, ordering, error)
+        return self.rows(source, uri, operation, ordering, (task, result, error))[0]
+
+    def rows(self, source: Source, uri: str, operation: str, ordering: int, *stages: Stage) -> list[LogRow]:
+        """Make entries of now, for each of the stages that an operation passed."""
+        now, uri = self._clock.now_ms(), _unicode(uri)
+        return [
+            LogRow(now, source.n, uri, operation, task, result, ordering, error and _unicode(error))
+            for task, result, error in stages
+        ]
 
     def append(self, rows: Iterable[LogRow]) -> None:
         """Write entries."""
@@ -118,15 +149,16 @@ class SourceLog:
         )
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, and deliver at once from now on."""
         self._database.write("DELETE FROM log")
+        self.delivery.delay, self.delivery.repeat = 0.0, False
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def read(
         self, query: LogQuery, *, offset: int = 0, limit: int = -1, newest_first: bool = False
     ) -> list[tuple[int, LogRow]]:
-        """Give entries with their sequence numbers."""
+        """Give entries with their sequence numbers, however late they are delivered."""
         where, values = query.where()
         rows = self._database.rows(
             f"SELECT seq, {_COLUMNS} FROM log WHERE {where} "  # noqa: S608 - built from own names
@@ -137,14 +169,30 @@ class SourceLog:
         )
         return [(row[0], LogRow(*row[1:])) for row in rows]
 
+    def deliver(self, query: LogQuery, *, offset: int, limit: int) -> list[tuple[int, LogRow]]:
+        """Give entries as the Source Logs API has them by now, newest first, with their sequence numbers."""
+        query, copies = self._delivered(query), self._copies
+        first, skipped = divmod(offset, copies)
+        rows = self.read(query, offset=first, limit=limit // copies + 1, newest_first=True)
+        return [row for row in rows for _ in range(copies)][skipped : skipped + limit]
+
     def facets(self, query: LogQuery) -> list[tuple[str, str, str, int, int]]:
-        """Count entries per (operation, result, task, source)."""
-        where, values = query.where()
+        """Count entries per (operation, result, task, source), as the Source Logs API has them by now."""
+        where, values = self._delivered(query).where()
         columns = ", ".join(FACETS)
         return self._database.rows(
-            f"SELECT {columns}, count(*) FROM log WHERE {where} GROUP BY {columns}",  # noqa: S608 - own names
+            f"SELECT {columns}, {self._copies} * count(*) "  # noqa: S608 - own names and a number
+            f"FROM log WHERE {where} GROUP BY {columns}",
             *values,
         )
+
+    @property
+    def _copies(self) -> int:
+        return 2 if self.delivery.repeat else 1
+
+    def _delivered(self, query: LogQuery) -> LogQuery:
+        until = self._clock.now_ms() - round(self.delivery.delay * 1000)
+        return query._replace(to_ms=min(query.to_ms, until))
 
     def entries(self, source: Source) -> list[LogEntry]:
         """Give all entries of a source, oldest first, as tests read them."""
@@ -168,4 +216,4 @@ class SourceLog:
 
 
 def _unicode(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -10,7 +10,7 @@ is this user?) and :func:`judge` (what do the levels say about them?). The steps
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -98,6 +98,7 @@ def judge(
     permissions: Sequence[Mapping[str, Any]],
     identities: set[Key] | None,
     key_of: Callable[[Mapping[str, Any]], Key],
+    lets_in: Callable[[Mapping[str, Any]], bool] = lambda entry: True,
 ) -> Verdict:
     """
     Read the levels in order, each by four steps.
@@ -107,19 +108,20 @@ def judge(
     :param identities: what :func:`resolve` gave; None for an unauthenticated user, for whom only the first
         level is read
     :param key_of: the identity an entry (keys in lower case) names
+    :param lets_in: whether an entry may let anybody in; one whose identity is in error may not, though it denies
     """
     model = levels(permissions)
     if identities is None:
         public = bool(model and model[0]) and all(one.get("allowanonymous") is True for one in model[0])
         return Verdict(public, 0 if model else None, "anonymous")
 
-    def names(one: Mapping[str, Any], side: str) -> bool:
-        return any(key_of(_lowered(entry)) in identities for entry in one.get(side) or ())
+    def names_user(one: Mapping[str, Any], side: str) -> Iterator[dict[str, Any]]:
+        return (entry for entry in map(_lowered, one.get(side) or ()) if key_of(entry) in identities)
 
     for level, sets in enumerate(model):
-        if any(names(one, "deniedpermissions") for one in sets):
+        if any(any(names_user(one, "deniedpermissions")) for one in sets):
             return Verdict(False, level, "denied")
-        named = [names(one, "allowedpermissions") for one in sets]
+        named = [any(map(lets_in, names_user(one, "allowedpermissions"))) for one in sets]
         passed = [name or one.get("allowanonymous") is True for name, one in zip(named, sets, strict=True)]
         if sets and all(passed):
             return Verdict(True, level, "allowed")

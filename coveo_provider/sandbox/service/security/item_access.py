@@ -16,11 +16,11 @@ from coveo_provider.sandbox.service.security.identity_store import (
     KNOWN,
     MEMBER,
 )
+from coveo_provider.sandbox.service.security.item_permissions import Named
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.service.indexing.item_store import ItemStore
     from coveo_provider.sandbox.service.security.identity_store import IdentityRow, IdentityStore
-    from coveo_provider.sandbox.service.security.item_permissions import Named
     from coveo_provider.sandbox.service.security.providers import Providers
     from coveo_provider.sandbox.service.sources import Source
 
@@ -35,9 +35,24 @@ class ItemAccess:
 
     # -- as an item comes in ---------------------------------------------------------------------------------
 
-    def problem(self, source: Source, named: Named) -> str | None:
+    def problems(self, source: Source, named: Iterable[Named]) -> dict[Named, str]:
         """
-        Say what is wrong with an identity a permission names, None when nothing is.
+        Say what is wrong with identities that permissions name, for those with which something is.
+
+        An item is indexed all the same: it may come before its identities (docs 1336 pushes the item, then its
+        group, then the aliases). One that is unknown is in its provider's list from here on, in error.
+        """
+        problems = {one: why for one in named if (why := self._problem(source, one))}
+        for one in problems:
+            provider = self._providers.get(one.provider or self.default(source))
+            if provider is not None and provider.type != "EMAIL" and provider.id in source.providers:
+                key = self._providers.key(provider.id, one.type, one.name)
+                self._identities.name([((provider.n, key.name, TYPES.index(key.type)), one.name)])
+        return problems
+
+    def _problem(self, source: Source, named: Named) -> str | None:
+        """
+        Say what is wrong with an identity, None when nothing is; who is only named so is let in by nothing.
 
         It must have been pushed, as an identity or with an alias (docs 1336: a mere member "is not recognized
         by the provider"), and not be disabled since. In the Email Security Provider every e-mail address is a
@@ -97,7 +112,12 @@ class ItemAccess:
         if permissions is None:
             return Verdict(False, None, "unnamed")
         resolved = None if user is None else access_rules.resolve(user, self)
-        return access_rules.judge(permissions, resolved, lambda entry: self._named(source, entry))
+        return access_rules.judge(
+            permissions,
+            resolved,
+            lambda entry: self._key(self._named(source, entry)),
+            lambda entry: self._problem(source, self._named(source, entry)) is None,
+        )
 
     def user(self, name: str, provider_id: str | None = None) -> Key:
         """Give the key of a user who logs in, by e-mail address unless another provider is named."""
@@ -123,10 +143,14 @@ class ItemAccess:
         rows, _ = self._identities.page(every, types=[TYPES.index("USER")])
         return [row for row in rows if row.state != DISABLED]
 
-    def _named(self, source: Source, entry: Mapping[str, Any]) -> Key:
+    def _named(self, source: Source, entry: Mapping[str, Any]) -> Named:
         provider = entry.get("securityprovider") or self.default(source)
-        kind = access_rules.type_of(entry.get("identitytype")) or "UNKNOWN"
-        return self._providers.key(provider, kind, entry["identity"])
+        return Named(
+            provider, access_rules.type_of(entry.get("identitytype")) or "UNKNOWN", entry["identity"]
+        )
+
+    def _key(self, named: Named) -> Key:
+        return self._providers.key(named.provider or EMAIL_PROVIDER, named.type, named.name)
 
     # -- access_rules.Relations ------------------------------------------------------------------------------
 
