@@ -8,11 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TypeVar
 
 from coveo_provider.sandbox.sandbox import DEFAULT_SOURCES, Sandbox
 from coveo_provider.sandbox.service.database import DatabaseError
 from coveo_provider.sandbox.service.quotas import PRESETS
-from coveo_provider.sandbox.service.sources import KINDS
+from coveo_provider.sandbox.service.sources import KINDS, VISIBILITIES
+
+_Value = TypeVar("_Value")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database=options.database,
             port=options.port,
             scale=options.scale,
-            sources=dict(options.source or DEFAULT_SOURCES),
+            sources=_each_once(options.source) if options.source else DEFAULT_SOURCES,
+            providers=_each_once(options.provider or ()),
             organization_id=options.organization,
             api_key=options.api_key,
             quotas=PRESETS[options.quotas](),
@@ -59,7 +63,7 @@ def _greeting(sandbox: Sandbox) -> str:
             "password": sandbox.api_key,
         }
     )
-    sources = ", ".join(f"{one.id} ({one.kind})" for one in sandbox.state.sources.all())
+    sources = ", ".join(f"{one.id} ({one.kind}, {one.visibility})" for one in sandbox.state.sources.all())
     return (
         f"Coveo sandbox listening on {sandbox.url}\n"
         f"  organization  {sandbox.organization_id}\n"
@@ -71,11 +75,29 @@ def _greeting(sandbox: Sandbox) -> str:
 
 
 def _source(text: str) -> tuple[str, str]:
-    source_id, _, kind = text.partition(":")
-    kind = (kind or "PUSH").upper()
-    if not source_id or kind not in KINDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ID:{' or ID:'.join(KINDS)}")
-    return source_id, kind
+    source_id, kind, visibility = [*text.split(":"), "", ""][:3]
+    kind, visibility = kind.upper() or "PUSH", visibility.upper() or "SHARED"
+    if not source_id or kind not in KINDS or visibility not in VISIBILITIES or text.count(":") > 2:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not ID:KIND or ID:KIND:VISIBILITY, KIND of {', '.join(KINDS)}, "
+            f"VISIBILITY of {', '.join(VISIBILITIES)}"
+        )
+    return source_id, f"{kind}:{visibility}"
+
+
+def _provider(text: str) -> tuple[str, list[str]]:
+    provider_id, _, sources = text.partition(":")
+    if not provider_id or not sources:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID:SOURCE or ID:SOURCE,SOURCE")
+    return provider_id, sources.split(",")
+
+
+def _each_once(pairs: Sequence[tuple[str, _Value]]) -> dict[str, _Value]:
+    """Refuse what is given twice, of which the first would be dropped without a word."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} is given twice")
+    return dict(pairs)
 
 
 def _scale(text: str) -> float:
@@ -96,9 +118,16 @@ def _parser() -> argparse.ArgumentParser:
         "--source",
         type=_source,
         action="append",
-        metavar="ID:KIND",
-        help="a source, of kind PUSH, CATALOG or DATA_COLLECTION; repeat for more (default: products:CATALOG and "
-        "files:PUSH)",
+        metavar="ID:KIND[:VISIBILITY]",
+        help="a source, of kind PUSH, CATALOG or DATA_COLLECTION, and SHARED (the default), SECURED or PRIVATE; "
+        "repeat for more (default: products:CATALOG and files:PUSH)",
+    )
+    parser.add_argument(
+        "--provider",
+        type=_provider,
+        action="append",
+        metavar="ID:SOURCE[,SOURCE]",
+        help="a security provider that takes pushed identities, and the sources it is linked to; repeat for more",
     )
     parser.add_argument("--database", metavar="PATH", help="SQLite file to keep everything in")
     parser.add_argument(

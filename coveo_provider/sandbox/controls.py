@@ -202,6 +202,8 @@ class Controls:
             _text(body, "id"),
             kind=_text(body, "kind", "PUSH"),
             visibility=_text(body, "visibility", "SHARED"),
+            push_enabled=_flag(body, "push_enabled"),
+            stream_enabled=_flag(body, "stream_enabled"),
             catalog_configuration=body.get("catalog_configuration") is True,
         )
 
@@ -270,6 +272,13 @@ def _text(body: dict[str, Any], key: str, default: str | None = None) -> str:
     value = body.get(key, default)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is required and is a string")
+    return value
+
+
+def _flag(body: dict[str, Any], key: str) -> bool | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"{key} is true or false")
     return value
 
 

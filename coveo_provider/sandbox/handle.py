@@ -67,6 +67,8 @@ class Handle(Contents):
         *,
         kind: str = "PUSH",
         visibility: str = "SHARED",
+        push_enabled: bool | None = None,
+        stream_enabled: bool | None = None,
         catalog_configuration: bool = False,
         providers: Iterable[str] = (),
     ) -> None:
@@ -74,6 +76,10 @@ class Handle(Contents):
         Make a source whose id and name are ``source_id``.
 
         :param kind: ``PUSH``, ``CATALOG``, or ``DATA_COLLECTION``, which is reached by its own calls only
+        :param visibility: ``SHARED``, ``SECURED`` or ``PRIVATE``
+        :param push_enabled: whether it takes pushed items and statuses; a PUSH source does when left out
+        :param stream_enabled: whether it takes the Stream API's calls; the other kinds do when left out
+        :param catalog_configuration: a catalog configuration uses it: no load empties it
         :param providers: ids of the security providers linked to it, the default of permissions first
         :raises ValueError: for an unknown kind, visibility or provider, or an id that is taken
         """
@@ -85,6 +91,8 @@ class Handle(Contents):
             source_id,
             kind=kind,
             visibility=visibility,
+            push_enabled=push_enabled,
+            stream_enabled=stream_enabled,
             catalog_configuration=catalog_configuration,
             source_id=source_id,
             providers=linked,

@@ -9,10 +9,12 @@ from coveo_provider.sandbox.handle import Handle
 from coveo_provider.sandbox.http.app import App
 from coveo_provider.sandbox.http.server import Server
 from coveo_provider.sandbox.service.clock import Clock
+from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
+from coveo_provider.sandbox.service.security.providers import Settings
 from coveo_provider.sandbox.service.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from coveo_provider.sandbox.service.limits import Limits
@@ -46,6 +48,7 @@ class Sandbox(Handle):
         clock: Clock | None = None,
         scale: float = 1.0,
         sources: Mapping[str, str] | None = None,
+        providers: Mapping[str, Sequence[str]] | None = None,
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
         keys: Mapping[str, Iterable[str]] | None = None,
@@ -59,15 +62,17 @@ class Sandbox(Handle):
         :param port: 0 for any free port
         :param clock: the time to use; made from ``scale`` when left out
         :param scale: seconds passing in the sandbox per real second
-        :param sources: source id → ``PUSH``, ``CATALOG`` or ``DATA_COLLECTION``; ids a database already knows
-            stay as they are
+        :param sources: source id → ``PUSH``, ``CATALOG`` or ``DATA_COLLECTION``, with ``:SECURED`` or ``:PRIVATE``
+            behind it for a source that is not shared; ids a database already knows stay as they are
+        :param providers: id of a security provider that cascades to the Email Security Provider → ids of the
+            sources it is linked to; as with ``sources``
         :param api_key: a key with every privilege
         :param keys: further keys → their privileges, as :meth:`add_key` takes them
         :param limits: other figures than the service's, for tests
         :param quotas: how much of the API may be used, ``Quotas.production()`` for one; without bound when left
             out
         :raises OSError: when the port is taken
-        :raises ValueError: for a kind of source or a privilege that does not exist
+        :raises ValueError: for a kind or visibility of a source, a source or a privilege that does not exist
         """
         state = State(
             database=database,
@@ -80,9 +85,16 @@ class Sandbox(Handle):
         try:
             for key, privileges in (keys or {}).items():
                 state.keys.add(key, privileges)
-            for source_id, kind in (DEFAULT_SOURCES if sources is None else sources).items():
+            for source_id, made_as in (DEFAULT_SOURCES if sources is None else sources).items():
+                kind, _, visibility = made_as.partition(":")
                 if state.sources.get(source_id) is None:
-                    state.sources.add(source_id, kind=kind, source_id=source_id)
+                    state.sources.add(
+                        source_id, kind=kind, visibility=visibility or "SHARED", source_id=source_id
+                    )
+            for provider_id, linked in (providers or {}).items():
+                if state.providers.get(provider_id) is None:
+                    cascades = {EMAIL_PROVIDER: EMAIL_PROVIDER}
+                    state.providers.add(provider_id, Settings(cascades=cascades, sources=linked))
             return cls(state, port)
         except BaseException:
             state.close()

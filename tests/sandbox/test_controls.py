@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from coveo_provider.sandbox import Clock, Sandbox
+from coveo_provider.sandbox.cli import _parser, main
 from tests.sandbox.caller import Caller, items, refusal
 
 
@@ -171,6 +172,29 @@ def test_the_program_runs_and_stops(tmp_path: Path) -> None:
         assert f'"host": "{url}"' in rest
         assert "AIRFLOW_CONN_COVEO_DEFAULT" in rest
         assert program.wait(30) == 0
+
+
+def test_the_command_line_makes_a_secured_source() -> None:
+    """Visibility and provider come along, names in any case of the kinds; what is given twice is refused."""
+    options = _parser().parse_args(
+        [
+            *("--source", "intranet:push:secured", "--source", "files", "--source", "shop:CATALOG"),
+            *("--provider", "directory:intranet,files"),
+        ]
+    )
+    assert options.source == [
+        ("intranet", "PUSH:SECURED"),
+        ("files", "PUSH:SHARED"),
+        ("shop", "CATALOG:SHARED"),
+    ]
+    with Sandbox.start(sources=dict(options.source), providers=dict(options.provider)) as sandbox:
+        assert sandbox.source("intranet").visibility == "SECURED"
+        model = Caller(sandbox).rest("GET", "/sources/intranet").json()
+        assert model["securityProviderReferences"] == ["directory"]
+    for wrong in (["--source", "a:PUSH:OPEN"], ["--source", "a:b:c:d"], ["--provider", "directory"]):
+        with pytest.raises(SystemExit):
+            _parser().parse_args(wrong)
+    assert main(["--port", "0", "--source", "a", "--source", "a:CATALOG"]) == 1
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:

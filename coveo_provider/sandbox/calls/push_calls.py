@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def push_source(state: State, request: Request) -> Source:
-    """Find the source of a Push call; 412 when there is none or it is not a Push source."""
+    """Find the source of a Push call; 412 when there is none or it takes no pushes."""
     source = state.sources.require(request.values["source"])
-    if source.kind != "PUSH" or not source.push_enabled:
-        # docs/api-notes.md, "Errors and retries": the exact code, and whether a pushEnabled catalog takes items.
-        raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not a Push source.")
+    if not source.push_enabled:
+        # docs/api-notes.md, "Errors and retries": the exact code is uncertain.
+        raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not push-enabled.")
     return source
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 from coveo_provider.sandbox.calls.push_calls import queue_delay, take_container
@@ -26,7 +25,7 @@ def stream_source(state: State, request: Request) -> Source:
     if "collection" in request.values:
         return state.sources.require_collection(request.values["collection"])
     source = state.sources.require(request.values["source"])
-    if not source.stream:
+    if not source.stream_enabled:
         raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not stream-enabled.")
     return source
 
@@ -64,9 +63,7 @@ def close_stream(state: State, request: Request) -> object:
         if (path := state.containers.collect(file_id)) is not None
     ]
     ordering = state.next_ordering()
-    for file_id, path in chunks:
-        state.pipeline.submit(partial(state.indexer.load_chunk, source, file_id, path, ordering))
-    state.submit_end_of_load(source, ordering)
+    state.submit_load(source, chunks, ordering)
     return _ordered(request, ordering)
 
 

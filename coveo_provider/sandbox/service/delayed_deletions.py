@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coveo_provider.sandbox.service.clock import Clock
     from coveo_provider.sandbox.service.database import Database
     from coveo_provider.sandbox.service.pipeline import Pipeline
 
@@ -45,19 +44,17 @@ class DelayedDeletions:
     def __init__(
         self,
         database: Database,
-        clock: Clock,
         pipeline: Pipeline,
         work: dict[str, Callable[[Deletion], None]],
     ) -> None:
-        self._database, self._clock, self._pipeline, self._work = database, clock, pipeline, work
+        self._database, self._pipeline, self._work = database, pipeline, work
         self._lock = threading.Lock()
         database.prepare(_SCHEMA)
         for seq, due_ms, *deletion in database.rows("SELECT * FROM deletions ORDER BY seq"):
             self._schedule(seq, due_ms, Deletion(*deletion))
 
-    def add(self, deletion: Deletion, delay_minutes: int) -> None:
-        """Accept a deletion that is carried out after ``delay_minutes``."""
-        due_ms = self._clock.now_ms() + delay_minutes * 60_000
+    def add(self, deletion: Deletion, due_ms: int) -> None:
+        """Accept a deletion that is carried out at ``due_ms``."""
         with self._lock:
             seq = self._database.rows("SELECT coalesce(max(seq), 0) + 1 FROM deletions")[0][0]
             self._database.write(

@@ -154,7 +154,7 @@ def sections(buffer: mmap.mmap) -> dict[str, list[msgspec.Raw]]:
 
 def container(descriptor: int, known: Sequence[str]) -> tuple[dict[str, list[msgspec.Raw]], list[str]]:
     """
-    Read a container's arrays by the API's spelling of their keys, and the names it has beside them.
+    Read a container's arrays by the API's spelling of their keys, and the names of others that hold something.
 
     :param descriptor: an open file; the entries are views on a map of it, which lives as long as they do
     :raises BadJsonError: as :func:`sections`, and when it is empty or has none of the ``known`` keys
@@ -169,7 +169,7 @@ def container(descriptor: int, known: Sequence[str]) -> tuple[dict[str, list[msg
     for key, texts in sections(buffer).items():
         name = spelled.get(key.lower())
         if name is None:
-            unread.append(key)
+            unread += [key] if texts else []  # real clients send empty arrays along
         elif name in arrays:
             raise BadJsonError(f"the key {name!r} appears twice")
         else:

@@ -18,7 +18,7 @@ class Limits:
 
     :param container_bytes: largest upload. The pages say 256 MB without saying which; 250 MiB passes in
         practice (old SDK), which is more than 256,000,000 bytes, so the unit is taken as MiB
-    :param inline_bytes: a whole single-item request, and one entry of a Push batch, stays *under* this
+    :param inline_bytes: a whole single-item request stays *under* this; one entry of a Push batch gets a warning
         (docs 78: "under 5 MB"; docs 63 says 6 MB; the harsher figure)
     :param stream_item_bytes: largest entry of a stream container (docs l62e0540: 3 MB)
     :param stream_items: most items one stream source holds (docs l62e0540)

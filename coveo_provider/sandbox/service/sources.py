@@ -45,6 +45,8 @@ class Source:
     """
     One source. ``n`` is its number in the database; the rest is kept there as JSON.
 
+    :param push_enabled: it takes the Push API's items and statuses, whatever its kind
+    :param stream_enabled: it takes the Stream API's calls, whatever its kind
     :param status: last pushed status; None when none ever was
     :param floor: orderingIds below are rejected (docs 131)
     :param catalog_configuration: a catalog configuration uses it, which protects it from being emptied by a
@@ -65,11 +67,6 @@ class Source:
     floor: int | None = None
     providers: list[str] = field(default_factory=list)
     item_count: int = field(default=0, metadata={"transient": True})
-
-    @property
-    def stream(self) -> bool:
-        """Whether the Stream API writes to it; a stream-enabled PUSH source is taken as not (uncertain)."""
-        return self.kind in ("CATALOG", DATA_COLLECTION) and self.stream_enabled
 
     def config(self) -> bytes:
         """Give the settings as kept in the database."""

@@ -29,6 +29,9 @@ from coveo_provider.sandbox.service.sources import Sources
 from coveo_provider.sandbox.service.streams import Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coveo_provider.sandbox.service.indexing.indexer import Chunk
     from coveo_provider.sandbox.service.quotas import Quotas
     from coveo_provider.sandbox.service.security.providers import Provider
     from coveo_provider.sandbox.service.sources import Source
@@ -95,11 +98,10 @@ class State:
         )
         self._deletions = DelayedDeletions(
             self.database,
-            self.clock,
             self.pipeline,
             {
                 "delete_older": self._delete_older,
-                "remove_absent": self._remove_absent,
+                "remove_absent": self._delete_older,
                 "disable_older": self._disable_older,
             },
         )
@@ -122,25 +124,30 @@ class State:
         """
         ordering = mark if ordering is None else ordering
         self.pipeline.submit(lambda: self.indexer.raise_floor(source, mark, ordering))
-        self._deletions.add(Deletion("delete_older", source.n, mark, ordering), delay_minutes)
+        self._deletions.add(Deletion("delete_older", source.n, mark, ordering), self._due_ms(delay_minutes))
 
     def submit_disable_older(self, provider: Provider, mark: int, delay_minutes: int) -> None:
         """Accept a disable-older of identities, as :meth:`submit_delete_older` does for items."""
         self.pipeline.submit(lambda: self.identity_updates.raise_floor(provider, mark))
-        self._deletions.add(Deletion("disable_older", provider.n, mark, mark), delay_minutes)
+        self._deletions.add(Deletion("disable_older", provider.n, mark, mark), self._due_ms(delay_minutes))
 
-    def submit_end_of_load(self, source: Source, ordering: int) -> None:
-        """Accept the end of a load: what it did not bring goes some minutes later."""
-        deletion = Deletion("remove_absent", source.n, ordering, ordering)
-        self._deletions.add(deletion, self.limits.queue_delay_minutes)
+    def submit_load(self, source: Source, chunks: Sequence[Chunk], ordering: int) -> None:
+        """Accept a closed stream: what its chunks do not bring goes some minutes after the close."""
+        due_ms = self._due_ms(self.limits.queue_delay_minutes)
+
+        def work() -> None:
+            # Half a load, where the sandbox was stopped within it, removes nothing.
+            if self.indexer.load(source, chunks, ordering) and not self.pipeline.stopped:
+                self._deletions.add(Deletion("remove_absent", source.n, ordering, ordering), due_ms)
+
+        self.pipeline.submit(work)
+
+    def _due_ms(self, delay_minutes: int) -> int:
+        return self.clock.now_ms() + delay_minutes * 60_000
 
     def _delete_older(self, deletion: Deletion) -> None:
         if source := self.sources.by_number(deletion.number):
             self.indexer.delete_older(source, deletion.mark, deletion.ordering)
-
-    def _remove_absent(self, deletion: Deletion) -> None:
-        if source := self.sources.by_number(deletion.number):
-            self.indexer.remove_absent(source, deletion.ordering)
 
     def _disable_older(self, deletion: Deletion) -> None:
         if provider := self.providers.by_number(deletion.number):

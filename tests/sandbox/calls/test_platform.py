@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coveo_provider.sandbox import Sandbox
-from tests.sandbox.caller import Caller, refusal
+from tests.sandbox.caller import Caller, items, refusal
 
 
 def test_the_organization_answers(caller: Caller) -> None:
@@ -29,6 +29,48 @@ def test_a_source_tells_its_state(sandbox: Sandbox, caller: Caller) -> None:
         caller.rest("GET", "/sources/products").json()["information"]["sourceStatus"]["type"] == "PUSH_READY"
     )
     assert refusal(caller.rest("GET", "/sources/none"))[0] == 404
+
+
+@pytest.mark.parametrize("visibility", ["SHARED", "SECURED", "PRIVATE"])
+def test_a_source_tells_its_visibility(visibility: str) -> None:
+    """What a source is made as, by the start, by hand or over HTTP, is what the platform says."""
+    with Sandbox.start(sources={"one": f"PUSH:{visibility}"}) as sandbox:
+        caller = Caller(sandbox)
+        sandbox.add_source("two", visibility=visibility)
+        assert caller.call("POST", "/_sandbox/sources", json={"id": "three", "visibility": visibility}).ok
+        for source in ("one", "two", "three"):
+            assert caller.rest("GET", f"/sources/{source}").json()["sourceVisibility"] == visibility
+        listed = caller.rest("GET", "/sources").json()
+        assert {one["sourceVisibility"] for one in listed} == {visibility}
+    with pytest.raises(ValueError, match="OPEN"):
+        Sandbox.start(sources={"one": "PUSH:OPEN"})
+
+
+def test_the_item_count_follows_the_index(sandbox: Sandbox, caller: Caller) -> None:
+    """It grows and shrinks with what is indexed, rejected items and updates leave it as it is."""
+    counts = []
+
+    def look() -> None:
+        sandbox.settle()
+        model = caller.rest("GET", "/sources/files").json()["information"]
+        assert (
+            model["numberOfDocuments"] == model["sourceStatus"]["numberOfDocuments"] == sandbox.count("files")
+        )
+        counts.append(model["numberOfDocuments"])
+
+    look()
+    caller.batch(items("file://1", "file://2", "file://3", "no-uri"))
+    look()
+    caller.put("file://1")
+    look()
+    caller.push("DELETE", "/sources/files/documents", params={"documentId": "file://2"})
+    look()
+    mark = sandbox.clock.now_ms() + 1
+    sandbox.clock.advance(seconds=1)
+    caller.put("file://4")
+    caller.push("DELETE", "/sources/files/documents/olderthan", params={"orderingId": mark})
+    look()
+    assert counts == [0, 3, 3, 2, 1]
 
 
 def test_sources_are_listed_and_paged(sandbox: Sandbox, caller: Caller) -> None:

@@ -46,6 +46,16 @@ def test_privileges(sandbox: Sandbox) -> None:
         sandbox.add_key("odd", privileges={"PUSH:ALL"})
 
 
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "multipart/form-data"])
+def test_a_form_is_http_all_the_same(sandbox: Sandbox, kind: str) -> None:
+    """A well-formed request of another type is 415, not something that is no HTTP."""
+    body = b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\nt\r\n--x--\r\n'
+    headers = {"Authorization": f"Bearer {sandbox.api_key}", "Content-Type": kind}
+    url = f"{sandbox.url}/push/v1/organizations/sandbox/files"
+    answer = requests.post(url, data=body, headers=headers, timeout=30)
+    assert refusal(answer) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
 def test_unknown_places(sandbox: Sandbox, caller: Caller) -> None:
     """Organization, source, kind of source, path and method are each refused in their own way."""
     other = Caller(sandbox, organization="elsewhere")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from coveo_provider.sandbox import Limits, Sandbox
@@ -89,9 +91,46 @@ def test_a_catalog_configuration_still_loses_some(sandbox: Sandbox, caller: Call
     sandbox.add_source("shop", kind="CATALOG", catalog_configuration=True)
     caller.load(items("product://1", "product://2"), source="shop")
     sandbox.settle()
-    caller.load(items("product://3"), source="shop")
+    caller.load(items("product://2", "product://3"), source="shop")
     sandbox.settle()
-    assert list(sandbox.items("shop")) == ["product://3"]
+    assert sorted(sandbox.items("shop")) == ["product://2", "product://3"]
+
+
+@pytest.mark.parametrize("brought", [(), ("product://3",)])
+@pytest.mark.parametrize("later", [(), ("product://1",), ("product://4",), ("product://1", "product://4")])
+def test_what_comes_after_a_close_does_not_end_the_protection(
+    sandbox: Sandbox, caller: Caller, brought: tuple[str, ...], later: tuple[str, ...]
+) -> None:
+    """What counts is all that existed at the close; neither new items of the load nor later ones matter."""
+    sandbox.add_source("shop", kind="CATALOG", catalog_configuration=True)
+    caller.load(items("product://1", "product://2"), source="shop")
+    sandbox.settle()
+    caller.load(items(*brought), source="shop")
+    if later:
+        caller.update(items(*later, size=2), source="shop")
+    sandbox.settle()
+    assert set(sandbox.items("shop")) == {"product://1", "product://2", *brought, *later}
+    assert ("CONSUMING", "DELETE_OLDER_THAN", "SKIPPED", "shop") in problems(sandbox, "shop")
+
+
+def test_half_a_load_removes_nothing(tmp_path: Path) -> None:
+    """A load that was accepted and is lost with the sandbox takes nothing along when it starts again."""
+    database = str(tmp_path / "kept.sqlite")
+    with Sandbox.start(database=database) as sandbox:
+        caller = Caller(sandbox)
+        caller.load(items("product://1"))
+        sandbox.settle()
+        pipeline = sandbox.state.pipeline
+
+        def waits_for_the_stop() -> None:
+            with pipeline._changed:
+                pipeline._changed.wait_for(lambda: pipeline.stopped, 30)
+
+        pipeline.submit(waits_for_the_stop)
+        caller.load(items("product://2"))
+    with Sandbox.start(database=database) as again:
+        again.settle()
+        assert list(again.items("products")) == ["product://1"]
 
 
 @pytest.mark.parametrize("call", ["chunk", "close"])
@@ -204,3 +243,37 @@ def test_a_load_ignores_delete(sandbox: Sandbox, caller: Caller) -> None:
     sandbox.settle()
     assert list(sandbox.items("products")) == ["product://1"]
     assert [one[2] for one in problems(sandbox, "products")] == ["WARNING"]
+
+
+def test_the_flags_of_a_source_say_what_it_takes(sandbox: Sandbox, caller: Caller) -> None:
+    """A Catalog source that is push-enabled takes items and statuses, a stream-enabled Push source streams."""
+    sandbox.add_source("shop", kind="CATALOG", push_enabled=True)
+    sandbox.add_source("feed", kind="PUSH", stream_enabled=True)
+    sandbox.add_source("closed", kind="PUSH", push_enabled=False)
+    for source in ("shop", "feed"):
+        status = caller.push("POST", f"/sources/{source}/status", params={"statusType": "REBUILD"})
+        assert status.status_code == 201
+        assert caller.put("file://single", source=source).status_code == 202
+        assert caller.batch(items("file://batch"), source).status_code == 202
+        assert caller.update(items("product://1"), source).status_code == 202
+        assert (
+            caller.merge({"addOrMerge": [{"documentId": "product://1", "a": 1}]}, source).status_code == 202
+        )
+        sandbox.settle()
+        assert sorted(sandbox.items(source)) == ["file://batch", "file://single", "product://1"]
+        assert caller.load(items("product://2"), source=source).status_code == 200
+        sandbox.settle()
+        assert list(sandbox.items(source)) == ["product://2"]
+        model = caller.rest("GET", f"/sources/{source}").json()
+        assert (model["pushEnabled"], model["streamEnabled"]) == (True, True)
+    # An item by a Push call is held to the rules of items, whatever the source is called.
+    assert ("PROCESSING", "ADD", "WARNING", "file://batch") in problems(sandbox, "shop")
+    assert ("PROCESSING", "ADD", "WARNING", "product://1") not in problems(sandbox, "shop")
+    assert refusal(caller.put("file://a", source="closed")) == (412, "INVALID_SOURCE_ID")
+    assert refusal(caller.update(items("product://1"), "closed")) == (412, "INVALID_SOURCE_ID")
+    body = {"sourceType": "CATALOG", "name": "New", "pushEnabled": True, "streamEnabled": True}
+    made = caller.rest("POST", "/sources", json={**body, "sourceVisibility": "SHARED"}).json()["id"]
+    assert caller.put("file://a", source=made).status_code == 202
+    assert caller.call("POST", "/_sandbox/sources", json={"id": "other", "stream_enabled": True}).ok
+    assert caller.update(items("product://1"), "other").status_code == 202
+    assert caller.call("POST", "/_sandbox/sources", json={"id": "x", "push_enabled": 1}).status_code == 400

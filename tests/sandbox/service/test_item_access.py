@@ -155,6 +155,19 @@ def test_the_first_provider_is_the_default(sandbox: Sandbox, company: Organizati
     assert source["securityProviderReferences"] == [PROVIDER, "second"]
 
 
+def test_keys_equal_but_for_case_are_an_error_of_metadata_only(
+    sandbox: Sandbox, company: Organization
+) -> None:
+    """The newer SDK sends additionalInfo and AdditionalInfo side by side, in permissions and in identities."""
+    entry = {**named("Team", "Group"), "additionalInfo": {}, "AdditionalInfo": {}}
+    team = {**group("Team", {**who("ann"), "AdditionalInfo": {"a": "b"}, "additionalInfo": {}})}
+    assert company.push_identity({**team, "WellKnowns": [], "wellKnowns": []}).status_code == 202
+    assert company.secure([{**one_set([entry]), "AllowAnonymous": False}]).status_code == 202
+    assert company.sees("ann")
+    twice = {"data": "x", "permissions": [one_set([entry])], "Title": "a", "title": "b"}
+    assert refusal(company.put("file://b", twice, "hr")) == (400, "INVALID_JSON")
+
+
 @pytest.mark.parametrize(
     "permissions",
     [
@@ -163,7 +176,6 @@ def test_the_first_provider_is_the_default(sandbox: Sandbox, company: Organizati
         [{"permissionSets": [], "allowAnonymous": True}],
         [{"name": 5, "permissionSets": []}],
         [{"allowAnonymous": "true"}],
-        [{"allowAnonymous": True, "allowanonymous": False}],
         [{"allowedPermissions": {}}],
         [one_set([{"identity": "ann@x.io"}])],
         [one_set([named("ann@x.io", "Person")])],

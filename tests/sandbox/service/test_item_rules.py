@@ -106,7 +106,7 @@ def test_json_is_read_strictly(sandbox: Sandbox, caller: Caller, text: bytes) ->
         b"null",
         b'{"addOrUpdate": {}}',
         b'{"addOrUpdate": null}',
-        b'{"documents": []}',
+        b'{"documents": [{"documentId": "file://a"}]}',
         b'{"addOrUpdate": [], "addOrUpdate": [{"documentId": "file://a"}]}',
         b'{"addOrUpdate": [{"documentId": "file://a"}], "addOrUpdate": [{"documentId": "file://a"}]}',
         b'{"addOrUpdate": [{"documentId": "file://a"}], "AddOrUpdate": []}',
@@ -171,6 +171,41 @@ def test_an_inline_request_stays_under_five_mib(sandbox: Sandbox, caller: Caller
     assert caller.put("file://a", {"data": "x" * (limit - frame - 1)}).status_code == 202
     sandbox.settle()
     assert sandbox.count("files") == 1
+
+
+def test_a_large_item_in_a_container_is_a_warning(sandbox: Sandbox, caller: Caller) -> None:
+    """The old SDK sends items of 5 MiB and more inline in a batch: indexed, and the log says what is better."""
+    limit = 5 * 1024 * 1024
+    frame = len(json.dumps({"documentId": "file://1", "data": ""}))
+    entries = [{"documentId": f"file://{n}", "data": "x" * (limit - frame + n - 1)} for n in (0, 1)]
+    caller.batch({"addOrUpdate": entries})
+    sandbox.settle()
+    assert sorted(sandbox.items("files")) == ["file://0", "file://1"]
+    assert problems(sandbox, "files") == [("CONSUMING", "ADD", "WARNING", "file://1")]
+
+
+@pytest.mark.parametrize(
+    ("call", "key"),
+    [
+        *(("batch", key) for key in ("partialUpdate", "addOrMerge", "somethingElse")),
+        *(("update", key) for key in ("addOrMerge", "somethingElse")),
+        *(("merge", key) for key in ("partialUpdate", "addOrUpdate", "delete")),
+    ],
+)
+def test_an_empty_array_is_no_warning(sandbox: Sandbox, caller: Caller, call: str, key: str) -> None:
+    """Clients send arrays that a call does not know, empty; with content, the log says that it is not read."""
+    known = "addOrMerge" if call == "merge" else "addOrUpdate"
+    source = "files" if call == "batch" else "products"
+    item = {"documentId": "a:1", "data": "x"}
+    contents: list[dict[str, Any]] = [{known: [item], key: []}, {key: []}]
+    for content in contents:
+        assert getattr(caller, call)(content, source).status_code == 202
+        sandbox.settle()
+        assert sandbox.count(source) == 1
+        assert problems(sandbox, source) == []
+    getattr(caller, call)({known: [item], key: [item]}, source)
+    sandbox.settle()
+    assert [one[1:3] for one in problems(sandbox, source)] == [("BATCH_FILE", "WARNING")]
 
 
 def test_a_secured_source_wants_permissions() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.sources import Source, Sources
 
 Arrays = Mapping[str, Sequence[Any]]
+Chunk = tuple[str, "Path"]
+"""A container's id, and the file of its content."""
 
 
 class Indexer:
@@ -34,7 +36,7 @@ class Indexer:
 
     def put_item(self, source: Source, text: bytes, uri: str, compression: str | None, ordering: int) -> None:
         """Index one inline item, whose form the call has checked."""
-        self._writer.add(source, [text], ordering, uri=uri, compression=compression)
+        self._writer.add(source, [text], ordering, stream=False, uri=uri, compression=compression)
 
     def delete_item(self, source: Source, uri: str, children: bool, ordering: int) -> None:
         """Delete one item, with all whose id starts with its id when ``children`` is true."""
@@ -44,7 +46,7 @@ class Indexer:
         """Apply a Push batch (docs 90)."""
         keys = ("addOrUpdate", "delete")
         with self._container(source, "STREAMING", file_id, path, ordering, keys) as arrays:
-            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering)
+            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering, stream=False)
             self._writer.delete(source, arrays.get("delete", ()), ordering)
 
     def update(self, source: Source, file_id: str, path: Path, ordering: int) -> None:
@@ -56,7 +58,7 @@ class Indexer:
         """
         keys = ("addOrUpdate", "partialUpdate", "delete")
         with self._container(source, "STREAMING_EXTENSION", file_id, path, ordering, keys) as arrays:
-            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering)
+            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering, stream=True)
             self._writer.change(source, arrays.get("partialUpdate", ()), ordering)
             self._writer.delete(source, arrays.get("delete", ()), ordering)
 
@@ -68,33 +70,32 @@ class Indexer:
         """
         keys = ("addOrMerge",)
         with self._container(source, "STREAMING_EXTENSION", file_id, path, ordering, keys) as arrays:
-            self._writer.add(source, arrays.get("addOrMerge", ()), ordering, merge=True)
+            self._writer.add(source, arrays.get("addOrMerge", ()), ordering, stream=True, merge=True)
 
-    def load_chunk(self, source: Source, file_id: str, path: Path, ordering: int) -> None:
+    def load(self, source: Source, chunks: Sequence[Chunk], ordering: int) -> bool:
         """
-        Add what one chunk of a closed load brings (docs lb4a0344).
+        Add what the chunks of a closed stream bring, and say whether what they did not bring is to go.
 
-        ``delete`` has no defined effect in a load: it does nothing here, and the log says so
-        (``docs/api-notes.md, "Streams"``).
+        A catalog configuration protects its source from losing everything that there is (docs lb4a0344). That
+        is decided here: what is added afterwards does not count.
         """
+        existing = source.item_count
+        for file_id, path in chunks:
+            self._load_chunk(source, file_id, path, ordering)
+        absent = self._store.count(source.n, older_than=ordering)
+        if not (source.catalog_configuration and existing and absent == existing):
+            return True
+        why = "every item would be deleted and a catalog configuration uses the source: deletion skipped"
+        self._note_delete_older(source, "SKIPPED", ordering, why)
+        return False
+
+    def _load_chunk(self, source: Source, file_id: str, path: Path, ordering: int) -> None:
+        """``delete`` has no defined effect in a load: it does nothing (``docs/api-notes.md, "Streams"``)."""
         keys = ("addOrUpdate", "delete")
         with self._container(source, "STREAMING", file_id, path, ordering, keys) as arrays:
-            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering, load=True)
+            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering, stream=True, load=True)
             if arrays.get("delete"):
                 self._note(source, "STREAMING", file_id, "WARNING", ordering, "a load does not read delete")
-
-    def remove_absent(self, source: Source, ordering: int) -> None:
-        """
-        End a load: what it did not bring, and nothing has touched since, goes.
-
-        A catalog configuration protects its source from losing everything (docs lb4a0344).
-        """
-        older = self._store.count(source.n, older_than=ordering)
-        if source.catalog_configuration and older and older == source.item_count:
-            why = "every item would be deleted and a catalog configuration uses the source: deletion skipped"
-            self._note_delete_older(source, "SKIPPED", ordering, why)
-            return
-        self.delete_older(source, ordering, ordering)
 
     def raise_floor(self, source: Source, mark: int, ordering: int) -> None:
         """Take note of a delete-older: what is older than its mark is rejected from here on (docs 131)."""

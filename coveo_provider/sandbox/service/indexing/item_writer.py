@@ -53,6 +53,7 @@ class ItemWriter:
         texts: Sequence[Any],
         ordering: int,
         *,
+        stream: bool,
         uri: str | None = None,
         compression: str | None = None,
         merge: bool = False,
@@ -61,13 +62,14 @@ class ItemWriter:
         """
         Add or replace items.
 
+        :param stream: they come by the Stream API
         :param uri: the documentId of an inline call, which the item's JSON may leave out
         :param compression: the compressionType of an inline call
         :param merge: put metadata over what is stored instead of replacing the item
         :param load: the items are a closed load's, which is counted by itself: what it replaces stays only for
             some minutes
         """
-        rules = self._rules(source)
+        rules = Rules(stream, source.visibility, self._limits)
         brought = 0
         for part in self._slices(texts):
             good: list[Item] = []
@@ -122,7 +124,7 @@ class ItemWriter:
             count = fresh + (source.item_count if brought is None else brought)
             try:
                 self._check_order(source, item.uri, ordering, stored)
-                if new:
+                if new and rules.stream:
                     self._check_count(source, item.uri, count)
                 if item.file_id:
                     self._keep_file(source, item.uri, item.file_id)
@@ -137,7 +139,7 @@ class ItemWriter:
         return fresh
 
     def _check_count(self, source: Source, uri: str, count: int) -> None:
-        if source.stream and count >= self._limits.stream_items:
+        if count >= self._limits.stream_items:
             raise ItemRefused(
                 f"the source holds {count} items; the limit is {self._limits.stream_items}",
                 result="REJECTED",
@@ -190,7 +192,7 @@ class ItemWriter:
                 "the item does not exist", result="WARNING", task="STREAMING_EXTENSION", uri=change.uri
             )
         body = change.apply(body)
-        self._rules(source).check_size(len(body), change.uri)
+        Rules(True, source.visibility, self._limits).check_size(len(body), change.uri)
         self._store.put(source.n, [(change.uri, ordering, body)])
         return change.uri
 
@@ -253,9 +255,6 @@ class ItemWriter:
             if self._stopped():
                 return
             yield texts[start : start + SLICE]
-
-    def _rules(self, source: Source) -> Rules:
-        return Rules(source.stream, source.visibility, self._limits)
 
     def _stored(self, source: Source, uri: str) -> tuple[int, bool]:
         return self._store.orderings(source.n, [uri]).get(uri, (0, False))

@@ -100,12 +100,14 @@ OPERATORS: dict[str, Callable[[Change, bytes | None], bytes | None]] = {
     "dictionaryRemove": Change._take,
 }
 
+_BY_LOWER_CASE = {name.lower(): name for name in OPERATORS}
+
 
 def read_change(text: bytes, limits: Limits) -> Change:
     """
     Read and check one entry.
 
-    The operator's spelling is taken exactly: whether the service ignores its case is uncertain.
+    The case of the operator does not matter: Coveo's Java client sends upper case.
 
     :raises ItemRefused: when it is not a change the service could make
     """
@@ -113,8 +115,11 @@ def read_change(text: bytes, limits: Limits) -> Change:
     uri, operator, field = (entry.get(name) for name in ("documentid", "operator", "field"))
     if not isinstance(uri, str) or not uri:
         raise ItemRefused("documentId is required and is a string")
-    if operator not in OPERATORS or not isinstance(operator, str):
-        raise ItemRefused(f"operator is one of {', '.join(OPERATORS)}, not {operator!r}", uri=uri)
+    operator = _BY_LOWER_CASE.get(operator.lower()) if isinstance(operator, str) else None
+    if operator is None:
+        raise ItemRefused(
+            f"operator is one of {', '.join(OPERATORS)}, not {entry.get('operator')!r}", uri=uri
+        )
     if not isinstance(field, str) or not field:
         raise ItemRefused("field is required and is a string", uri=uri)
     if field.lower() in item_rules.RESERVED:

@@ -165,13 +165,14 @@ def _list(body: dict[str, Any], key: str) -> list[Any]:
 
 
 def _keys(value: Any) -> dict[str, Any]:
-    """Take keys in any case (docs 1336 sends ``Identity``, ``Name``, ``Mappings``)."""
+    """
+    Take keys in any case (docs 1336 sends ``Identity``, ``Name``, ``Mappings``).
+
+    Of keys that are equal but for case, which real clients send, the last counts (docs 95 is about metadata).
+    """
     if type(value) is not dict:
         raise IdentityRefused("an identity is a JSON object")
     keys: dict[str, Any] = value
     if keys.keys() <= _KNOWN:
         return keys
-    spelled = {_SPELLED.get(key.lower(), key): content for key, content in keys.items()}
-    if len(spelled) != len(keys):
-        raise IdentityRefused("two keys are equal but for case")
-    return spelled
+    return {_SPELLED.get(key.lower(), key): content for key, content in keys.items()}
