@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database=options.database,
             port=options.port,
             scale=options.scale,
+            hasten=not options.real_delays,
             sources=_each_once(options.source) if options.source else DEFAULT_SOURCES,
             providers=_each_once(options.provider or ()),
             organization_id=options.organization,
@@ -132,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", metavar="PATH", help="SQLite file to keep everything in")
     parser.add_argument(
         "--scale", type=_scale, default=1.0, help="seconds in the sandbox per real second (default: 1)"
+    )
+    parser.add_argument(
+        "--real-delays",
+        action="store_true",
+        help="let a client that waits for a delayed deletion wait as long as the service would let it",
     )
     parser.add_argument(
         "--quotas",

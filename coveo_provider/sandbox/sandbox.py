@@ -54,6 +54,7 @@ class Sandbox(Handle):
         keys: Mapping[str, Iterable[str]] | None = None,
         limits: Limits | None = None,
         quotas: Quotas | None = None,
+        hasten: bool = True,
     ) -> Sandbox:
         """
         Start a sandbox on 127.0.0.1.
@@ -71,6 +72,9 @@ class Sandbox(Handle):
         :param limits: other figures than the service's, for tests
         :param quotas: how much of the API may be used, ``Quotas.production()`` for one; without bound when left
             out
+        :param hasten: whether a client that reads a source's log, as one does that waits for a deletion, moves
+            the clock to what is due next; otherwise the service's delays, a quarter of an hour for a deletion
+            of older items, pass as ``scale`` says
         :raises OSError: when the port is taken
         :raises ValueError: for a kind or visibility of a source, a source or a privilege that does not exist
         """
@@ -81,6 +85,7 @@ class Sandbox(Handle):
             quotas=quotas,
             organization_id=organization_id,
             api_key=api_key,
+            hasten=hasten,
         )
         try:
             for key, privileges in (keys or {}).items():

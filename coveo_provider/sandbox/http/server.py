@@ -8,9 +8,7 @@ answer, and because a fault needs the socket itself.
 from __future__ import annotations
 
 import contextlib
-import email.errors
 import io
-import re
 import select
 import socket
 import struct
@@ -29,10 +27,9 @@ from coveo_provider.sandbox.http.app import malformed, misdirected
 from coveo_provider.sandbox.http.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
 from coveo_provider.sandbox.http.wire import (
     BadRequestError,
-    Chunks,
     Reply,
     drain,
-    names_this_machine,
+    is_for_this_machine,
     read_request,
 )
 from coveo_provider.sandbox.service.records import Call
@@ -48,15 +45,6 @@ _IDLE_SECONDS = 120.0
 # A refused body is read to its end up to this size, so that its sender sees the answer instead of a broken
 # pipe.
 _DRAIN_BYTES = 300 * 1024 * 1024
-_HEADER_VALUES = ("Content-Length", "Transfer-Encoding", "Host", "Authorization", "Content-Type")
-# The headers are read without the body behind them, whose defects (as of multipart/form-data) are none here.
-_HEADER_DEFECTS = (
-    email.errors.FirstHeaderLineIsContinuationDefect,
-    email.errors.HeaderDefect,
-    email.errors.MalformedHeaderDefect,
-    email.errors.MisplacedEnvelopeHeaderDefect,
-    email.errors.MissingHeaderBodySeparatorDefect,
-)
 _SECRET_PARAMETERS = ("access_token", "token", "apikey", "api_key")
 
 
@@ -167,14 +155,12 @@ class _Exchange(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         request_id = str(uuid.uuid4())
         try:
-            body = self._body()
-            headers: Any = self.headers  # an email message, whose names compare without case
-            request = read_request(self.command, self.path, headers, body, request_id)
+            request = read_request(self.command, self.path, self.headers, self.rfile, request_id)
         except BadRequestError as error:
             self.close_connection = True
             self._write(Reply(400, malformed(str(error)).body(request_id)), request_id)
             return
-        if not self._is_meant():
+        if not is_for_this_machine(self.path, self.headers):
             self.close_connection = True
             self._write(Reply(403, misdirected().body(request_id)), request_id)
             return
@@ -339,26 +325,3 @@ class _Exchange(BaseHTTPRequestHandler):
                 reached=reached,
             )
         )
-
-    def _is_meant(self) -> bool:
-        """Say whether the request is for this machine, by its Host and, where it has one, the target's own."""
-        hosts = self.headers.get_all("Host", [])
-        if named := re.match(r"https?://([^/?]*)", self.path):
-            hosts.append(named[1])
-        return all(map(names_this_machine, hosts))
-
-    def _body(self) -> Body:
-        if any(isinstance(one, _HEADER_DEFECTS) for one in self.headers.defects):
-            raise BadRequestError("a header line is malformed")
-        for name in _HEADER_VALUES:
-            if len(self.headers.get_all(name, [])) > 1:
-                raise BadRequestError(f"{name} appears twice")
-        declared = self.headers.get("Content-Length")
-        coding = self.headers.get("Transfer-Encoding")
-        if coding is not None and (coding.strip().lower() != "chunked" or declared is not None):
-            raise BadRequestError("this Transfer-Encoding is not understood")
-        if declared is not None and not (declared.isascii() and declared.isdigit() and len(declared) < 16):
-            raise BadRequestError("Content-Length is not a number")
-        if coding is not None:
-            return Body(Chunks(self.rfile), None, chunked=True)
-        return Body(self.rfile, int(declared) if declared else None, chunked=False)

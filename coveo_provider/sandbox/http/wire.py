@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import email.errors
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from coveo_provider.sandbox.calls.request import Body, Reader, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from email.message import Message
 
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ONCE = ("Content-Length", "Transfer-Encoding", "Host", "Authorization", "Content-Type")
+# The headers are read without the body behind them, whose defects (as of multipart/form-data) are none here.
+_HEADER_DEFECTS = (
+    email.errors.FirstHeaderLineIsContinuationDefect,
+    email.errors.HeaderDefect,
+    email.errors.MalformedHeaderDefect,
+    email.errors.MisplacedEnvelopeHeaderDefect,
+    email.errors.MissingHeaderBodySeparatorDefect,
+)
 _MOST_TRAILERS = 100
 _DRAIN_STEP = 1 << 20
 
@@ -43,14 +53,22 @@ def names_this_machine(host: str) -> bool:
         return False
 
 
-def read_request(
-    method: str, target: str, headers: Mapping[str, str], body: Body, request_id: str
-) -> Request:
-    """
-    Take a request line apart.
+def is_for_this_machine(target: str, headers: Message) -> bool:
+    """Say whether a request is for this machine, by its Host and, where it has one, the target's own."""
+    hosts = headers.get_all("Host", [])
+    if named := re.match(r"https?://([^/?]*)", target):
+        hosts.append(named[1])
+    return all(map(names_this_machine, hosts))
 
-    :raises BadRequestError: when path or query are not percent-encoded UTF-8
+
+def read_request(method: str, target: str, headers: Message, reader: Reader, request_id: str) -> Request:
     """
+    Take a request line and the headers apart; the body stays unread.
+
+    :raises BadRequestError: when path or query are not percent-encoded UTF-8, or the headers do not tell where
+        the body ends
+    """
+    body = _body(headers, reader)
     if re.match(r"https?://", target):
         target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
     path, _, query = target.partition("?")
@@ -63,7 +81,25 @@ def read_request(
         raise BadRequestError("the request target is not percent-encoded UTF-8") from None
     if len(parts) > 1 and not parts[-1]:
         parts = parts[:-1]
-    return Request(method, path, parts, dict(reversed(pairs)), headers, body, request_id)
+    names: Any = headers  # an email message, whose names compare without case
+    return Request(method, path, parts, dict(reversed(pairs)), names, body, request_id)
+
+
+def _body(headers: Message, reader: Reader) -> Body:
+    if any(isinstance(one, _HEADER_DEFECTS) for one in headers.defects):
+        raise BadRequestError("a header line is malformed")
+    for name in _ONCE:
+        if len(headers.get_all(name, [])) > 1:
+            raise BadRequestError(f"{name} appears twice")
+    length = headers.get("Content-Length")
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None:
+        if coding.strip().lower() != "chunked" or length is not None:
+            raise BadRequestError("this Transfer-Encoding is not understood")
+        return Body(Chunks(reader), None, chunked=True)
+    if length is not None and not (length.isascii() and length.isdigit() and len(length) < 16):
+        raise BadRequestError("Content-Length is not a number")
+    return Body(reader, int(length) if length else None, chunked=False)
 
 
 def drain(body: Body, limit: int) -> bool:

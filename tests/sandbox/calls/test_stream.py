@@ -235,6 +235,9 @@ def test_stream_limits(caller: Caller) -> None:
             ("CONSUMING", "ADD", "REJECTED", "product://3"),
             ("CONSUMING", "ADD", "REJECTED", "product://1"),
         ]
+        one.load(items("product://5"), items("product://6", "product://5"), items("product://7"))
+        small.settle()
+        assert sorted(small.items("products")) == ["product://5", "product://6"]
 
 
 def test_a_load_ignores_delete(sandbox: Sandbox, caller: Caller) -> None:

@@ -80,8 +80,9 @@ class Indexer:
         is decided here: what is added afterwards does not count.
         """
         existing = source.item_count
+        brought = 0
         for file_id, path in chunks:
-            self._load_chunk(source, file_id, path, ordering)
+            brought += self._load_chunk(source, file_id, path, ordering, brought)
         absent = self._store.count(source.n, older_than=ordering)
         if not (source.catalog_configuration and existing and absent == existing):
             return True
@@ -89,13 +90,18 @@ class Indexer:
         self._note_delete_older(source, "SKIPPED", ordering, why)
         return False
 
-    def _load_chunk(self, source: Source, file_id: str, path: Path, ordering: int) -> None:
-        """``delete`` has no defined effect in a load: it does nothing (``docs/api-notes.md, "Streams"``)."""
+    def _load_chunk(self, source: Source, file_id: str, path: Path, ordering: int, brought: int) -> int:
+        """
+        Add what a chunk brings, and say how many items were new.
+
+        ``delete`` has no defined effect in a load: it does nothing (``docs/api-notes.md, "Streams"``).
+        """
         keys = ("addOrUpdate", "delete")
         with self._container(source, "STREAMING", file_id, path, ordering, keys) as arrays:
-            self._writer.add(source, arrays.get("addOrUpdate", ()), ordering, stream=True, load=True)
             if arrays.get("delete"):
                 self._note(source, "STREAMING", file_id, "WARNING", ordering, "a load does not read delete")
+            texts = arrays.get("addOrUpdate", ())
+            return self._writer.add(source, texts, ordering, stream=True, brought=brought)
 
     def raise_floor(self, source: Source, mark: int, ordering: int) -> None:
         """Take note of a delete-older: what is older than its mark is rejected from here on (docs 131)."""

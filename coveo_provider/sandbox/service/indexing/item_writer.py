@@ -57,20 +57,20 @@ class ItemWriter:
         uri: str | None = None,
         compression: str | None = None,
         merge: bool = False,
-        load: bool = False,
-    ) -> None:
+        brought: int | None = None,
+    ) -> int:
         """
-        Add or replace items.
+        Add or replace items, and say how many were new.
 
         :param stream: they come by the Stream API
         :param uri: the documentId of an inline call, which the item's JSON may leave out
         :param compression: the compressionType of an inline call
         :param merge: put metadata over what is stored instead of replacing the item
-        :param load: the items are a closed load's, which is counted by itself: what it replaces stays only for
-            some minutes
+        :param brought: how many items the load they belong to has brought so far; None outside a load. A load is
+            counted by itself, as what it replaces stays for some minutes only
         """
         rules = Rules(stream, source.visibility, self._limits)
-        brought = 0
+        added = 0
         for part in self._slices(texts):
             good: list[Item] = []
             log: list[LogRow] = []
@@ -82,10 +82,10 @@ class ItemWriter:
             with self._database.transaction():
                 if rules.secured:
                     good = self._with_warnings(source, good)
-                brought += self._write(
-                    source, good, ordering, rules, log, merge=merge, brought=brought if load else None
-                )
+                so_far = None if brought is None else brought + added
+                added += self._write(source, good, ordering, rules, log, merge=merge, brought=so_far)
                 self._log.append(log)
+        return added
 
     def _with_warnings(self, source: Source, items: Sequence[Item]) -> list[Item]:
         """Warn of identities that let nobody in, as nobody has pushed them yet or for another reason."""
@@ -110,11 +110,7 @@ class ItemWriter:
         merge: bool,
         brought: int | None,
     ) -> int:
-        """
-        Write one slice of items that passed, and say how many were new.
-
-        :param brought: how many items the load this belongs to has brought so far; None outside a load
-        """
+        """Write one slice of items that passed, and say how many were new; ``brought`` is that of :meth:`add`."""
         known = self._store.orderings(source.n, [item.uri for item in good])
         rows: dict[str, bytes] = {}
         fresh = 0
