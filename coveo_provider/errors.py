@@ -27,6 +27,7 @@ Every exception this package raises on purpose.
     │   └── DocumentError           one document is wrong
     │       └── DocumentTooLarge
     ├── ConfigurationError      the connection or an argument is wrong; nothing was changed
+    ├── VerificationFailed      the load was sent, and the index does not hold what it has to
     └── SafetyStop              the step was possible and looked wrong; the index is as it was
 
 ``transient`` says whether the very same request could succeed later. No message holds an API key or a
@@ -228,6 +229,14 @@ class CloseUnknown(CoveoError):
             "at the source's number of items, whether the load was applied. To close again does no harm, so let "
             "the task try again; if the stream is gone and the load was not applied, start it again from its open"
         )
+
+
+class VerificationFailed(CoveoError):
+    """
+    A load was accepted, and the index does not hold what it has to: items are missing, or were refused.
+
+    :param problem: what is wrong, in words
+    """
 
 
 class ContentUnavailable(CoveoError):

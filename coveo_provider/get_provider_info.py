@@ -38,6 +38,8 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.stream",
                     "coveo_provider.operators.transform",
                     "coveo_provider.operators.update",
+                    "coveo_provider.operators.upkeep",
+                    "coveo_provider.operators.verify",
                 ],
             }
         ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
+
+from coveo_provider.marks import Moment
 
 if TYPE_CHECKING:
     from coveo_provider.documents.encoding.chunks import Chunk
@@ -14,8 +16,8 @@ class ChunkReport(Protocol):
 
     chunks: int
 
-    def count(self, chunk: Chunk, ordering_id: int | None = None) -> None:
-        """Add a chunk that was accepted, with what the service assigned to it."""
+    def count(self, chunk: Chunk, ordering_id: int | None, moment: Moment) -> None:
+        """Add a chunk that was accepted, with what the service assigned to it, and when it was sent."""
 
     def described(self, chunk: Chunk) -> str:
         """Return what a chunk holds, in words."""
@@ -36,7 +38,17 @@ class Report:
     :param bytes: bytes uploaded: of JSON, and of contents that went through containers of their own
     :param chunks: file containers used, those of contents left out
     :param ordering_ids: what the service assigned, in the order of the calls; none for calls that tell none
+    :param source_id: the source
+    :param load: the load that the task belongs to; empty outside of a DAG run
     :param api: the API that the items went through, ``push`` or ``stream``; empty when none was sent
+    :param stream_id: the open stream, of a load
+    :param request_id: of the close of a stream, for Coveo's support
+    :param mark: everything the task sent is newer: an ordering id, in milliseconds since the epoch; ``None``
+        when it sent nothing
+    :param moment: without ordering ids, what each clock told when the task began to send
+    :param first: the id of the document that was sent first
+    :param other_parts: of ``parts`` those that are no documents, by the array that they went to
+    :param ids: of rows given inline, the ids by the array they went to: nowhere else is it written what was sent
     """
 
     parts: list[str] = field(default_factory=list)
@@ -46,10 +58,27 @@ class Report:
     bytes: int = 0
     chunks: int = 0
     ordering_ids: list[int] = field(default_factory=list)
+    source_id: str = ""
+    load: str = ""
     api: str = ""
+    stream_id: str = ""
+    request_id: str = ""
+    mark: int | None = None
+    moment: dict[str, Any] | None = None
+    first: str = ""
+    other_parts: dict[str, list[str]] = field(default_factory=dict)
+    ids: dict[str, list[str]] = field(default_factory=dict)
 
-    def count(self, chunk: Chunk, ordering_id: int | None = None) -> None:
-        """Add a chunk that was accepted, with what the service assigned to it."""
+    @property
+    def clocks(self) -> Moment | None:
+        """What each clock told when the task began to send, where the service told no ordering id."""
+        return None if self.moment is None else Moment.of(self.moment)
+
+    def count(self, chunk: Chunk, ordering_id: int | None, moment: Moment) -> None:
+        """Add a chunk that was accepted, with what the service assigned to it, and when it was sent."""
+        if not self.chunks and ordering_id is None:
+            self.mark, self.moment = moment.mark, moment.as_json()
+            self.first = chunk.first_id()
         self.documents += chunk.documents
         self.partial_updates += chunk.partial_updates
         self.deletions += chunk.deletions
@@ -57,14 +86,28 @@ class Report:
         self.chunks += 1
         if ordering_id is not None:
             self.ordering_ids.append(ordering_id)
+            self.mark = ordering_id if self.mark is None else min(self.mark, ordering_id)
 
     def described(self, chunk: Chunk) -> str:
         """Return what a chunk holds, in words: ``1,200 documents, 3 deletions``."""
         return chunk.described()
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON types."""
-        return asdict(self)
+        """Return it as plain JSON types, without what has nothing to say."""
+        always = {
+            "parts",
+            "documents",
+            "partial_updates",
+            "deletions",
+            "bytes",
+            "chunks",
+            "ordering_ids",
+            "api",
+        }
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: value for name, value in values.items() if name in always or value not in (None, "", {})
+        }
 
 
 @dataclass
@@ -89,8 +132,10 @@ class IdentityReport:
     chunks: int = 0
     ordering_id: int = 0
 
-    def count(self, chunk: Chunk, ordering_id: int | None = None) -> None:
+    def count(self, chunk: Chunk, ordering_id: int | None, moment: Moment) -> None:
         """Add a chunk that was accepted; the service assigns nothing to it."""
+        if not self.chunks and moment.mark is not None:
+            self.ordering_id = moment.mark
         for section, count in chunk.counts.items():
             if count:
                 setattr(self, section.value, getattr(self, section.value) + count)

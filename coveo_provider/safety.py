@@ -7,43 +7,158 @@ Coveo's own clients close a stream although a chunk failed, and delete older ite
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from coveo_provider.errors import ConfigurationError, SafetyStop
+from coveo_provider.marks import Moment
 from coveo_provider.report import Report
 
+_COUNTS = ("partial_updates", "deletions", "bytes", "chunks")
 
-def total(reports: Any, *, source_id: str, step: str) -> Report:
+
+def read_reports(
+    reports: Any,
+    *,
+    source_id: str,
+    step: str,
+    load: str = "",
+    parts: Iterable[str] | None = None,
+    stream_id: str = "",
+) -> list[Report]:
     """
-    Return the sum of the reports of all parts of a load.
+    Return the reports of all tasks of a load, each part of it exactly once.
 
     :param reports: one report, or any nesting of sequences of them, as upload and push tasks return
+    :param source_id: the source
     :param step: what is about to be done, for the message
-    :raises SafetyStop: something in it is not a report, as when a task was skipped
+    :param load: the load (:attr:`~coveo_provider.operators.support.claims.Claim.load`); ``""`` when not known
+    :param parts: the URIs of all parts of the load; ``None`` when not known
+    :param stream_id: the open stream that all were uploaded into; ``""`` for none
+    :raises SafetyStop: something among them is not a report, as when a task was skipped; or a report is
+        missing, double, of another source, stream or load
+    """
+    found = [
+        _read(report, source_id, step)
+        for report in each_report(reports, owner=f"source {source_id}", step=step)
+    ]
+    for report in found:
+        _refuse_foreign(report, source_id, step, load, stream_id)
+    sent = Counter(part for report in found for part in report.parts)
+    problem = next((f"{part} was sent by two tasks" for part, count in sent.items() if count > 1), "")
+    if parts is not None and not problem:
+        wanted = set(parts)
+        missing, foreign = sorted(wanted - sent.keys()), sorted(sent.keys() - wanted)
+        if missing:
+            problem = (
+                f"{len(missing):,} of {len(wanted):,} parts have no report, among them {missing[0]}. A task "
+                "that was marked "
+                "as success by hand has sent nothing: clear it, so that it runs"
+            )
+        elif foreign:
+            problem = f"{foreign[0]} is no part of this load: clear the tasks that send"
+    apis = sorted({report.api for report in found} - {""})
+    if len(apis) > 1:
+        problem = f"they tell of more than one API, {' and '.join(apis)}"
+    if problem:
+        raise SafetyStop(
+            f"source {source_id}: {step} needs the reports of all parts: {problem}. Nothing was removed"
+        )
+    return found
+
+
+def total(reports: Iterable[Report]) -> Report:
+    """
+    Return the sum of the reports of a load.
+
+    Its mark is the smallest of theirs: everything that any of them sent is newer. Its moment is the earliest of
+    those at which clocks disagreed.
     """
     summed = Report()
-    apis: set[str] = set()
-    for report in each_report(reports, owner=f"source {source_id}", step=step):
-        try:
-            summed.parts += _list(report.get("parts", []))
-            summed.documents += _count(report["documents"])
-            summed.partial_updates += _count(report.get("partial_updates", 0))
-            summed.deletions += _count(report.get("deletions", 0))
-            summed.bytes += _count(report.get("bytes", 0))
-            summed.chunks += _count(report.get("chunks", 0))
-            summed.ordering_ids += [_count(one) for one in _list(report.get("ordering_ids", []))]
-            apis |= {report["api"]} if report.get("api") else set()
-        except (KeyError, TypeError, ValueError):
-            raise _no_report(report, f"source {source_id}", step) from None
-    if len(apis) > 1:
-        raise SafetyStop(
-            f"source {source_id}: the reports tell of more than one API, {' and '.join(sorted(apis))}, and {step} "
-            "needs those of one load. Nothing was removed"
-        )
-    summed.api = "".join(apis)
+    doubtful: list[Moment] = []
+    for report in reports:
+        for name in ("parts", "documents", "partial_updates", "deletions", "bytes", "chunks", "ordering_ids"):
+            setattr(summed, name, getattr(summed, name) + getattr(report, name))
+        for name in ("source_id", "load", "api", "stream_id", "request_id", "first"):
+            setattr(summed, name, getattr(summed, name) or getattr(report, name))
+        for name in ("other_parts", "ids"):
+            for section, values in getattr(report, name).items():
+                getattr(summed, name).setdefault(section, []).extend(values)
+        if report.mark is not None:
+            summed.mark = report.mark if summed.mark is None else min(summed.mark, report.mark)
+        if (moment := report.clocks) is not None and not moment.agrees:
+            doubtful.append(moment)
+    if doubtful:
+        summed.moment = min(doubtful, key=lambda moment: moment.earliest).as_json()
     return summed
+
+
+def _read(report: Mapping[str, Any], source_id: str, step: str) -> Report:
+    """Return a report as it was before it travelled."""
+    try:
+        texts = {
+            name: str(report.get(name, ""))
+            for name in ("source_id", "load", "api", "stream_id", "request_id", "first")
+        }
+        counts = {name: _count(report.get(name, 0)) for name in _COUNTS}
+        lists = {name: _lists(report.get(name, {})) for name in ("other_parts", "ids")}
+        read: dict[str, Any] = {**texts, **counts, **lists}
+        ordering_ids = [_count(one) for one in _list(report.get("ordering_ids", []))]
+        mark = report.get("mark", min(ordering_ids, default=None))
+        return Report(
+            parts=[str(part) for part in _list(report.get("parts", []))],
+            documents=_count(report["documents"]),
+            ordering_ids=ordering_ids,
+            mark=None if mark is None else _count(mark),
+            moment=None if report.get("moment") is None else Moment.of(report["moment"]).as_json(),
+            **read,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise _no_report(report, f"source {source_id}", step) from None
+
+
+def _lists(value: Any) -> dict[str, list[str]]:
+    return {str(name): [str(one) for one in _list(each)] for name, each in dict(value).items()}
+
+
+def _refuse_foreign(report: Report, source_id: str, step: str, load: str, stream_id: str) -> None:
+    """
+    Refuse a report that is of something else.
+
+    :raises SafetyStop: it is
+    """
+    what = report.parts[0] if report.parts else report.first or "what it sent"
+    problem = ""
+    if report.source_id and report.source_id != source_id:
+        problem = f"a report is of source {report.source_id}"
+    elif stream_id and report.stream_id and report.stream_id != stream_id:
+        problem = (
+            f"{what} was uploaded into stream {report.stream_id}, not into {stream_id}, which is to be closed"
+        )
+    elif load and report.load and not _is_same(load, report.load):
+        problem = (
+            f"{what} was sent by {report.load}, and this is {load}: another load of the source came between"
+        )
+    if problem:
+        raise SafetyStop(
+            f"source {source_id}: {step} needs the reports of this load: {problem}. Nothing was removed; "
+            "clear the tasks "
+            "that send, with all that follow, so that they run again"
+        )
+
+
+def _is_same(load: str, other: str) -> bool:
+    """Tell whether two names may be of one load; a feed's does not say which of its run's loads it belongs to."""
+    (run, number), (other_run, other_number) = _parted(load), _parted(other)
+    return run == other_run and (not number or not other_number or number == other_number)
+
+
+def _parted(load: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(.*)#(\d+)", load, re.DOTALL)
+    return (found[1], found[2]) if found else (load, "")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ PRODUCTS = DocumentMapping(
     max_active_runs=1,
     tags=["coveo"],
     params={
-        "source_id": "products",
+        "source_id": "packages",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",
         "limit": Param(None, type=["null", "integer"], minimum=0, description="Distributions to take"),
         "full": Param(False, type="boolean", description="Send everything this time"),

@@ -33,7 +33,7 @@ TEXTS = DocumentMapping(
     max_active_runs=1,
     tags=["coveo"],
     params={
-        "source_id": "files",
+        "source_id": "texts",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",
         "limit": Param(None, type=["null", "integer"], minimum=1, description="Rows to take"),
         "full": Param(False, type="boolean", description="Push everything this time"),

@@ -44,6 +44,7 @@ SAMPLES: list[errors.CoveoError] = [
             errors.MappingError,
             errors.ConfigurationError,
             errors.SafetyStop,
+            errors.VerificationFailed,
         )
     ],
     errors.DocumentError("file://a", "is wrong"),

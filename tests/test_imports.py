@@ -29,7 +29,8 @@ _DOCUMENTS = [
 ]
 _ALL_DOCUMENTS = {*_DOCUMENTS, "documents/__init__.py"}
 _SUPPORT = {
-    "errors.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading", "safety.py", "report.py",
+    "errors.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading",
+    "safety.py", "report.py", "marks.py", "verification",
     "assets.py", "links.py", "triggers", "_compat.py",
 }  # fmt: skip
 
@@ -43,9 +44,11 @@ ARROWS = {
     "documents/__init__.py": {*_DOCUMENTS, "identities"},  # the public names, loaded when asked for
     "identities": {"errors.py", *_DOCUMENTS},
     "api": {"errors.py", "__init__.py"},
-    "report.py": {"errors.py", *_ALL_DOCUMENTS},
-    "safety.py": {"errors.py", "report.py"},
-    "loading": {"errors.py", *_ALL_DOCUMENTS, "api"},
+    "marks.py": set(),
+    "report.py": {"errors.py", "marks.py", *_ALL_DOCUMENTS},
+    "safety.py": {"errors.py", "marks.py", "report.py"},
+    "loading": {"errors.py", "marks.py", *_ALL_DOCUMENTS, "api"},
+    "verification": {"errors.py", "marks.py", "api"},
     "hooks": {"errors.py", "api", "get_provider_info.py"},
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
@@ -72,8 +75,9 @@ HOMES = {
     "tenacity": {"api/retries.py"},
     "ijson": {"documents/extracts"},
     "pandas": {"documents/dataset", "documents/mapping", "documents/extracts"},
-    "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"} | {"identities"},
-    "pyarrow": {*_DOCUMENTS, "identities"},
+    "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"}
+    | {"identities", "verification"},
+    "pyarrow": {*_DOCUMENTS, "identities", "verification"},
 }  # fmt: skip
 
 

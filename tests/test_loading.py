@@ -29,7 +29,7 @@ from coveo_provider.errors import (
     Unreachable,
     UploadRefused,
 )
-from coveo_provider.loading.deliveries import deliver
+from coveo_provider.loading.deliveries import Delivery, deliver
 from coveo_provider.loading.spooling import check, spool
 from coveo_provider.report import Report
 from coveo_provider.sandbox import Answer, Cut, ExpireUpload, Limits, Sandbox, Truncate
@@ -83,8 +83,8 @@ def uris(start: int, stop: int) -> list[str]:
     return [f"file://{n:04d}" for n in range(start, stop)]
 
 
-def push(client: CoveoClient, chunk: Chunk) -> None:
-    deliver(
+def push(client: CoveoClient, chunk: Chunk) -> Delivery[None]:
+    return deliver(
         client,
         chunk,
         container=client.create_file_container,
@@ -128,8 +128,8 @@ def test_parts_become_chunks_become_items(
     assert sandbox.calls == []
     report = Report(parts=["a", "b", "gone"])
     for chunk in chunks:
-        push(client, chunk)
-        report.count(chunk)
+        delivery = push(client, chunk)
+        report.count(chunk, None, delivery.moment)
     sandbox.settle()
 
     assert sorted(sandbox.items("files")) == [*uris(0, 60), "file://kept"]
@@ -138,7 +138,13 @@ def test_parts_become_chunks_become_items(
     assert all(chunk.size <= 1_000 and chunk.size == chunk.path.stat().st_size for chunk in chunks)
     uploads = [call for call in sandbox.calls if call.route == "upload"]
     assert [call.content_length for call in uploads] == [chunk.size for chunk in chunks]
-    assert report.as_json() == {
+    assert report.mark is not None
+    assert report.mark <= (sandbox.ordering_id("files", "file://0000") or 0)
+    assert report.first == "file://0000"
+    rest = {
+        name: value for name, value in report.as_json().items() if name not in {"mark", "moment", "first"}
+    }
+    assert rest == {
         "parts": ["a", "b", "gone"],
         "documents": 60,
         "partial_updates": 0,
@@ -180,7 +186,7 @@ def test_what_submit_returns_is_returned(client: CoveoClient, writer: ChunkWrite
         container=client.create_file_container,
         submit=lambda file_id: client.update_stream("products", file_id),
         log=log.info,
-    )
+    ).answer
     assert accepted.ordering_id is not None
 
 
@@ -307,7 +313,7 @@ def test_a_lost_update_is_uploaded_again(
         container=client.create_file_container,
         submit=lambda file_id: client.update_stream("products", file_id),
         log=log.info,
-    )
+    ).answer
     sandbox.settle()
     assert sorted(sandbox.items("products")) == uris(0, 3)
     assert accepted.ordering_id == sandbox.ordering_id("products", "file://0000")

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.report import Report
-from coveo_provider.safety import refuse_doubtful, total
+from coveo_provider.safety import read_reports, refuse_doubtful, total
 
 
 def summed(reports: Any) -> Report:
-    return total(reports, source_id="products", step="closing the stream")
+    return total(read_reports(reports, source_id="products", step="closing the stream"))
 
 
 def refuse(documents: int, *, held: int | None = None, **bounds: Any) -> None:
@@ -64,23 +64,21 @@ class Lazy(Sequence[Any]):
 )
 def test_reports_are_summed_however_they_are_nested(reports: Any) -> None:
     """Documents, deletions, bytes and chunks add up; parts and ordering ids follow one another."""
-    assert summed(reports) == Report(["a", "b"], 7, 2, 1, 100, 3, [5, 6, 7])
+    assert summed(reports) == Report(["a", "b"], 7, 2, 1, 100, 3, [5, 6, 7], mark=5)
 
 
 def test_the_api_of_the_parts_is_that_of_the_load() -> None:
     """Reports that do not say it say nothing against it; two of them are doubt."""
     push, stream = {**ONE, "api": "push"}, {**TWO, "api": "stream"}
-    assert summed([ONE, stream, {**TWO, "api": ""}]).api == "stream"
-    assert summed([push, push]).api == "push"
-    with pytest.raises(
-        SafetyStop, match="source products: the reports tell of more than one API, push and stream"
-    ):
+    assert summed([ONE, stream, {**TWO, "parts": ["c"], "api": ""}]).api == "stream"
+    assert summed([push, {**push, "parts": ["d"]}]).api == "push"
+    with pytest.raises(SafetyStop, match=r"source products: .* tell of more than one API, push and stream"):
         summed([push, stream])
 
 
 def test_one_report_and_none() -> None:
     """One report is its own sum, and no reports are an empty load."""
-    assert summed(ONE) == Report(["a"], 3, 2, 1, 90, 1, [5])
+    assert summed(ONE) == Report(["a"], 3, 2, 1, 90, 1, [5], mark=5)
     assert summed([]) == Report()
     assert summed({"documents": 2}) == Report(documents=2)
 

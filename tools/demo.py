@@ -1,15 +1,20 @@
 """
 `make demo`: real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
 
+In the end a DAG sends two documents that the service takes and refuses later. Its run has to fail, and to say which
+and why.
+
 Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQLite below `.airflow/`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +30,9 @@ HOME = ROOT / ".airflow" / "demo"
 STAGING = HOME / "staging"
 DAGS = {"coveo_catalog_load": "products", "coveo_push_rebuild": "files"}
 REFRESH, REFRESHED = "coveo_catalog_refresh", "refreshed"
+REFUSING, INTRANET = "coveo_refused_items", "intranet"
+REFUSED = frozenset({"notice://drafts/merger", "notice://drafts/new-office"})  # nobody said who may see them
+SOURCES = {"products": "CATALOG", "files": "PUSH", REFRESHED: "CATALOG", INTRANET: "PUSH:SECURED"}
 FIRST_ROWS = 50  # of the catalog that is refreshed in the first run, all of it in the second
 DAG_SECONDS = 300
 
@@ -34,7 +42,7 @@ def main() -> int:
     started = time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)
     STAGING.mkdir(parents=True)
-    with Sandbox.start(sources={"products": "CATALOG", "files": "PUSH", REFRESHED: "CATALOG"}) as sandbox:
+    with Sandbox.start(sources=SOURCES) as sandbox:
         print(f"Sandbox      {sandbox.url}, organization {sandbox.organization_id!r}")
         variables = environment(
             HOME, sandbox.url, api_key=sandbox.api_key, organization_id=sandbox.organization_id
@@ -51,21 +59,35 @@ def main() -> int:
                 return 1
             sandbox.settle()
             _show_refresh(sandbox, before)
-        # Old items go after a quarter of an hour; the sandbox's clock is moved there.
-        sandbox.settle()
         reports = [_report(sandbox, dag, source) for dag, source in {**DAGS, REFRESH: REFRESHED}.items()]
-        equal = all(reports)
         _show_item(sandbox)
+        print(
+            "\nNow two documents that Coveo takes, and refuses later. Every call succeeds; the run must not:"
+        )
+        if not _dag(REFUSING, variables, fails=True):
+            return 1
+        sandbox.settle()
+        reports += [_show_refused(), _report(sandbox, REFUSING, INTRANET, refused=REFUSED)]
+        equal = all(reports)
         calls = Counter(call.route for call in sandbox.calls)
-    print(f"Calls        {', '.join(f'{route} {count}' for route, count in sorted(calls.items()))}")
+    print(f"\nCalls        {', '.join(f'{route} {count}' for route, count in sorted(calls.items()))}")
     print(f"Time         {time.monotonic() - started:.0f} s")
-    print("Result       " + ("the index equals the input" if equal else "THE INDEX DIFFERS FROM THE INPUT"))
+    print(
+        "Result       "
+        + (
+            "three indexes equal their input; of the fourth, the run says which documents it lacks, and why"
+            if equal
+            else "THE INDEX DIFFERS FROM THE INPUT"
+        )
+    )
     return 0 if equal else 1
 
 
-def _dag(name: str, variables: dict[str, str], **params: Any) -> bool:
+def _dag(name: str, variables: dict[str, str], *, fails: bool = False, **params: Any) -> bool:
+    """Run a DAG, and return whether it ended as it has to."""
     conf = json.dumps({"staging": STAGING.as_uri(), **params})
-    return _run("DAG", f"{name} ran in", airflow("dags", "test", name, "--conf", conf), variables)
+    what = f"{name} failed, as it has to, in" if fails else f"{name} ran in"
+    return _run("DAG", what, airflow("dags", "test", name, "--conf", conf), variables, fails=fails)
 
 
 def _show_refresh(sandbox: Sandbox, before: int) -> None:
@@ -78,8 +100,10 @@ def _show_refresh(sandbox: Sandbox, before: int) -> None:
     )
 
 
-def _run(label: str, what: str, command: list[str], variables: dict[str, str]) -> bool:
-    """Run a command with its output in a file, and say how long it took, or where it failed."""
+def _run(
+    label: str, what: str, command: list[str], variables: dict[str, str], *, fails: bool = False
+) -> bool:
+    """Run a command with its output in a file, and say how long it took, or that it did not end as it has to."""
     start = time.monotonic()
     log = HOME / f"{label.lower()}-{what.split()[0]}.log"
     with log.open("w") as file:
@@ -89,24 +113,47 @@ def _run(label: str, what: str, command: list[str], variables: dict[str, str]) -
             ).returncode
         except subprocess.TimeoutExpired:
             code = -1
-    if code:
-        print(f"{label:<12} {what.split()[0]} FAILED; the end of {log.relative_to(ROOT)}:")
+    if code < 0 or fails != bool(code):
+        ended = "FAILED" if code else "DID NOT FAIL"
+        print(f"{label:<12} {what.split()[0]} {ended}; the end of {log.relative_to(ROOT)}:")
         print("\n".join(log.read_text(errors="replace").splitlines()[-30:]))
         return False
     print(f"{label:<12} {what} {time.monotonic() - start:.0f} s")
     return True
 
 
-def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
-    """Say what a source holds, and return whether that is what the DAG's dataset holds."""
+def _show_refused() -> bool:
+    """Say what the DAG's last task said and wrote, and return whether that names the documents that it has to."""
+    log = (HOME / f"dag-{REFUSING}.log").read_text(errors="replace")
+    said = re.search(r"VerificationFailed: (.+?)(?:\x1b|\\n|\n|$)", log)
+    print(
+        textwrap.indent(
+            textwrap.fill(
+                said[1] if said else "NOTHING", 100, break_long_words=False, break_on_hyphens=False
+            ),
+            " " * 13,
+        )
+    )
+    files = list((STAGING / REFUSING).glob("*/documents/_refused-*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+    for row in rows:
+        print(f"Refused      {row['documentId']} at {row['stage']}: {row['reason']}")
+    for file in files:
+        print(f"File         {file.relative_to(ROOT)}")
+    return said is not None and {row["documentId"] for row in rows} == REFUSED
+
+
+def _report(sandbox: Sandbox, dag: str, source: str, *, refused: frozenset[str] = frozenset()) -> bool:
+    """Say what a source holds, and return whether that is what the DAG's dataset holds, less what was refused."""
     runs = [path for path in (STAGING / dag).iterdir() if (path / "documents").is_dir()]
     newest = max(runs, key=lambda path: path.stat().st_mtime_ns)
-    expected = dict(_documents(newest))
+    documents = dict(_documents(newest))
+    expected = {key: document for key, document in documents.items() if key not in refused}
     items = sandbox.items(source)
     missing, extra = expected.keys() - items.keys(), items.keys() - expected.keys()
     different = [i for i in expected.keys() & items.keys() if not _same(expected[i], items[i])]
-    parts = len(list(newest.glob("documents/*.parquet")))
-    print(f"Source       {source}: {len(items):,} items; the dataset has {len(expected):,} in {parts} parts")
+    parts = len(_parts(newest))
+    print(f"Source       {source}: {len(items):,} items; the dataset has {len(documents):,} in {parts} parts")
     for name, ids in (("missing", missing), ("not expected", extra), ("different", different)):
         if ids:
             print(f"  {len(ids):,} {name}, such as {min(ids)}")
@@ -115,13 +162,17 @@ def _report(sandbox: Sandbox, dag: str, source: str) -> bool:
         print(f"Activity     {source}: {activity.operation} {activity.state}, {seconds:.1f} s")
     problems = Counter(e.result for e in sandbox.logs(source) if e.result in {"ERROR", "REJECTED"})
     print(f"Log          {source}: {problems.get('ERROR', 0)} errors, {problems.get('REJECTED', 0)} rejected")
-    return bool(expected) and not (missing or extra or different or problems)
+    return bool(expected) and not (missing or extra or different) and problems.total() == len(refused)
 
 
 def _documents(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for part in sorted(folder.glob("documents/*.parquet")):
+    for part in _parts(folder):
         for row in pq.read_table(part).to_pylist():
             yield row["documentId"], {key: value for key, value in row.items() if value is not None}
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("documents/*.parquet") if not path.name.startswith("_"))
 
 
 def _same(document: dict[str, Any], item: dict[str, Any]) -> bool:

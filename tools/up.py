@@ -11,6 +11,13 @@ from coveo_provider.sandbox import Sandbox
 from tools.airflow_home import ROOT, airflow, environment
 
 SANDBOX_PORT = int(os.environ.get("SANDBOX_PORT", "8040"))
+SOURCES = {  # one for each sample DAG: the content of a source has one owner
+    "products": "CATALOG",
+    "packages": "CATALOG",
+    "files": "PUSH",
+    "texts": "PUSH",
+    "intranet": "PUSH:SECURED",
+}
 AIRFLOW_PORT = int(os.environ.get("AIRFLOW_PORT", "8080"))
 
 
@@ -19,7 +26,7 @@ def main() -> int:
     home = ROOT / ".airflow" / "up"
     home.mkdir(parents=True, exist_ok=True)
     try:
-        sandbox = Sandbox.start(port=SANDBOX_PORT, database=str(home / "sandbox.db"))
+        sandbox = Sandbox.start(port=SANDBOX_PORT, database=str(home / "sandbox.db"), sources=SOURCES)
     except OSError as error:
         print(f"port {SANDBOX_PORT} is taken ({error}); set SANDBOX_PORT to another")
         return 1

@@ -16,6 +16,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from coveo_provider.api.redaction import unsigned
 from coveo_provider.api.types import MARK_DIGITS
 from coveo_provider.errors import UnexpectedAnswer
 
@@ -236,4 +237,4 @@ def _clean(text: str, secrets: Sequence[str], limit: int = _TEXT_LIMIT) -> str:
 def _redacted(text: str, secrets: Sequence[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
-    return text
+    return unsigned(text)

@@ -136,9 +136,9 @@ class Caller:
         """
         Make a call, sending it again where that is safe, and return what ``read`` makes of its success.
 
-        :param route: with its path filled
         On any error ``after_lost_answer`` is true when an earlier attempt may have been carried out.
 
+        :param route: with its path filled
         :param read: an :class:`UnexpectedAnswer` from it counts as a lost answer
         :param query: parameters, not yet percent-encoded
         :param body: JSON; operations without a model take ``{}``

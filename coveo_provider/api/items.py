@@ -21,7 +21,7 @@ class ItemCalls(Caller):
         as a ``Date`` header has whole seconds; not for ``IDLE``, with which nothing begins.
 
         The mark is as right as the ``Date`` of the answer, which a proxy may have written: who knows when the first
-        chunk was uploaded deletes by the :func:`~coveo_provider.api.marks.earliest` of several clocks.
+        chunk was uploaded deletes by the earliest of several clocks (:mod:`coveo_provider.marks`).
         """
         wanted = SourceStatus.of(status)
         query = {"statusType": wanted.value}

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 _MIN_SECRET = 8  # characters of an upload address's parameter that are worth hiding
 _QUERY = re.compile(r"\?[^\s\"'<>]+")
+_SIGNED = re.compile(r"(?i)\b(x-amz-[a-z-]+|awsaccesskeyid|googleaccessid|signature|sig)=[^\s\"'<>&;]+")
 _sending: ContextVar[bool] = ContextVar("coveo_provider_sending", default=False)
 
 
@@ -40,6 +41,11 @@ class _QueryRedactor(logging.Filter):
 _redactor = _QueryRedactor()
 for _name in ("connectionpool", "connection", "poolmanager", "response", "util.retry"):
     logging.getLogger(f"urllib3.{_name}").addFilter(_redactor)
+
+
+def unsigned(text: str) -> str:
+    """Return a text without the values that sign an address, should it quote one nobody here knows."""
+    return _SIGNED.sub(r"\1=***", text)
 
 
 def signature_of(address: str) -> str:

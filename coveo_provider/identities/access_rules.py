@@ -96,7 +96,7 @@ def survey_access(documents: Iterable[Part] | pa.Array, identities: IdentityGrap
     examples: dict[str, list[str]] = {}
     unknown: dict[Key, PermissionIdentity] = {}
     verdicts: dict[str | None, list[str]] = {}
-    for name, text in _permissions(documents):
+    for name, text in stated_permissions(documents):
         if text not in verdicts:
             if len(verdicts) >= _REMEMBERED:
                 verdicts.clear()
@@ -120,7 +120,7 @@ def check_access(documents: Iterable[Part], identities: IdentityGraph, rules: It
     checks = [_Check(rule, identities) for rule in rules]
     broken: list[str] = []
     more = total = 0
-    for name, text in _permissions(documents):
+    for name, text in stated_permissions(documents):
         total += 1
         for check in checks:
             if not check.covers(name) or (problem := check.problem(text)) is None:
@@ -136,7 +136,7 @@ def check_access(documents: Iterable[Part], identities: IdentityGraph, rules: It
 
 def permissions_of(documents: Iterable[Part], wanted: Collection[str]) -> dict[str, str | None]:
     """Return the permissions of some documents, as JSON text; ``None`` for one that states none."""
-    return {name: text for name, text in _permissions(documents) if name in wanted}
+    return {name: text for name, text in stated_permissions(documents) if name in wanted}
 
 
 class _Check:
@@ -221,8 +221,12 @@ def _visitors(
                 waiting.append(member)
 
 
-def _permissions(documents: Iterable[Part] | pa.Array) -> Iterator[tuple[str, str | None]]:
-    """Return the id and the permissions of each document, these as checked JSON."""
+def stated_permissions(documents: Iterable[Part] | pa.Array) -> Iterator[tuple[str, str | None]]:
+    """
+    Return the id and the permissions of each document, these as checked JSON; ``None`` where it has none.
+
+    :raises DataError: permissions cannot be read
+    """
     if hasattr(documents, "null_count"):  # a column
         column: Any = documents
         yield from _column(column, [f"in row {row:,}" for row in range(len(column))])

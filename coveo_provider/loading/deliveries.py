@@ -6,8 +6,9 @@ import io
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.files import FileUploads
@@ -16,6 +17,7 @@ from coveo_provider.api.types import FileContainer
 from coveo_provider.documents.encoding.chunks import Chunk, placed
 from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
 from coveo_provider.loading.progress import Log, Progress
+from coveo_provider.marks import Moment
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,19 @@ def estimate(chunks: Sequence[Chunk], calls_per_chunk: int = 2) -> int:
     return sum(calls_per_chunk + len(chunk.attachments) for chunk in chunks)
 
 
+@dataclass(frozen=True)
+class Delivery(Generic[T]):
+    """
+    A chunk that was accepted.
+
+    :param answer: what the submission returned
+    :param moment: before it was sent, by each clock: what is in it is newer
+    """
+
+    answer: T
+    moment: Moment
+
+
 def deliver(
     client: CoveoClient,
     chunk: Chunk,
@@ -40,9 +55,9 @@ def deliver(
     log: Log,
     joins_on_upload: bool = False,
     clock: Callable[[], float] = time.monotonic,
-) -> T:
+) -> Delivery[T]:
     """
-    Upload a chunk into a container and submit it; return what ``submit`` returns.
+    Upload a chunk into a container and submit it; return what ``submit`` returns, and when that was.
 
     Whatever goes wrong with the upload, or with a submission whose answer was lost, is met with a fresh
     container and a new upload: a container that was forwarded is gone, and sending the same items twice
@@ -65,7 +80,7 @@ def deliver(
             len(chunk.attachments),
         )
 
-    def attempt() -> T:
+    def attempt() -> Delivery[T]:
         try:
             return send()
         except CoveoError as error:
@@ -74,20 +89,24 @@ def deliver(
                 files.forget()
             raise
 
-    def send() -> T:
+    def send() -> Delivery[T]:
         nonlocal stage
         stage = "files"
         for attachment, file_id in zip(chunk.attachments, files.file_ids(), strict=True):
             chunk.write_at(attachment.offset, placed_id(file_id))
         stage = "container"
+        here, start = time.time_ns() // 1_000_000, clock()
         target = container()
         stage = "upload"
         progress = Progress(log, "Uploaded", chunk.size, "bytes")
         with _Watched(chunk.path, progress) as file:
-            client.upload(target, file, chunk.size)
+            stored = client.upload(target, file, chunk.size)
+        uploaded = _milliseconds(clock() - start)
         files.refuse_old()
         stage = "submit"
-        return submit(target.file_id)
+        answer = submit(target.file_id)
+        moment = Moment(target.asked_at, stored, here, uploaded, _milliseconds(clock() - start))
+        return Delivery(answer, moment)
 
     def may_retry(error: CoveoError) -> bool:
         if stage == "upload":
@@ -95,6 +114,10 @@ def deliver(
         return stage == "submit" and (may_have_been_carried_out(error) or _container_is_gone(error))
 
     return client.policy.run(attempt, may_retry)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1_000), 0)
 
 
 def _container_is_gone(error: CoveoError) -> bool:

@@ -24,6 +24,8 @@ from coveo_provider.operators.stream import (
 )
 from coveo_provider.operators.transform import CoveoTransformOperator
 from coveo_provider.operators.update import CoveoMergeStreamOperator, CoveoUpdateStreamOperator
+from coveo_provider.operators.upkeep import CoveoEndStaleLoadsOperator
+from coveo_provider.operators.verify import CoveoVerifyOperator
 
 __all__ = [
     "CoveoCheckAccessOperator",
@@ -33,6 +35,7 @@ __all__ = [
     "CoveoDeleteOlderIdentitiesOperator",
     "CoveoDeleteOlderOperator",
     "CoveoDiffOperator",
+    "CoveoEndStaleLoadsOperator",
     "CoveoFinalizeOperator",
     "CoveoMergeStreamOperator",
     "CoveoOpenStreamOperator",
@@ -45,4 +48,5 @@ __all__ = [
     "CoveoTransformOperator",
     "CoveoUpdateStreamOperator",
     "CoveoUploadChunkOperator",
+    "CoveoVerifyOperator",
 ]

@@ -8,22 +8,28 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import Api
-from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.datasets import open_parts
+from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.storage import list_parts, manifests_of
 
 
-class CoveoCheckDatasetOperator(CoveoOperator):
+class CoveoCheckDatasetOperator(SourceOperator):
     """
     Check a documents dataset to its last row, and return the URIs of its parts to map over.
 
     Put it before the first task that changes anything: a missing part, a part that is not Parquet, a
     ``documentId`` that stands in two parts, an item over its limit, a file that is named in ``contentUri`` and
-    not there then stop the run while the index is as it was. It calls no API and needs no connection.
+    not there then stop the run while the index is as it was. Without ``source_id`` it calls no API and needs no
+    connection; with it, it begins the load of that source: no other DAG run begins one meanwhile, and documents
+    with permissions are refused where the source lets everybody see its items.
 
     :param documents: URI of the dataset: a folder of Parquet files, one file, or a list of them (templated)
+    :param source_id: the source that is about to be loaded (templated)
+    :param visibility: ``unchecked`` does not ask whether the source is secured
     :param deletions: URI of a dataset of deletions that belongs to it (templated)
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with
         5 MiB; by default what :class:`~coveo_provider.operators.transform.CoveoTransformOperator` was told, as
@@ -32,23 +38,35 @@ class CoveoCheckDatasetOperator(CoveoOperator):
         over (``[core] max_map_length``)
     """
 
-    template_fields: Sequence[str] = ("documents", "deletions")
+    template_fields: Sequence[str] = ("documents", "source_id", "deletions", "coveo_conn_id")
+    operator_extra_links = SOURCE_LINKS
+    begins = True
 
     def __init__(
         self,
         *,
         documents: str | Sequence[str] | XComArg,
+        source_id: str | None = None,
+        visibility: str = "checked",
         deletions: str | Sequence[str] | XComArg | None = None,
         stream: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.documents: Any = documents
+        self.source_id = source_id
+        self.visibility = visibility
         self.deletions: Any = deletions
         self.stream = stream
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, check and encode every row, and throw the result away."""
+        if self.source_id is None:
+            return self._checked()
+        with self.claim(context).begun("loading it"):
+            return self._checked()
+
+    def _checked(self) -> list[str] | list[list[str]]:
         from coveo_provider.documents.contents.files import ContentSpool
         from coveo_provider.documents.contract import Section
         from coveo_provider.loading.spooling import check
@@ -60,12 +78,11 @@ class CoveoCheckDatasetOperator(CoveoOperator):
             open_parts(gone) as removals,
             ContentSpool(open_content) as contents,
         ):
-            rows = check(
-                {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals},
-                item_limit=self._api([*uris, *gone]).item_bytes,
-                log=self.log.info,
-                contents=contents,
-            )
+            load = {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals}
+            if self.source_id is not None:
+                refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
+            limit = self._api([*uris, *gone]).item_bytes
+            rows = check(load, item_limit=limit, log=self.log.info, contents=contents)
         self.log.info("Checked %s rows in %s parts", f"{rows:,}", len(uris) + len(gone))
         return mappable(uris)
 

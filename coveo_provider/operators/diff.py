@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
 from coveo_provider._compat import AirflowSkipException
+from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, Pending, State
-from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest
 from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
-from coveo_provider.operators.support.datasets import hash_files, whole_dataset
+from coveo_provider.operators.support.datasets import whole_datasets
 from coveo_provider.operators.support.mapped_tasks import mappable
-from coveo_provider.operators.support.states import run_key, run_to_remember, state_at
+from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
 from coveo_provider.operators.support.values import number, truth
 
 if TYPE_CHECKING:
@@ -48,18 +48,22 @@ class CoveoDiffOperator(SourceOperator):
 
     Besides, ``diff.output["full"]``, ``["reason"]``, ``["changed"]``, ``["gone"]``, ``["unchanged"]`` and
     ``["manifest"]`` tell whether everything is sent and why, how many documents are changed, gone and as they were,
-    and the URI of the dataset's manifest for the last step.
+    and the URI of the dataset's manifest, or a list of several, for the last step.
 
     :param documents: the dataset that :class:`~coveo_provider.operators.transform.CoveoTransformOperator` wrote:
-        its folder's URI, or what that operator returns (templated)
+        its folder's URI, or what that operator returns; or a list of several, whose columns may differ, such as
+        products and variants from two tables: together they are the content of the source (templated)
     :param state: URI of a folder that outlives runs, one for each source (templated)
     :param source_id: the source (templated)
     :param output: URI of a folder for this run's datasets of changes; below ``state`` by default, where they are
         deleted after a successful run (templated)
     :param full: whether to send everything this time (templated)
+    :param retry_rejected: whether to send again what the service refused last time, though it is as it was
+        (templated)
     :param min_documents: the fewest documents the dataset may have (templated)
     :param max_shrink: share of the documents of the last run that may be gone, between 0 and 1; ``None`` does not
         look (templated)
+    :param content_owner: what decides what the source holds; by default ``state`` (templated)
     :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: arguments for each task that sends: ``documents`` or ``deletions``
@@ -71,11 +75,14 @@ class CoveoDiffOperator(SourceOperator):
         "source_id",
         "output_uri",
         "full",
+        "retry_rejected",
         "min_documents",
         "max_shrink",
+        "content_owner",
         "coveo_conn_id",
     )
     operator_extra_links = SOURCE_LINKS
+    begins = True
 
     def __init__(
         self,
@@ -85,8 +92,10 @@ class CoveoDiffOperator(SourceOperator):
         source_id: str,
         output: str | XComArg | None = None,
         full: bool | str | XComArg = False,
+        retry_rejected: bool | str = False,
         min_documents: int | str = 1,
         max_shrink: float | str | None = None,
+        content_owner: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -95,31 +104,34 @@ class CoveoDiffOperator(SourceOperator):
         self.source_id = source_id
         self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
         self.full: Any = full
+        self.retry_rejected = retry_rejected
         self.min_documents = min_documents
         self.max_shrink = max_shrink
+        self.content_owner = content_owner
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
-        with self.claim(context).begun():
+        claim = self.claim(context)
+        with claim.begun(_STEP):
+            claim.own(self.content_owner or owner_of_state(self.state), _STEP)
             return self._compare_and_announce(context)
 
     def _compare_and_announce(self, context: Context) -> list[dict[str, Any]]:
-        folder, manifest = whole_dataset(self.documents)
+        datasets = whole_datasets(self.documents)
         state = state_at(self.state)
-        current = run_to_remember(self, manifest)
+        current = run_to_remember(self, datasets)
         pending, reason = _read_state(state, current)
         if truth(self.full, "full"):
             reason = "it was asked for"
         most_lost: float | None = number(self.max_shrink, float, "max_shrink", default=None)
         least = number(self.min_documents, int, "min_documents", default=1)
-        self._refuse_doubtful(manifest, least, most_lost, former_rows=manifest.rows)
+        self._refuse_doubtful(current, least, most_lost, former_rows=current.rows)
         key = run_key(context)
         own = Pending(
             key=key,
             full=True,
-            manifest=str(folder / MANIFEST),
-            sha256=manifest.sha256,
-            changed=manifest.rows,
+            datasets=current.datasets,
+            changed=current.rows,
             gone=0,
             absorbed=tuple(other for other in state.pending_keys() if other != key),
         )
@@ -127,51 +139,49 @@ class CoveoDiffOperator(SourceOperator):
             last = None if reason else state.last()
             difference = None
             if last is not None:
-                difference, reason = _compare(folder, manifest, state, last, pending, Path(scratch))
+                difference, reason = self._compare(datasets, current, state, last, pending, Path(scratch))
             if last is None or difference is None:
-                self._refuse_shrink(state, current, manifest, most_lost)
-                parts = [str(folder / part.name) for part in manifest.parts]
+                self._refuse_shrink(state, current, most_lost)
+                parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
                 arguments = [{"documents": unit} for unit in mappable(parts)]
                 state.announce(own, None)
             else:
-                self._refuse_needless(difference, manifest)
+                self._refuse_needless(difference, current)
                 self._refuse_lost(difference, last, most_lost)
                 ids = Path(scratch) / "ids.parquet"
-                arguments = self._write(folder, manifest, difference, state.changes(key), ids)
+                arguments = self._write(datasets, difference, state.changes(key), ids)
                 own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
                 state.announce(own, ids)
-        self._tell(context, own, manifest, reason)
+        self._tell(context, own, current, reason)
         return arguments
 
     def _refuse_doubtful(
-        self, manifest: Manifest, least: int, most_lost: float | None, *, former_rows: int
+        self, current: LastRun, least: int, most_lost: float | None, *, former_rows: int
     ) -> None:
         from coveo_provider.safety import refuse_doubtful
 
         refuse_doubtful(
             source_id=self.source_id,
             step=_STEP,
-            documents=manifest.rows,
+            documents=current.rows,
             min_documents=least,
             max_shrink=most_lost,
             count_held=lambda: former_rows,
         )
 
-    def _refuse_shrink(
-        self, state: State, current: LastRun, manifest: Manifest, most_lost: float | None
-    ) -> None:
+    def _refuse_shrink(self, state: State, current: LastRun, most_lost: float | None) -> None:
         """Refuse a dataset that shrank, when everything is sent and an earlier run is remembered at all."""
         try:
             last = state.last()
         except DatasetError:
             return
         if last is not None and last.is_of(current):
-            self._refuse_doubtful(manifest, 0, most_lost, former_rows=last.rows)
+            self._refuse_doubtful(current, 0, most_lost, former_rows=last.rows)
 
-    def _refuse_needless(self, difference: Difference, manifest: Manifest) -> None:
+    def _refuse_needless(self, difference: Difference, current: LastRun) -> None:
         if not difference.changed and not difference.gone:
             raise AirflowSkipException(
-                f"Source {self.source_id}: all {manifest.rows:,} documents are as the last run sent them. "
+                f"Source {self.source_id}: all {current.rows:,} documents are as the last run sent them. "
                 "There is nothing to send"
             )
 
@@ -184,17 +194,43 @@ class CoveoDiffOperator(SourceOperator):
                 "removed. Check the extract, or raise max_shrink if this is meant"
             )
 
+    def _compare(
+        self,
+        datasets: Sequence[WrittenDataset],
+        current: LastRun,
+        state: State,
+        last: LastRun,
+        pending: Sequence[Pending],
+        scratch: Path,
+    ) -> tuple[Difference | None, str | None]:
+        """Return what changed; when what was remembered is of no use, nothing, and why."""
+        from coveo_provider.documents.changes.comparison import Comparison
+
+        comparison = Comparison(scratch, rows=max(current.rows, last.rows))
+        for dataset in datasets:
+            comparison.add_current(dataset.hash_files(), dataset.manifest.sha256)
+        try:
+            for former in last.datasets:
+                comparison.add_former(state.hashes(former), former.sha256)
+            for one in pending:
+                comparison.add_pending(state.pending_ids(one))
+            if (rejected := state.rejected(last)) is not None:
+                comparison.add_rejected(rejected, retry=truth(self.retry_rejected, "retry_rejected"))
+        except DatasetError as error:
+            return None, str(error)
+        return comparison.result(), None
+
     def _write(
-        self, folder: Any, manifest: Manifest, difference: Difference, changes: Any, ids: Path
+        self, datasets: Sequence[WrittenDataset], difference: Difference, changes: Any, ids: Path
     ) -> list[dict[str, Any]]:
         from coveo_provider.operators.support.changes import write_changes
 
         place = ObjectStoragePath(str(self.output_uri)) if self.output_uri else changes
-        return write_changes(place, folder=folder, manifest=manifest, difference=difference, ids_path=ids)
+        return write_changes(place, datasets=datasets, difference=difference, ids_path=ids)
 
-    def _tell(self, context: Context, own: Pending, manifest: Manifest, reason: str | None) -> None:
+    def _tell(self, context: Context, own: Pending, current: LastRun, reason: str | None) -> None:
         """Log what is sent and why, and return it to other tasks by name."""
-        unchanged = 0 if own.full else manifest.rows - own.changed
+        unchanged = 0 if own.full else current.rows - own.changed
         if own.full:
             self.log.info("Everything is sent, %s documents: %s", f"{own.changed:,}", reason)
         else:
@@ -210,7 +246,7 @@ class CoveoDiffOperator(SourceOperator):
             "changed": own.changed,
             "gone": own.gone,
             "unchanged": unchanged,
-            "manifest": own.manifest,
+            "manifest": own.manifests[0] if len(own.manifests) == 1 else own.manifests,
         }
         if (instance := context.get("ti")) is not None:
             for name, value in values.items():
@@ -229,20 +265,3 @@ def _read_state(state: State, current: LastRun) -> tuple[list[Pending], str | No
     if last is None:
         return pending, "nothing is remembered of an earlier run"
     return pending, last.unlike(current)
-
-
-def _compare(
-    folder: Any, manifest: Manifest, state: State, last: LastRun, pending: Sequence[Pending], scratch: Path
-) -> tuple[Difference | None, str | None]:
-    """Return what changed; when what was remembered is of no use, nothing, and why."""
-    from coveo_provider.documents.changes.comparison import Comparison
-
-    comparison = Comparison(scratch, rows=max(manifest.rows, last.rows))
-    comparison.add_current(hash_files(folder, manifest), manifest.sha256)
-    try:
-        comparison.add_former(state.hashes(last), last.sha256)
-        for one in pending:
-            comparison.add_pending(state.pending_ids(one))
-    except DatasetError as error:
-        return None, str(error)
-    return comparison.result(), None

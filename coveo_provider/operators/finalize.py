@@ -1,84 +1,130 @@
-"""The last step of a refresh: what was sent is what the index holds now."""
+"""The last step of a load that sends what changed: verified, what was sent is what the source holds now."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
+from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, Pending, State
-from coveo_provider.documents.dataset.manifest import HASHES, DatasetKind, Manifest
+from coveo_provider.documents.dataset.files import opened_local
+from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError, SafetyStop
-from coveo_provider.operators.support.ending import EndingOperator, after_every_part_only
+from coveo_provider.operators.support.claims import Claim
+from coveo_provider.operators.support.datasets import dataset_at
 from coveo_provider.operators.support.states import run_to_remember, state_at
-from coveo_provider.operators.support.storage import manifest_of
+from coveo_provider.operators.support.storage import flat
+from coveo_provider.operators.verify import CoveoVerifyOperator, Verdict
+from coveo_provider.report import Report
+from coveo_provider.safety import total
 
-_STEP = "remembering what was sent"
+
+@dataclass(frozen=True)
+class _Memory:
+    """What is about to be remembered: datasets, and the load that made the source equal to them."""
+
+    datasets: Sequence[WrittenDataset]
+    state: State
+    done: Pending | None
+    current: LastRun
 
 
-class CoveoFinalizeOperator(EndingOperator):
+class CoveoFinalizeOperator(CoveoVerifyOperator):
     """
-    End a refresh or an incremental load: sum up its reports, and remember what the source holds now.
+    End a load that sent what changed: verify it, and remember what the source holds now.
 
-    With ``state`` the dataset becomes the one that
-    :class:`~coveo_provider.operators.diff.CoveoDiffOperator` compares with next time. It keeps to the trigger rule
-    ``all_success``, and counts: a load of which a part failed, was skipped or is missing among the reports is not
-    remembered, so the next run makes it good. It calls no API, but for the connection's organization.
+    It does what :class:`~coveo_provider.operators.verify.CoveoVerifyOperator` does. Then the dataset becomes
+    the one that
+    :class:`~coveo_provider.operators.diff.CoveoDiffOperator` compares with next time, but
+    for the items that were refused: these are not held. A load of which a part failed, was skipped or is
+    missing among the reports is not remembered, nor one in which verification found something missing, so the
+    next run makes it good.
 
-    :param source_id: the source (templated)
-    :param reports: the reports of all tasks that sent: ``send.output`` (templated)
-    :param manifest: URI of the dataset's manifest: ``diff.output["manifest"]`` (templated)
+    Its arguments are those of ``CoveoVerifyOperator``, and:
+
+    :param manifest: URI of the dataset's manifest, or a list of several: ``diff.output["manifest"]`` (templated)
     :param state: URI of the folder that was given to the diff; ``None`` remembers nothing (templated)
-    :param exclusive: whether to stop when another run began to load the source since this one did
-    :param coveo_conn_id: connection to the organization that owns the source (templated)
-    :return: a report: the sums of the reports
+    :return: a report, as ``CoveoVerifyOperator`` returns it
     """
 
-    template_fields = ("source_id", "reports", "manifest", "state", "coveo_conn_id")
+    template_fields = (*CoveoVerifyOperator.template_fields, "manifest", "state")
 
     def __init__(
         self,
         *,
-        source_id: str,
-        reports: Any,
-        manifest: str | XComArg | None = None,
+        manifest: str | Sequence[str] | XComArg | None = None,
         state: str | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.source_id = source_id
-        self.reports = reports
         self.manifest: Any = manifest
         self.state: Any = state
+        self._memory: _Memory | None = None
 
-    def act(self, context: Context) -> dict[str, Any]:
-        """Sum up, check that everything was sent, and remember it."""
-        from coveo_provider.safety import total
-
-        after_every_part_only(self, _STEP)
-        claim = self.claim(context)
-        report = total(self.reports, source_id=self.source_id, step=_STEP).as_json()
-        if self.state and self.manifest:
-            claim.check(_STEP)
-            self._remember(report)
-        self.end_load(context, claim, report)
-        return report
-
-    def _remember(self, report: dict[str, Any]) -> None:
-        path = ObjectStoragePath(str(self.manifest))
-        folder = path.parent
-        manifest = manifest_of(folder)
-        if manifest is None or not manifest.complete or manifest.kind is not DatasetKind.DOCUMENTS:
-            raise DatasetError(f"manifest: {path} is not that of a complete dataset of documents")
-        state = state_at(self.state)
-        done = self._announced(state.pending(pass_over_damaged=True), str(path), manifest)
-        current = run_to_remember(self, manifest)
-        if done is None and self._is_last(state, current):
+    def verdict(self, context: Context, claim: Claim, reports: Sequence[Report]) -> Verdict:
+        """Verify what is not remembered already, and only what was sent whole."""
+        if not (self.state and self.manifest):
+            return super().verdict(context, claim, reports)
+        memory = self._about_to_remember()
+        if memory is None:  # this task ran before, and the datasets of changes are gone
             self.log.info("What source %s holds is remembered already", self.source_id)
+            return Verdict(verified="before")
+        self._refuse_unsent(total(reports), memory)
+        self._memory = memory
+        return super().verdict(context, claim, reports)
+
+    def items_wanted(self, reports: Sequence[Report], refused: int) -> tuple[int, int] | None:
+        """Return the rows of the dataset, less what was refused; older versions of those may still be there."""
+        if self._memory is None:
+            return super().items_wanted(reports, refused)
+        rows, done = self._memory.current.rows, self._memory.done
+        if done is None or done.full:  # what was refused is older than the load, and deleted
+            return rows - refused, rows - refused
+        return rows - refused - self._refused_before(), rows
+
+    def remember(self, context: Context, reports: Sequence[Report], verdict: Verdict) -> None:
+        """Keep what the source holds now."""
+        if (memory := self._memory) is None:
             return
-        self._refuse_unsent(report, done, manifest)
-        state.remember(current, [folder / HASHES / name for name in current.files], done)
-        self.log.info("Remembered %s documents of source %s", f"{manifest.rows:,}", self.source_id)
+        path = ObjectStoragePath(verdict.refused_file) if verdict.refused_file else None
+        refused = [] if path is None else [SourceFile(str(path), partial(opened_local, path))]
+        if verdict.refused and not refused:
+            raise DatasetError(
+                f"source {self.source_id}: {verdict.refused:,} items were refused, and there is no file of "
+                "them, so what "
+                "the source holds cannot be remembered. See the warning above"
+            )
+        memory.state.remember(memory.current, [one.hashes for one in memory.datasets], memory.done, refused)
+        self.log.info("Remembered %s documents of source %s", f"{memory.current.rows:,}", self.source_id)
+
+    def dataset_folder(self, reports: Sequence[Report]) -> ObjectStoragePath | None:
+        """Return the folder of a whole dataset; those of changes are deleted after the load."""
+        manifests = self._manifests()
+        return ObjectStoragePath(manifests[0]).parent if manifests else super().dataset_folder(reports)
+
+    def _manifests(self) -> list[str]:
+        return list(flat(self.manifest, "manifest")) if self.manifest else []
+
+    def _refused_before(self) -> int:
+        """Return how many documents were refused in earlier loads, and are still not held."""
+        try:
+            last = None if self._memory is None else self._memory.state.last()
+        except DatasetError:
+            last = None
+        return 0 if last is None else last.rejected
+
+    def _about_to_remember(self) -> _Memory | None:
+        datasets = [dataset_at(uri) for uri in self._manifests()]
+        state = state_at(self.state)
+        current = run_to_remember(self, datasets)
+        done = self._announced(state.pending(pass_over_damaged=True), current)
+        if done is None and self._is_last(state, current):
+            return None
+        return _Memory(datasets, state, done, current)
 
     @staticmethod
     def _is_last(state: State, current: LastRun) -> bool:
@@ -87,22 +133,25 @@ class CoveoFinalizeOperator(EndingOperator):
         except DatasetError:
             return False
 
-    def _announced(self, pending: list[Pending], manifest_uri: str, manifest: Manifest) -> Pending | None:
+    def _announced(self, pending: list[Pending], current: LastRun) -> Pending | None:
         """Return the entry in which this run's diff announced it."""
-        own = [one for one in pending if one.manifest == manifest_uri]
-        if own and all(one.sha256 != manifest.sha256 for one in own):
+        manifests = [dataset.manifest for dataset in current.datasets]
+        content = [dataset.sha256 for dataset in current.datasets]
+        own = [one for one in pending if one.manifests == manifests]
+        if own and all(one.sha256s != content for one in own):
             raise SafetyStop(
-                f"source {self.source_id}: the dataset of {manifest_uri} was written again since it was compared, "
-                "so it is not what was sent. Nothing was remembered; run the DAG again"
+                f"source {self.source_id}: the dataset of {', '.join(manifests)} was written again since it was "
+                "compared, so it is not what was sent. Nothing was remembered; run the DAG again"
             )
         made_good = {key for one in own for key in one.absorbed}
-        return next((one for one in own if one.sha256 == manifest.sha256 and one.key not in made_good), None)
+        return next((one for one in own if one.sha256s == content and one.key not in made_good), None)
 
-    def _refuse_unsent(self, report: dict[str, Any], done: Pending | None, manifest: Manifest) -> None:
-        changed, gone = (manifest.rows, 0) if done is None else (done.changed, done.gone)
-        if report["documents"] < changed or report["deletions"] < gone:
+    def _refuse_unsent(self, sent: Report, memory: _Memory) -> None:
+        done = memory.done
+        changed, gone = (memory.current.rows, 0) if done is None else (done.changed, done.gone)
+        if sent.documents < changed or sent.deletions < gone:
             raise SafetyStop(
                 f"source {self.source_id}: {changed:,} documents and {gone:,} deletions were to be sent, and the "
-                f"reports tell of {report['documents']:,} and {report['deletions']:,}. Nothing was remembered; "
+                f"reports tell of {sent.documents:,} and {sent.deletions:,}. Nothing was remembered; "
                 "pass the output of all tasks that sent, e.g. reports=send.output"
             )

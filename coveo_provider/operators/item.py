@@ -10,6 +10,7 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import open_content
+from coveo_provider.operators.support.exposure import refuse_exposure
 
 
 class CoveoPushItemOperator(CoveoOperator):
@@ -25,6 +26,7 @@ class CoveoPushItemOperator(CoveoOperator):
         ``contentUri``, the other keys of DocumentBody, and metadata. ``contentUri`` names a file on any storage
         ``ObjectStoragePath`` reads: it is compressed as ``compressionType`` says, ``ZLIB`` by default, and sent
         inline below 5 MiB, else through a file container of its own (templated)
+    :param visibility: ``checked`` asks whether the source is secured, before a document with permissions is sent
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``documents`` is 1, ``bytes``
     """
@@ -33,20 +35,27 @@ class CoveoPushItemOperator(CoveoOperator):
     template_fields_renderers = {"document": "json"}  # noqa: RUF012  as Airflow declares it
     operator_extra_links = SOURCE_LINKS
 
-    def __init__(self, *, source_id: str, document: Any, **kwargs: Any) -> None:
+    def __init__(self, *, source_id: str, document: Any, visibility: str = "checked", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source_id = source_id
         self.document = document
+        self.visibility = visibility
 
     def act(self, context: Context) -> dict[str, Any]:
         """Read and check everything, then push."""
         from coveo_provider.documents.contents.files import ContentSpool
+        from coveo_provider.documents.contract import Section
         from coveo_provider.documents.encoding.items import encode_item
+        from coveo_provider.documents.encoding.rows import Rows
         from coveo_provider.loading.single_items import push_item
         from coveo_provider.report import Report
 
         with ContentSpool(open_content) as contents:
             item = encode_item(self.document, contents)
+            rows = Rows([self.document], "document given inline")
+            refuse_exposure(
+                self.client, self.source_id, {Section.ADD_OR_UPDATE: [rows]}, visibility=self.visibility
+            )
             push_item(self.client, self.source_id, item)
         report = Report(documents=1, bytes=len(item.body) + sum(one.size for one in item.attachments))
         self.log.info(

@@ -47,8 +47,8 @@ class CoveoPushBatchOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        self.claim(context).take()
         return self.send(
+            context,
             {Section.ADD_OR_UPDATE: self.documents, Section.DELETE: self.deletions},
             api=Api.PUSH,
             container=self.client.create_file_container,

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.contract import Api
-from coveo_provider.errors import CoveoError, SafetyStop
+from coveo_provider.errors import CoveoError
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators.finalize import CoveoFinalizeOperator
 from coveo_provider.operators.support.claims import Claim, SourceOperator
-from coveo_provider.operators.support.ending import EndingOperator
-from coveo_provider.operators.support.followers import is_followed_by
+from coveo_provider.operators.support.ending import GuardedOperator
 from coveo_provider.operators.support.values import number, truth
-
-if TYPE_CHECKING:
-    from coveo_provider.report import Report
 
 
 class CoveoSetSourceStatusOperator(SourceOperator):
@@ -45,6 +41,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
 
     template_fields: Sequence[str] = ("source_id", "status", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
+    begins = True
 
     def __init__(self, *, source_id: str, status: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,7 +55,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
         status, claim = SourceStatus.of(self.status), self.claim(context)
         if status is SourceStatus.IDLE:
             return self._ended(claim)
-        with claim.begun(status.value):
+        with claim.begun(f"setting it to {status.value}", status.value):
             try:
                 mark = self.client.set_source_status(self.source_id, status)
             except CoveoError as error:
@@ -91,7 +88,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
             self.log.warning("Source %s could not be set to IDLE either: %s", self.source_id, error)
 
 
-class CoveoDeleteOlderOperator(EndingOperator):
+class CoveoDeleteOlderOperator(GuardedOperator):
     """
     Delete the items of a source that a refresh did not renew.
 
@@ -99,14 +96,17 @@ class CoveoDeleteOlderOperator(EndingOperator):
     shrink the source beyond ``max_shrink`` raises ``SafetyStop`` and leaves the index as it was. It keeps to
     the trigger rule ``all_success``: it never runs when a part failed or was skipped. When it
     succeeds, the asset of the source gets an event (:func:`~coveo_provider.assets.coveo_asset`), unless a
-    :class:`~coveo_provider.operators.finalize.CoveoFinalizeOperator` that follows it ends the load.
+    :class:`~coveo_provider.operators.verify.CoveoVerifyOperator` that follows it ends the load.
 
     :param source_id: the source (templated)
-    :param ordering_id: the mark: items last updated before it go. From
-        :class:`CoveoSetSourceStatusOperator`; for a stream source the ordering id of the refresh's first
-        update, which is taken from ``reports`` when left out (templated)
+    :param ordering_id: what the mark must not exceed; the mark itself is the smallest of the reports, so that
+        it is never later than any part of the load, whatever was cleared and run again (templated)
     :param reports: the reports of all parts of the refresh: ``push.output``. They tell which API it went
         through, and so which call deletes; reports without ``api`` are taken for those of the Push API (templated)
+    :param parts: all parts of the load, each of which needs a report: ``check.output`` or ``diff.output``. When
+        left out, there must be as many reports as tasks that send before this one (templated)
+    :param content_owner: what decides what the source holds, and alone may delete items of it; by default the
+        DAG and its task group (templated)
     :param full: whether the load held all there is: after one of changes only, nothing is deleted for its age.
         From :class:`~coveo_provider.operators.diff.CoveoDiffOperator` (templated)
     :param queue_delay: minutes the service waits, so that nothing queued is indexed after the deletion
@@ -123,10 +123,12 @@ class CoveoDeleteOlderOperator(EndingOperator):
         "source_id",
         "ordering_id",
         "reports",
+        "parts",
         "full",
         "queue_delay",
         "min_documents",
         "max_shrink",
+        "content_owner",
         "coveo_conn_id",
     )
 
@@ -135,6 +137,7 @@ class CoveoDeleteOlderOperator(EndingOperator):
         *,
         source_id: str,
         reports: Any,
+        parts: Any = None,
         ordering_id: int | str | XComArg | None = None,
         full: bool | str | XComArg = True,
         queue_delay: int | str = 15,
@@ -145,6 +148,7 @@ class CoveoDeleteOlderOperator(EndingOperator):
         super().__init__(**kwargs)
         self.source_id = source_id
         self.reports = reports
+        self.parts = parts
         self.ordering_id: Any = ordering_id
         self.full: Any = full
         self.queue_delay = queue_delay
@@ -158,46 +162,38 @@ class CoveoDeleteOlderOperator(EndingOperator):
         step = "deleting older items"
         claim = self.claim(context)
         if truth(self.full, "full"):
-            report = self._delete(claim, step)
+            report = self._delete(context, claim, step)
         else:
             self.log.info(
                 "Only changes were sent to source %s: nothing is deleted for its age", self.source_id
             )
-            report = total(self.reports, source_id=self.source_id, step=step).as_json()
-        if not is_followed_by(CoveoFinalizeOperator, self, context):
-            self.end_load(context, claim, report)
+            claim.join(step)
+            report = total(self.load_reports(context, claim, step)).as_json()
+        self.end_load(context, claim, report)
         return report
 
-    def _delete(self, claim: Claim, step: str) -> dict[str, Any]:
+    def _delete(self, context: Context, claim: Claim, step: str) -> dict[str, Any]:
         from coveo_provider.api.client import checked_ordering_id
+        from coveo_provider.operators.support.load_marks import mark_of
 
-        loaded = self.checked_load(step)
-        mark = checked_ordering_id(self._mark(loaded))
+        reports, loaded = self.checked_load(context, claim, step)
+        given = self.ordering_id
+        mark = mark_of(self, reports, None if given in (None, "") else checked_ordering_id(given))
         delay = number(self.queue_delay, int, "queue_delay", default=15)
-        claim.check(step)
         client = self.client
         delete = (
             client.delete_stream_items_older_than
             if loaded.api == Api.STREAM.value
             else client.delete_items_older_than
         )
-        delete(self.source_id, mark, queue_delay=delay)
+        delete(self.source_id, mark.ordering_id, queue_delay=delay)
         self.log.info(
             "Deleting items of source %s older than %s, in %s minutes; %s documents were loaded",
             self.source_id,
-            mark,
+            mark.ordering_id,
             delay,
             f"{loaded.documents:,}",
         )
-        return {**loaded.as_json(), "ordering_id": mark}
-
-    def _mark(self, loaded: Report) -> Any:
-        """Return ``ordering_id``, or what the Stream API assigned to the first update of the load."""
-        if self.ordering_id not in (None, ""):
-            return self.ordering_id
-        if loaded.api == Api.STREAM.value and loaded.ordering_ids:
-            return min(loaded.ordering_ids)
-        raise SafetyStop(
-            f"source {self.source_id}: there is no mark to delete by. Pass ordering_id, e.g. the output of the "
-            "task that set the status. Nothing was removed"
-        )
+        moment = None if mark.certain else loaded.moment
+        loaded = replace(loaded, mark=mark.ordering_id, moment=moment)
+        return {**loaded.as_json(), "ordering_id": mark.ordering_id}

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import Api, Section
-from coveo_provider.errors import ApiError
+from coveo_provider.errors import ApiError, CloseUnknown, CoveoError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import Claim, SourceOperator
-from coveo_provider.operators.support.ending import EndingOperator
+from coveo_provider.operators.support.ending import GuardedOperator
 from coveo_provider.operators.support.sending import SendingOperator
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Accepted
+    from coveo_provider.report import Report
+
+_SECOND_MS = 1_000
 
 STREAM_WAIT_SECONDS = 2_700.0
 """An open stream waits no longer: no page says how long its chunks are kept, and their containers live an hour."""
@@ -38,13 +42,15 @@ class CoveoOpenStreamOperator(SourceOperator):
     template_fields: Sequence[str] = ("source_id", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
 
+    begins = True
+
     def __init__(self, *, source_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source_id = source_id
 
     def act(self, context: Context) -> str:
         """Open the stream; the container handed out with it stays unused."""
-        with self.claim(context).begun():
+        with self.claim(context).begun("opening a stream"):
             stream = self.client.open_stream(self.source_id)
         self.log.info("Opened stream %s on source %s", stream.stream_id, self.source_id)
         return stream.stream_id
@@ -83,17 +89,17 @@ class CoveoUploadChunkOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check the part, then ask for a container per chunk and upload."""
-        self.claim(context).take()
         return self.send(
+            context,
             {Section.ADD_OR_UPDATE: self.documents},
             api=Api.STREAM,
             container=partial(self.client.request_chunk, self.source_id, self.stream_id),
             submit=lambda _: None,  # an uploaded chunk belongs to its stream already
-            joins_on_upload=True,
+            stream_id=str(self.stream_id),
         )
 
 
-class CoveoCloseStreamOperator(EndingOperator):
+class CoveoCloseStreamOperator(GuardedOperator):
     """
     Close a stream: what was uploaded into it replaces the whole content of the source.
 
@@ -105,6 +111,9 @@ class CoveoCloseStreamOperator(EndingOperator):
     :param source_id: the source the stream belongs to (templated)
     :param stream_id: the stream (templated)
     :param reports: the reports of all uploads into it: ``upload.output`` (templated)
+    :param parts: all parts of the load, each of which needs a report: ``check.output``. When left out, there
+        must be as many reports as tasks that upload before this one (templated)
+    :param content_owner: what decides what the source holds; by default the DAG and its task group (templated)
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
     :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
         the privilege Sources (View) (templated)
@@ -117,8 +126,10 @@ class CoveoCloseStreamOperator(EndingOperator):
         "source_id",
         "stream_id",
         "reports",
+        "parts",
         "min_documents",
         "max_shrink",
+        "content_owner",
         "coveo_conn_id",
     )
 
@@ -130,6 +141,7 @@ class CoveoCloseStreamOperator(EndingOperator):
         source_id: str,
         stream_id: str | XComArg,
         reports: Any,
+        parts: Any = None,
         min_documents: int | str = 1,
         max_shrink: float | str | None = None,
         **kwargs: Any,
@@ -138,15 +150,15 @@ class CoveoCloseStreamOperator(EndingOperator):
         self.source_id = source_id
         self.stream_id: Any = stream_id
         self.reports = reports
+        self.parts = parts
         self.min_documents = min_documents
         self.max_shrink = max_shrink
 
     def act(self, context: Context) -> dict[str, Any]:
         """Check what was uploaded, then close."""
-        loaded = self.checked_load("closing the stream")
         claim = self.claim(context)
-        claim.check("closing the stream")
-        accepted = self._closed(claim)
+        _, loaded = self.checked_load(context, claim, "closing the stream")
+        accepted = self._closed(claim, loaded)
         self.log.info(
             "Closed stream %s: %s documents replace the content of source %s (ordering id %s)",
             self.stream_id,
@@ -154,19 +166,43 @@ class CoveoCloseStreamOperator(EndingOperator):
             self.source_id,
             accepted.ordering_id,
         )
-        ordering_ids = [] if accepted.ordering_id is None else [accepted.ordering_id]
-        report = {**loaded.as_json(), "ordering_ids": ordering_ids, "request_id": accepted.request_id}
+        if accepted.ordering_id is not None:  # of all items of the load
+            loaded = replace(
+                loaded, ordering_ids=[accepted.ordering_id], mark=accepted.ordering_id, moment=None
+            )
+        report = replace(loaded, request_id=accepted.request_id).as_json()
         self.end_load(context, claim, report)
         return report
 
-    def _closed(self, claim: Claim) -> Accepted:
+    def _closed(self, claim: Claim, loaded: Report) -> Accepted:
         """Close the stream, and recognise one that an earlier try, which got no answer or died, has closed."""
         from coveo_provider.api.retries import may_have_been_carried_out
+        from coveo_provider.api.types import Accepted
 
         before = claim.closing(self.stream_id)
         try:
             return self.client.close_stream(self.source_id, self.stream_id, sent_before=before)
+        except CloseUnknown:
+            if (ordering_id := self._applied(loaded)) is None:
+                raise
+            self.log.warning("Stream %s was closed, as the source's log shows", self.stream_id)
+            return Accepted(ordering_id, "")
         except ApiError as error:
             if not (before or error.after_lost_answer or may_have_been_carried_out(error)):
                 claim.closing("")  # for certain it was not closed
             raise
+
+    def _applied(self, loaded: Report) -> int | None:
+        """Return the ordering id of the close, if the source's log shows that the load was applied."""
+        if loaded.mark is None or loaded.moment is not None or not loaded.first:
+            return None  # by clocks that disagree, this load cannot be told from the last
+        try:
+            entries = self.client.source_logs(self.source_id, loaded.mark, document_id=loaded.first)
+            told = [entry.ordering_id for entry in entries if entry.ordering_id is not None]
+        except CoveoError as error:
+            self.log.warning("Whether stream %s was closed cannot be looked up: %s", self.stream_id, error)
+            return None
+        after = (
+            loaded.mark + _SECOND_MS
+        )  # the mark is cut to the second, and the last load may have ended in it
+        return max((one for one in told if one >= after), default=None)

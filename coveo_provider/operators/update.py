@@ -65,8 +65,8 @@ class CoveoUpdateStreamOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        self.claim(context).take()
         return self.send(
+            context,
             {
                 Section.ADD_OR_UPDATE: self.documents,
                 Section.PARTIAL_UPDATE: self.partial_updates,
@@ -110,8 +110,8 @@ class CoveoMergeStreamOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        self.claim(context).take()
         return self.send(
+            context,
             {Section.ADD_OR_MERGE: self.documents},
             api=Api.STREAM,
             container=self.client.create_file_container,

@@ -14,7 +14,15 @@ from coveo_provider.operators import (
     CoveoUpdateStreamOperator,
     CoveoUploadChunkOperator,
 )
-from coveo_provider.task_groups.steps import Dataset, compared, finalized, new_group, told_by
+from coveo_provider.task_groups.steps import (
+    Dataset,
+    compared,
+    finalized,
+    new_group,
+    owner_of_state,
+    told_by,
+    whole_verified,
+)
 
 
 def catalog_load(
@@ -23,32 +31,39 @@ def catalog_load(
     documents: Dataset,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    verify: bool | str = "auto",
+    max_rejected: float | str = 0,
+    content_owner: str = "",
     coveo_conn_id: str = "coveo_default",
     group_id: str = "catalog_load",
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Replace the whole content of a Catalog source: check → open → upload, one task a part → close.
+    Replace the whole content of a Catalog source: check → open → upload, one task a part → close → verify.
 
     Nothing changes in the index before the close, which runs only after every part was uploaded.
 
     Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    verified: dict[str, Any] = {"verify": verify, "max_rejected": max_rejected}
     with new_group(group_id, default_args) as group:
-        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True)
+        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
         stream = CoveoOpenStreamOperator(task_id="open", **source)
         upload = CoveoUploadChunkOperator.partial(task_id="upload", stream_id=stream.output, **source).expand(
             documents=check.output
         )
-        CoveoCloseStreamOperator(
+        close = CoveoCloseStreamOperator(
             task_id="close",
             stream_id=stream.output,
             reports=upload.output,
+            parts=check.output,
             min_documents=min_documents,
             max_shrink=max_shrink,
+            content_owner=content_owner,
             **source,
         )
+        whole_verified(close, verified, source)
         check >> stream
     return group
 
@@ -59,15 +74,19 @@ def catalog_refresh(
     documents: Dataset,
     state: str | None = None,
     full: bool | str = False,
+    retry_rejected: bool | str = False,
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    verify: bool | str = "auto",
+    max_rejected: float | str = 0,
+    content_owner: str = "",
     coveo_conn_id: str = "coveo_default",
     group_id: str = "catalog_refresh",
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Make a Catalog source equal to a dataset by updates: update, one task a part → delete what no part renewed.
+    Make a Catalog source equal to a dataset by updates: update each part → delete what no part renewed → verify.
 
     This is the way Coveo prefers: each part is processed as soon as it is sent. With ``state`` only what changed
     since the last successful run is sent, and what is gone is deleted by its id; a first run sends everything.
@@ -75,29 +94,41 @@ def catalog_refresh(
     Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
-    guards: dict[str, Any] = {"min_documents": min_documents, "max_shrink": max_shrink}
+    verified: dict[str, Any] = {
+        "verify": verify,
+        "max_rejected": max_rejected,
+        "queue_delay": queue_delay,
+    }
+    guards: dict[str, Any] = {
+        "min_documents": min_documents,
+        "max_shrink": max_shrink,
+        "content_owner": content_owner or owner_of_state(state),
+    }
     with new_group(group_id, default_args) as group:
         update = CoveoUpdateStreamOperator.partial(task_id="update", **source)
         if state is None:
-            check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True)
+            check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
             sent = update.expand(documents=check.output)
-            CoveoDeleteOlderOperator(
+            delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
                 reports=sent.output,
+                parts=check.output,
                 queue_delay=queue_delay,
                 **guards,
                 **source,
             )
+            whole_verified(delete_older, verified, source)
         else:
-            diff = compared(documents, state, full, guards, source)
+            diff = compared(documents, state, full, retry_rejected, guards, source)
             sent = update.expand_kwargs(diff.output)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
                 reports=sent.output,
+                parts=diff.output,
                 full=told_by(diff, "full"),
                 queue_delay=queue_delay,
                 **guards,
                 **source,
             )
-            delete_older >> finalized(diff, state, sent.output, source)
+            finalized(diff, state, delete_older.output, verified, source)
     return group

@@ -10,9 +10,9 @@ from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDeleteOlderOperator,
-    CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
+    CoveoVerifyOperator,
 )
 from coveo_provider.task_groups.steps import (
     Changes,
@@ -21,6 +21,7 @@ from coveo_provider.task_groups.steps import (
     finalized,
     idle_after,
     new_group,
+    owner_of_state,
     rebuilt,
     told_by,
 )
@@ -33,26 +34,35 @@ def push_rebuild(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    verify: bool | str = "auto",
+    max_rejected: float | str = 0,
+    content_owner: str = "",
     coveo_conn_id: str = "coveo_default",
     group_id: str = "push_rebuild",
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Make a Push source equal to a dataset: REBUILD → push, one task a part → delete what was not renewed → IDLE.
+    Make a Push source equal to a dataset: REBUILD → push each part → delete what was not renewed → verify → IDLE.
 
-    The source is set back to ``IDLE`` whatever happened; nothing is deleted unless every part went through.
+    The source is set back to ``IDLE`` also after a task failed; nothing is deleted unless every part went through.
 
     Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    verified: dict[str, Any] = {
+        "verify": verify,
+        "max_rejected": max_rejected,
+        "queue_delay": queue_delay,
+    }
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "content_owner": content_owner,
     }
     with new_group(group_id, default_args) as group:
-        check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
-        check >> rebuilt(check.output, guards, source)
+        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, **source)
+        check >> rebuilt(check, guards, verified, source)
     return group
 
 
@@ -63,15 +73,19 @@ def incremental_push(
     deletions: Changes | None = None,
     state: str | None = None,
     full: bool | str = False,
+    retry_rejected: bool | str = False,
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    verify: bool | str = "auto",
+    max_rejected: float | str = 0,
+    content_owner: str = "",
     coveo_conn_id: str = "coveo_default",
     group_id: str = "incremental_push",
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Push what changed to a Push source, and delete what is gone by its id: INCREMENTAL → push → IDLE.
+    Push what changed to a Push source, and delete what is gone by its id: INCREMENTAL → push → verify → IDLE.
 
     With ``state``, ``documents`` is the whole dataset, and what changed since the last successful run is found by
     comparison; a first run pushes everything and deletes what was not renewed. Without, ``documents`` and
@@ -85,32 +99,41 @@ def incremental_push(
     :raises ConfigurationError: ``deletions`` and ``state`` are both given, or ``documents`` is missing
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
-    guards: dict[str, Any] = {"min_documents": min_documents, "max_shrink": max_shrink}
+    verified: dict[str, Any] = {
+        "verify": verify,
+        "max_rejected": max_rejected,
+        "queue_delay": queue_delay,
+    }
+    guards: dict[str, Any] = {
+        "min_documents": min_documents,
+        "max_shrink": max_shrink,
+        "content_owner": content_owner or owner_of_state(state),
+    }
     with new_group(group_id, default_args) as group:
         if state is None:
             if documents is None and deletions is None:
                 raise ConfigurationError(f"{group_id}: there is nothing to push. Name documents or deletions")
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
             push = CoveoPushBatchOperator(task_id="push", documents=documents, deletions=deletions, **source)
-            finalize = CoveoFinalizeOperator(task_id="finalize", reports=push.output, **source)
-            start >> push >> finalize >> idle_after(start, source)
+            verification = CoveoVerifyOperator(task_id="verify", reports=push.output, **verified, **source)
+            start >> push >> verification >> idle_after(start, source)
         else:
             if documents is None or deletions is not None:
                 raise ConfigurationError(
                     f"{group_id}: with state, documents is the whole dataset, and deletions are found by comparison"
                 )
-            diff = compared(documents, state, full, guards, source)
+            diff = compared(documents, state, full, retry_rejected, guards, source)
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
             sent = CoveoPushBatchOperator.partial(task_id="push", **source).expand_kwargs(diff.output)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
-                ordering_id=start.output,
                 reports=sent.output,
+                parts=diff.output,
                 full=told_by(diff, "full"),
                 queue_delay=queue_delay,
                 **guards,
                 **source,
             )
-            finalize = finalized(diff, state, sent.output, source)
+            finalize = finalized(diff, state, delete_older.output, verified, source)
             diff >> start >> sent >> delete_older >> finalize >> idle_after(start, source)
     return group

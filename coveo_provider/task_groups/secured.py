@@ -30,12 +30,16 @@ def secured_push(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    visibility: str = "checked",
+    verify: bool | str = "auto",
+    max_rejected: float | str = 0,
+    content_owner: str = "",
     coveo_conn_id: str = "coveo_default",
     group_id: str = "secured_push",
     default_args: dict[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Push secured content: check who will see what → REBUILD → provider → identities → push → delete older → IDLE.
+    Push secured content: check access → REBUILD → provider → identities → push → delete older → verify → IDLE.
 
     Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
 
@@ -50,14 +54,22 @@ def secured_push(
     :param case_sensitive: whether the provider tells names apart that differ in case only
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
+    verified: dict[str, Any] = {
+        "verify": verify,
+        "max_rejected": max_rejected,
+        "queue_delay": queue_delay,
+    }
     provider: dict[str, Any] = {"provider_id": provider_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "content_owner": content_owner,
     }
     with new_group(group_id, default_args) as group:
-        check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
+        check = CoveoCheckDatasetOperator(
+            task_id="check", documents=documents, visibility=visibility, **source
+        )
         check_access = CoveoCheckAccessOperator(
             task_id="check_access",
             documents=documents,
@@ -79,5 +91,9 @@ def secured_push(
             delete_older=True,
             **provider,
         )
-        check >> check_access >> rebuilt(check.output, guards, source, before=(ensure, identities))
+        (
+            check
+            >> check_access
+            >> rebuilt(check, guards, verified, source, before=(ensure, identities), visibility=visibility)
+        )
     return group

@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 from airflow.sdk import BaseOperator, TaskGroup, XComArg, chain
 
 from coveo_provider.operators import (
+    CoveoCheckDatasetOperator,
     CoveoDeleteOlderOperator,
     CoveoDiffOperator,
     CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
+    CoveoVerifyOperator,
 )
 
 Dataset: TypeAlias = "str | Sequence[str] | XComArg"
@@ -26,24 +28,36 @@ def new_group(group_id: str, default_args: dict[str, Any] | None) -> TaskGroup:
 
 
 def rebuilt(
-    parts: XComArg,
+    check: CoveoCheckDatasetOperator,
     guards: Mapping[str, Any],
+    verified: Mapping[str, Any],
     source: Mapping[str, Any],
     before: Sequence[BaseOperator] = (),
+    visibility: str = "checked",
 ) -> CoveoSetSourceStatusOperator:
-    """Add the tasks of a push rebuild, with those that come before the push, and return the first."""
+    """Add the tasks of a push rebuild after a check, with those that come before the push, and return the first."""
     rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", status="REBUILD", **source)
-    push = CoveoPushBatchOperator.partial(task_id="push", **source).expand(documents=parts)
-    delete_older = CoveoDeleteOlderOperator(
-        task_id="delete_older", ordering_id=rebuild.output, reports=push.output, **guards, **source
+    push = CoveoPushBatchOperator.partial(task_id="push", visibility=visibility, **source).expand(
+        documents=check.output
     )
-    chain(rebuild, *before, push, delete_older, idle_after(rebuild, source))
+    delete_older = CoveoDeleteOlderOperator(
+        task_id="delete_older", reports=push.output, parts=check.output, **guards, **source
+    )
+    verify = whole_verified(delete_older, verified, source)
+    chain(rebuild, *before, push, delete_older, verify, idle_after(rebuild, source))
     return rebuild
+
+
+def whole_verified(
+    last: BaseOperator, verified: Mapping[str, Any], source: Mapping[str, Any]
+) -> CoveoVerifyOperator:
+    """Return the task that verifies a load of all that a source holds, whose last step it follows."""
+    return CoveoVerifyOperator(task_id="verify", reports=last.output, whole=True, **verified, **source)
 
 
 def idle_after(start: BaseOperator, source: Mapping[str, Any]) -> BaseOperator:
     """
-    Return the teardown that ends the activity, whatever happened since ``start``.
+    Return the teardown that ends the activity after ``start``, also when a task between them failed.
 
     It must not decide the run: with ``on_failure_fail_dagrun`` Airflow looks at the teardown alone, and a failed
     push would turn green.
@@ -57,20 +71,43 @@ def compared(
     documents: Any,
     state: str,
     full: bool | str,
+    retry_rejected: bool | str,
     guards: Mapping[str, Any],
     source: Mapping[str, Any],
 ) -> CoveoDiffOperator:
     """Return the task that finds out what changed."""
-    return CoveoDiffOperator(task_id="diff", documents=documents, state=state, full=full, **guards, **source)
+    return CoveoDiffOperator(
+        task_id="diff",
+        documents=documents,
+        state=state,
+        full=full,
+        retry_rejected=retry_rejected,
+        **guards,
+        **source,
+    )
 
 
 def finalized(
-    diff: CoveoDiffOperator, state: str, reports: XComArg, source: Mapping[str, Any]
+    diff: CoveoDiffOperator,
+    state: str,
+    reports: XComArg,
+    verified: Mapping[str, Any],
+    source: Mapping[str, Any],
 ) -> CoveoFinalizeOperator:
-    """Return the task that remembers what was sent."""
+    """Return the task that verifies and remembers what was sent."""
     return CoveoFinalizeOperator(
-        task_id="finalize", reports=reports, manifest=told_by(diff, "manifest"), state=state, **source
+        task_id="finalize",
+        reports=reports,
+        manifest=told_by(diff, "manifest"),
+        state=state,
+        **verified,
+        **source,
     )
+
+
+def owner_of_state(state: str | None) -> str:
+    """Return what decides what a source holds, where its state lies in a folder; empty without one."""
+    return "" if state is None else f"the state in {state.rstrip('/')}"
 
 
 def told_by(diff: CoveoDiffOperator, key: str) -> Any:

@@ -7,19 +7,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from coveo_provider.api.client import CoveoClient
-from coveo_provider.api.marks import earliest
 from coveo_provider.api.retries import RetryPolicy
-from coveo_provider.errors import UnexpectedAnswer
+from coveo_provider.marks import Moment
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.api.conftest import KEY, ClientMaker
 from tests.api.scripted import DATE_MS, Scripted, http
-
-HOUR = 3_600_000
-TIMES = st.integers(DATE_MS - 12 * HOUR, DATE_MS + 12 * HOUR)
 
 
 class Hours:
@@ -74,8 +68,8 @@ def rebuild(client: CoveoClient, *uris: str) -> int:
     assert container.asked_at is not None
     assert stored_at is not None
     assert mark <= container.asked_at <= stored_at
-    proven, warning = earliest(api=container.asked_at, storage=stored_at, worker=stored_at)
-    assert (proven, warning) == (container.asked_at, None)
+    moment = Moment(container.asked_at, stored_at, stored_at)
+    assert (moment.mark, moment.agrees) == (container.asked_at, True)
     client.delete_items_older_than("files", mark, queue_delay=0)
     client.set_source_status("files", "IDLE")
     return mark
@@ -149,39 +143,3 @@ def test_a_mark_comes_from_the_answer_that_counted(server: Scripted, make_client
     """Of a page with another Date nothing is taken."""
     server.reply(http(200, "<html>", date="Thu, 01 Jan 2032 00:00:00 GMT"), http(201, "{}"))
     assert make_client(server.url).set_source_status("s", "IDLE") == DATE_MS
-
-
-# The earliest of three clocks
-
-
-@given(TIMES | st.none(), TIMES | st.none(), TIMES)
-def test_a_mark_is_no_later_than_any_clock(api: int | None, storage: int | None, worker: int) -> None:
-    """Whatever is wrong, by up to half a day; without the service's clocks there is no mark at all."""
-    if api is None and storage is None:
-        with pytest.raises(UnexpectedAnswer, match="Date header"):
-            earliest(api=api, storage=storage, worker=worker)
-        return
-    clocks = [time_ms for time_ms in (api, storage, worker) if time_ms is not None]
-    mark, warning = earliest(api=api, storage=storage, worker=worker)
-    assert mark == min(clocks)
-    assert (warning is not None) == (max(clocks) - min(clocks) > 60_000)
-
-
-def test_a_warning_names_the_clocks_and_their_difference() -> None:
-    """Each with its time, and what to look at."""
-    _, warning = earliest(api=DATE_MS + 12 * HOUR, storage=DATE_MS, worker=DATE_MS + 1)
-    assert warning is not None
-    assert (
-        "differ by 43,200 s: the API 2026-01-01 12:00:00 UTC, the storage 2026-01-01 00:00:00 UTC" in warning
-    )
-    assert "the worker 2026-01-01 00:00:00 UTC" in warning
-    assert "proxy" in warning
-    assert "the storage" not in str(earliest(api=DATE_MS, storage=None, worker=DATE_MS + HOUR)[1])
-
-
-@pytest.mark.parametrize("worker", [0, 1, -1, 86_400_000, -(10**20), 10**30])
-def test_a_worker_without_a_clock_makes_no_mark_that_is_none(worker: int) -> None:
-    """A mark has 13 digits, also when the worker thinks it is 1970."""
-    mark, warning = earliest(api=DATE_MS, storage=DATE_MS, worker=worker)
-    assert mark in {1_000_000_000_000, DATE_MS}
-    assert warning is not None

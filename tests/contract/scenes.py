@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 from airflow.sdk import BaseOperator
 
 from coveo_provider import operators as ours
+from coveo_provider.operators.support.load_records import Holder
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import WritePart
 from tests.contract.uses import EMAIL, PROVIDER
@@ -122,6 +125,23 @@ def finalize(stage: Stage) -> Scene:
         run(ours.CoveoPushBatchOperator(task_id="push", source_id="files", **change)) for change in changes
     ]
     yield ours.CoveoFinalizeOperator(task_id="finalize", source_id="files", reports=sent)
+
+
+def end_stale_loads(stage: Stage) -> Scene:
+    operator: Any = ours.CoveoEndStaleLoadsOperator(task_id="end_stale_loads", source_ids=["files"])
+    left = Holder("shop", "monday", "files", "2025-01-01T00:00:00+00:00", status="REBUILD")
+    # Claims are kept by runs of DAGs only, and none runs here.
+    operator.claim = lambda context: SimpleNamespace(stale=lambda: nullcontext(left))
+    yield operator
+
+
+def verify(stage: Stage) -> Scene:
+    report = run(
+        ours.CoveoPushBatchOperator(
+            task_id="push", source_id="files", documents=[{"documentId": "file://a", "data": "x"}]
+        )
+    )
+    yield ours.CoveoVerifyOperator(task_id="verify", source_id="files", reports=report)
 
 
 def check_access(stage: Stage) -> Scene:
@@ -277,6 +297,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoDeleteOlderIdentitiesOperator": delete_older_identities,
     "CoveoDeleteOlderOperator": delete_older,
     "CoveoDiffOperator": diff,
+    "CoveoEndStaleLoadsOperator": end_stale_loads,
     "CoveoFinalizeOperator": finalize,
     "CoveoMergeStreamOperator": merge_stream,
     "CoveoOpenStreamOperator": open_stream,
@@ -289,5 +310,6 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoTransformOperator": transform,
     "CoveoUpdateStreamOperator": update_stream,
     "CoveoUploadChunkOperator": upload_chunk,
+    "CoveoVerifyOperator": verify,
 }
 """One for every operator; a scene yields what is to be recorded, and runs what only has to come before."""

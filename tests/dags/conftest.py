@@ -30,8 +30,8 @@ def make_known(dag: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a claim be looked at as soon as it is written: there is no other process to wait for."""
+def no_pause(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
+    """Let nobody wait: a claim is looked at as soon as it is written, as there is no other process."""
     monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
 
 

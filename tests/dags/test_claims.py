@@ -23,7 +23,7 @@ from coveo_provider.operators import (
     CoveoSetSourceStatusOperator,
     CoveoTransformOperator,
 )
-from coveo_provider.operators.support.claims import variable_name
+from coveo_provider.operators.support.load_records import variable_name
 from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import (
     catalog_load,
@@ -74,6 +74,8 @@ class Airflow:
         since = (datetime.now(timezone.utc) - age).isoformat()
         claim = {"dag_id": "other", "run_id": run_id, "source_id": source, "since": since, "status": ""}
         Variable.set(self.name(source), json.dumps(claim))
+        last = {"number": 7, "dag_id": "other", "run_id": run_id, "since": since}
+        Variable.set(self.name(source).replace("coveo_load", "coveo_source"), json.dumps(last))
 
     def set_state(self, state: str) -> None:
         """Let all runs of the DAG ``other`` come to a state."""
@@ -95,7 +97,7 @@ def airflow(connected: Sandbox, airflow_database: None) -> Iterator[Airflow]:
     def cleared() -> None:
         with create_session() as session:
             session.execute(delete(DagRun).where(DagRun.dag_id == "other"))
-            session.execute(delete(Variable).where(Variable.key.startswith("coveo_load")))
+            session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
 
     cleared()  # of what runs that other tests let fail left behind
     yield Airflow(connected)
@@ -124,7 +126,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], str, bool]] = {
     "incremental_push, changes": (incremental_push, "files", True),
     "secured_push": (secured_push, "intranet", False),
 }
-FIRST = {"open", "update[0]", "update", "diff", "rebuild", "incremental"}
+FIRST = {"check", "diff", "incremental"}
 
 
 @pytest.fixture(params=list(GROUPS))

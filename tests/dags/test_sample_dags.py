@@ -17,8 +17,10 @@ Run = Callable[..., tuple[str, dict[str, str]]]
 SAMPLES = [
     "coveo_catalog_load",
     "coveo_catalog_refresh",
+    "coveo_end_stale_loads",
     "coveo_incremental_push",
     "coveo_push_rebuild",
+    "coveo_refused_items",
     "coveo_secured_push",
 ]
 FAIL = Answer(500, body='{"message": "Internal error"}')

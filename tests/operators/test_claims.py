@@ -24,6 +24,7 @@ from coveo_provider.operators import (
 )
 from coveo_provider.operators.support import claims as _claims
 from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.load_records import variable_name
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import products
 from tests.operators.conftest import run
@@ -35,7 +36,8 @@ class Cluster:
     """Airflow's Variables and its runs, without Airflow."""
 
     def __init__(self) -> None:
-        self.variables: dict[str, str] = {}
+        self.variables: dict[str, str] = {}  # the claims
+        self.records: dict[str, str] = {}  # what stays known of a source
         self.active = {("shop", "monday"), ("shop", "tuesday")}
         self.readable = self.writable = self.asked = True
         self.meanwhile: Callable[[], None] = lambda: None
@@ -43,15 +45,21 @@ class Cluster:
     def get(self, key: str, default: Any = None) -> Any:
         if not self.readable:
             raise PermissionError("the vault is sealed")
-        return self.variables.get(key, default)
+        return self._of(key).get(key, default)
 
     def set(self, key: str, value: str, description: str) -> None:
         assert "products" in description or "files" in description
         if self.writable:  # Airflow 3.1 and 3.2 log what went wrong, and say nothing
-            self.variables[key] = value
+            self._of(key)[key] = value
 
     def delete(self, key: str) -> None:
-        del self.variables[key]
+        del self._of(key)[key]
+
+    def _of(self, key: str) -> dict[str, str]:
+        return self.records if key.startswith("coveo_source__") else self.variables
+
+    def monotonic(self) -> float:
+        return 0.0
 
     def get_dr_count(self, dag_id: str, *, run_ids: list[str], states: list[str]) -> int:
         if not self.asked:
@@ -236,11 +244,13 @@ def test_idle_of_one_run_is_not_set_into_the_load_of_another(connected: Sandbox,
 
 
 def test_the_last_tasks_of_an_old_run_can_be_cleared(connected: Sandbox, cluster: Cluster) -> None:
-    """With no claim there, or that of a run which failed before this one was cleared, they go through."""
+    """As long as no other run began to load the source; then only from the task that begins the load."""
     mark = status(cluster, "REBUILD")
     connected.clock.advance(seconds=60)
     older: dict[str, Any] = {"task_id": "older", "source_id": "files", "reports": {"documents": 1}}
-    operator = CoveoDeleteOlderOperator(ordering_id=mark, **older)
+    with DAG("shop", schedule=None):
+        operator = CoveoDeleteOlderOperator(ordering_id=mark, **older)
+        CoveoSetSourceStatusOperator(task_id="rebuild", source_id="files", status="REBUILD") >> operator
     cluster.variables.clear()
     operator.execute(cluster.context())
     assert cluster.holders == []
@@ -248,10 +258,13 @@ def test_the_last_tasks_of_an_old_run_can_be_cleared(connected: Sandbox, cluster
     status(cluster, "REBUILD", "tuesday")
     cluster.active.remove(("shop", "tuesday"))
     before = len(connected.calls)
-    with pytest.raises(AirflowFailException, match=r"SafetyStop.*run tuesday"):
-        operator.execute(cluster.context(began=NOW - timedelta(hours=1)))
+    for began in (NOW - timedelta(hours=1), NOW + timedelta(hours=1)):
+        with pytest.raises(AirflowFailException, match=r"SafetyStop.*run tuesday"):
+            operator.execute(cluster.context(began=began))
     assert connected.calls[before:] == []
-    operator.execute(cluster.context(began=NOW + timedelta(hours=1)))
+    status(cluster, "REBUILD")
+    operator.execute(cluster.context())
+    status(cluster, "IDLE")
     assert cluster.holders == []
 
 
@@ -297,7 +310,7 @@ def test_outside_of_a_run_there_are_no_claims(connected: Sandbox, cluster: Clust
 def test_sources_and_organizations_do_not_share_a_claim() -> None:
     """The case of an organization does not matter, that of a source does, and nothing runs into one."""
     names = [
-        _claims.variable_name(*key)
+        variable_name(*key)
         for key in (
             ("https://a", "acme", "files"),
             ("https://a", "acme", "Files"),
@@ -306,5 +319,5 @@ def test_sources_and_organizations_do_not_share_a_claim() -> None:
         )
     ]
     assert len(set(names)) == 4
-    assert _claims.variable_name("https://a", "ACME", "files") == names[0]
+    assert variable_name("https://a", "ACME", "files") == names[0]
     assert all(len(name) < 60 for name in names)

@@ -111,7 +111,8 @@ def test_reports_are_small_and_hold_no_address(connected: Sandbox, write_part: W
     report = upload(stream_id, write_part(products(3)))
 
     counts = {"documents", "partial_updates", "deletions", "bytes", "chunks"}
-    assert set(report) == {"parts", "ordering_ids", "api", *counts}
+    told = {"source_id", "stream_id", "mark", "moment", "first"}
+    assert set(report) == {"parts", "ordering_ids", "api", *counts, *told}
     assert report["api"] == "stream"
     assert "/_s3/" not in json.dumps(report)
     assert json.loads(json.dumps(report)) == report

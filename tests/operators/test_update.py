@@ -247,7 +247,10 @@ def test_a_refresh_deletes_what_its_updates_did_not_renew(connected: Sandbox, wr
     """The first update's orderingId is the mark, and the items of that very update survive."""
     update(documents=write_part(products(10)))
     held(connected)
-    reports = [update(documents=write_part(products(2, start)), max_chunk_bytes=1_000) for start in (0, 4, 6)]
+    reports = [
+        update(documents=write_part(products(2, start), f"{start}.parquet"), max_chunk_bytes=1_000)
+        for start in (0, 4, 6)
+    ]
     run(CoveoDeleteOlderOperator(task_id="older", source_id="products", reports=reports, max_shrink=0.5))
 
     assert sorted(held(connected)) == [f"product://{n}" for n in (0, 1, 4, 5, 6, 7)]

@@ -5,39 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.contract import DOCUMENT_ID
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES
-from coveo_provider.documents.dataset.manifest import HASHES, Manifest
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.extracts.source_files import rows_named
 
 
 def changed_rows(
-    folder: Any,
-    manifest: Manifest,
+    dataset: WrittenDataset,
     masks: Sequence[npt.NDArray[np.bool_]],
     open_file: Callable[..., AbstractContextManager[IO[bytes]]],
 ) -> Iterator[tuple[pa.Table, bytes, str]]:
     """
-    Return the rows that changed, their hashes, and which rows they are.
+    Return the rows of a dataset that changed, with its own columns, their hashes, and which rows they are.
 
-    :param folder: the dataset's
     :param masks: for each part, whether its rows changed
     :param open_file: opens a path, checked against an entry of the manifest when one is given
     :raises DatasetError: a part is not the file that was written
     """
-    for entry, mask in zip(manifest.parts, masks, strict=True):
+    folder = dataset.folder
+    for entry, mask in zip(dataset.manifest.parts, masks, strict=True):
         if not mask.any():
             continue
-        with open_file(folder / HASHES / entry.name) as file:
-            part = Part(file, str(folder / HASHES / entry.name))
+        with open_file(dataset.hashes / entry.name) as file:
+            part = Part(file, str(dataset.hashes / entry.name))
             batches = [b"".join(batch.column(0).to_pylist()) for batch in part.batches(["content"])]
             hashes = np.frombuffer(b"".join(batches), dtype=f"S{HASH_BYTES}")
         with open_file(folder / entry.name, entry) as file:

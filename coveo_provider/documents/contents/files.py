@@ -14,9 +14,7 @@ import re
 import tempfile
 import threading
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -24,6 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
+from coveo_provider.documents.contents.local_files import IrregularFile
+from coveo_provider.documents.contents.threads import side_by_side
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Compression
 from coveo_provider.documents.records import ContentFile
 from coveo_provider.errors import ContentUnavailable, CoveoError, DocumentError
@@ -52,8 +52,9 @@ class ContentSpool:
     """
     Reads files side by side and keeps them, compressed, in a folder of its own.
 
-    A context manager: leaving it stops the reading and deletes the folder. Memory is bounded by a block of each
-    file being read; the disk needs room for the compressed files of all containers of one load.
+    A context manager: leaving it stops the reading, without waiting for a file that does not come, and deletes the
+    folder. Memory is bounded by a block of each file being read; the disk has to hold the compressed files of all
+    containers of one load.
 
     :param open_file: opens the file of a URI for reading in binary, as a context manager; called in threads
     :param folder: where to put the files; the system's temporary folder when ``None``
@@ -62,17 +63,17 @@ class ContentSpool:
     def __init__(self, open_file: OpenFile, folder: str | None = None) -> None:
         self._open = open_file
         self._folder = tempfile.TemporaryDirectory(prefix="coveo-contents-", dir=folder)
-        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="coveo-read")
         self._stopped = threading.Event()
+        self._creating = threading.Lock()  # a thread left behind must not put a file where the folder goes
         self._numbers = count()
 
     def __enter__(self) -> ContentSpool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._threads.shutdown(cancel_futures=True)
-        self._folder.cleanup()
+        with self._creating:
+            self._stopped.set()
+            self._folder.cleanup()
 
     def read(self, files: Iterable[ContentFile]) -> Iterator[Content]:
         """
@@ -94,27 +95,17 @@ class ContentSpool:
             pass
 
     def _side_by_side(self, work: Callable[[ContentFile], T], files: Iterable[ContentFile]) -> Iterator[T]:
-        waiting: deque[Future[T]] = deque()
-        try:
-            for file in files:
-                waiting.append(self._threads.submit(work, file))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        return side_by_side(work, files, threads=_READERS, ahead=_AHEAD, name="coveo-read")
 
     def _looked_at(self, file: ContentFile) -> None:
         with _blamed_on(file), self._open(file.uri) as source:
             _refuse_too_large(file, source)
 
     def _compressed(self, file: ContentFile) -> Content:
-        path = Path(self._folder.name) / f"content-{next(self._numbers):08d}"
         compressor = _COMPRESSORS[file.compression]()
         size = 0
-        with path.open("wb") as sink:
+        path, new_file = self._new_file(file)
+        with new_file as sink:
             for block in self._blocks(file):
                 size += sink.write(compressor.compress(block))
                 if size > MAX_CHUNK_BYTES:
@@ -123,6 +114,13 @@ class ContentSpool:
         if size > MAX_CHUNK_BYTES:
             raise _too_large(file, "")
         return Content(path, size)
+
+    def _new_file(self, file: ContentFile) -> tuple[Path, IO[bytes]]:
+        with self._creating:
+            if self._stopped.is_set():
+                raise _given_up(file)
+            path = Path(self._folder.name) / f"content-{next(self._numbers):08d}"
+            return path, path.open("wb")
 
     def _blocks(self, file: ContentFile) -> Iterator[bytes]:
         """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
@@ -138,7 +136,7 @@ class ContentSpool:
                 if not block:
                     return
                 yield block
-            raise ContentUnavailable(file.document_id, shown_uri(file.uri), "the load was given up")
+            raise _given_up(file)
         finally:
             with _blamed_on(file):
                 opening.__exit__(None, None, None)
@@ -190,6 +188,8 @@ def _failure(file: ContentFile, error: Exception) -> CoveoError:
     uri = shown_uri(file.uri)
     if isinstance(error, FileNotFoundError):
         return DocumentError(file.document_id, f"its content {uri} is missing")
+    if isinstance(error, IrregularFile):
+        return DocumentError(file.document_id, f"its content {uri} is {error}, expected a regular file")
     if isinstance(error, IsADirectoryError):
         return DocumentError(file.document_id, f"its content {uri} is a folder, expected a file")
     if isinstance(error, PermissionError):
@@ -198,6 +198,10 @@ def _failure(file: ContentFile, error: Exception) -> CoveoError:
     if isinstance(error, (ValueError, ImportError, NotADirectoryError)):  # an unknown scheme, a null byte
         return DocumentError(file.document_id, f"its content {uri} cannot be read: {reason}")
     return ContentUnavailable(file.document_id, uri, reason)
+
+
+def _given_up(file: ContentFile) -> ContentUnavailable:
+    return ContentUnavailable(file.document_id, shown_uri(file.uri), "the load was given up")
 
 
 def _refuse_too_large(file: ContentFile, source: IO[bytes]) -> None:

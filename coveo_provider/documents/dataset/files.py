@@ -69,6 +69,12 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
         yield file
 
 
+def stored_as(path: Path) -> Stored:
+    """Return what a local file is."""
+    with path.open("rb") as file:
+        return _copied(file, None)
+
+
 def copied(source: Any, target: Any) -> Stored:
     """Copy a file from one path to another, a missing local folder being made; return what was written."""
     make_folder(target.parent)

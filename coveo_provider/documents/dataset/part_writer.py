@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from coveo_provider.documents.contents.threads import side_by_side
 from coveo_provider.documents.contract import CONTENT_URI, DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
 from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
@@ -35,6 +35,7 @@ _PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it 
 _GROUP_BYTES = 16 * MIB  # of Arrow data in one row group
 _ENVELOPE = 64  # more than the names and brackets around the rows of a chunk
 _STAMPERS = 8
+_STAMPS_AHEAD = 64
 _HASH_FILE = "hashes.parquet"
 
 HASH_SCHEMA = pa.schema([(DOCUMENT_ID, pa.string()), ("content", pa.binary(HASH_BYTES))])
@@ -137,12 +138,12 @@ class PartWriter:
         if not names or self._section is not Section.ADD_OR_UPDATE:
             return None
         uris = piece.column(names[0]).to_pylist()
-        with ThreadPoolExecutor(_STAMPERS, thread_name_prefix="coveo-stamp") as threads:
-            stamps = threads.map(lambda uri: None if uri is None else self._stamp(uri), uris)
-            return [
-                None if stamp is None else f"{uri.partition('?')[0]}\n{stamp}".encode()  # no signature
-                for uri, stamp in zip(uris, stamps, strict=True)
-            ]
+        named = [uri for uri in uris if uri is not None]
+        stamps = side_by_side(self._stamp, named, threads=_STAMPERS, ahead=_STAMPS_AHEAD, name="coveo-stamp")
+        return [
+            None if uri is None else f"{uri.partition('?')[0]}\n{next(stamps)}".encode()  # no signature
+            for uri in uris
+        ]
 
     def _place(self, piece: pa.RecordBatch, ends: np.ndarray[Any, np.dtype[np.int64]], hashes: bytes) -> None:
         """Let rows wait in the part being filled, or in further ones where it is full."""

@@ -8,6 +8,8 @@ is bounded by one batch of rows, not by the chunk.
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +27,8 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 # Of the contents that go along with one chunk: they are uploaded before it, and their containers live 60 minutes.
 _MAX_ATTACHED_BYTES = 512 * MIB
 _MAX_ATTACHED_FILES = 100
+_HEAD_BYTES = 64 * 1024
+_FIRST_ID = re.compile(r'\{"\w+":\[\{"documentId":(?=")')
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,13 @@ class Chunk:
         }
         files = f" and {len(self.attachments):,} files of their content" if self.attachments else ""
         return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) + files
+
+    def first_id(self) -> str:
+        """Return the ``documentId`` of its first object, whatever the array; empty when it has none."""
+        with self.path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8", "ignore")
+        found = _FIRST_ID.match(head)
+        return "" if found is None else str(json.JSONDecoder().raw_decode(head, found.end())[0])
 
     def write_at(self, offset: int, text: bytes) -> None:
         """Write ``text`` over what stands at ``offset``."""

@@ -17,36 +17,36 @@ from coveo_provider.operators.support.storage import open_file
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.changed_rows import IdFile
     from coveo_provider.documents.changes.comparison import Difference
+    from coveo_provider.documents.changes.datasets import WrittenDataset
 
 
 def write_changes(
-    place: Any, *, folder: Any, manifest: Manifest, difference: Difference, ids_path: Path
+    place: Any, *, datasets: Sequence[WrittenDataset], difference: Difference, ids_path: Path
 ) -> list[dict[str, Any]]:
     """
-    Write what changed and what is gone as datasets of their own, and return what to send.
+    Write what changed of each dataset, and what is gone, as datasets of their own, and return what to send.
 
-    :param place: the folder for both
-    :param folder: of the whole dataset
-    :param manifest: of the whole dataset
-    :param ids_path: a local file to be, for the ids of both
+    :param place: the folder for all of these
+    :param datasets: the whole ones
+    :param ids_path: a local file to be, for the ids of all of these
     :return: arguments for each task that sends: ``documents`` or ``deletions``
     """
     from coveo_provider.documents.changes.changed_rows import IdFile, changed_rows
 
     documents: list[str] = []
     deletions: list[str] = []
+    folders = [str(dataset.folder) for dataset in datasets]
     with IdFile(ids_path) as ids:
-        if difference.changed:
-            rows = changed_rows(
-                folder, manifest, difference.masks, lambda path, entry=None: open_file(str(path), entry)
-            )
-            changed = Manifest(DatasetKind.DOCUMENTS, mapping=manifest.mapping, api=manifest.api)
-            documents = _written(place / "changed", changed, rows, ids, beside=str(folder))
+        for number, (dataset, masks) in enumerate(zip(datasets, difference.masks, strict=True)):
+            if any(mask.any() for mask in masks):
+                rows = changed_rows(dataset, masks, lambda path, entry=None: open_file(str(path), entry))
+                whole = dataset.manifest
+                changed = Manifest(DatasetKind.DOCUMENTS, mapping=whole.mapping, api=whole.api)
+                name = f"changed-{number}" if number else "changed"
+                documents += _written(place / name, changed, rows, ids, beside=folders)
         if difference.gone:
             gone = ((table, None, "what is gone") for table in difference.gone_ids())
-            deletions = _written(
-                place / "gone", Manifest(DatasetKind.DELETIONS), gone, ids, beside=str(folder)
-            )
+            deletions = _written(place / "gone", Manifest(DatasetKind.DELETIONS), gone, ids, beside=folders)
     return units(documents, deletions)
 
 
@@ -56,13 +56,13 @@ def _written(
     tables: Iterable[tuple[Any, bytes | None, str]],
     ids: IdFile,
     *,
-    beside: str,
+    beside: Sequence[str],
 ) -> list[str]:
     """
     Write a dataset of changes, and return the URIs of its parts.
 
     :param tables: Arrow tables, each with the hashes of its rows, if known, and which rows these are
-    :param beside: URI of a folder that is read meanwhile, and must stay as it is
+    :param beside: URIs of folders that are read meanwhile, and must stay as they are
     """
     from coveo_provider.documents.dataset.part_writer import PartWriter
 

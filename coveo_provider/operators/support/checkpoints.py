@@ -18,6 +18,8 @@ class Checkpoint:
     :param waits: how often it waited for a quota
     :param length_unknown: whether the service did not say how long the last of these waits had to be
     :param turns: how often it waited for another run that was loading the source
+    :param looks: how often it looked what became of a load
+    :param looked_seconds: how long it waited between these looks
     :param digest: of the chunks that were accepted; empty when none were
     :param report: what the report said of them
     """
@@ -25,6 +27,8 @@ class Checkpoint:
     waits: int = 0
     length_unknown: bool = False
     turns: int = 0
+    looks: int = 0
+    looked_seconds: float = 0.0
     digest: str = ""
     report: Mapping[str, Any] = field(default_factory=dict)
 

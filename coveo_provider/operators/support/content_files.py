@@ -10,6 +10,8 @@ from typing import IO, Any
 from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.contents.files import shown_uri
+from coveo_provider.documents.contents.local_files import refuse_irregular
+from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.errors import ContentUnavailable, DatasetError
 
 _BLOCK = 1 << 20  # bytes fetched at once; some storages' own default is 50 MB for each open file
@@ -26,12 +28,15 @@ def open_content(uri: str) -> Iterator[IO[bytes]]:
     Open a file for reading, wherever ``ObjectStoragePath`` reads. May be called in threads.
 
     It goes past ``ObjectStoragePath.open``, which would report each of thousands of files as an asset of the task.
+    Of this machine only regular files are read: a named pipe could hold a task beyond every time-out.
 
     :raises Exception: whatever the storage's library has for what went wrong
     """
     with _one_by_one:  # the first file of a storage asks the task's supervisor for the connection
         path = ObjectStoragePath(uri)
         storage = path.fs
+    if is_local(path):
+        refuse_irregular(path.path)
     with storage.open(path.path, mode="rb", block_size=_BLOCK) as file:
         yield file
 

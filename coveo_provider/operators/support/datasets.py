@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath
 
-from coveo_provider.documents.dataset.files import opened_local
-from coveo_provider.documents.dataset.manifest import HASHES, MANIFEST, DatasetKind, Manifest, PartEntry
-from coveo_provider.documents.extracts.source_files import SourceFile
+from coveo_provider.documents.changes.datasets import WrittenDataset
+from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.storage import (
     files_in,
@@ -66,19 +64,42 @@ def _entries(uris: Sequence[str]) -> dict[str, PartEntry]:
     return entries
 
 
-def whole_dataset(documents: Any) -> tuple[ObjectStoragePath, Manifest]:
+def whole_datasets(documents: Any) -> list[WrittenDataset]:
     """
-    Return the folder of a dataset of documents, complete, and its manifest.
+    Return the datasets of documents that make up the content of a source, each complete, in order.
 
-    :param documents: the folder's URI, or those of all of its parts
-    :raises DatasetError: it is none that a transform wrote, or not all of it is given
+    :param documents: the URI of a dataset's folder, or those of all of its parts; or several such, nested or not
+    :raises DatasetError: one is none that a transform wrote, or not all of it is given, or two have an id in common
     """
-    uris = list(flat(documents, "documents"))
+    uris: dict[str, list[str]] = {}
+    for uri in flat(documents, "documents"):
+        path = ObjectStoragePath(uri)
+        uris.setdefault(str(path) if path.is_dir() else folder_of(uri), []).append(uri)
     if not uris:
         raise DatasetError("documents: the list of parts is empty")
-    path = ObjectStoragePath(uris[0])
-    is_folder = len(uris) == 1 and path.is_dir()
-    folder = path if is_folder else path.parent
+    datasets = [_whole_dataset(folder, given) for folder, given in uris.items()]
+    if len(datasets) > 1:
+        from coveo_provider.documents.changes.datasets import refuse_shared_ids
+
+        refuse_shared_ids(datasets)
+    return datasets
+
+
+def dataset_at(manifest_uri: str) -> WrittenDataset:
+    """
+    Return the complete dataset of documents whose manifest lies at a URI.
+
+    :raises DatasetError: there is none
+    """
+    path = ObjectStoragePath(str(manifest_uri))
+    manifest = manifest_of(path.parent)
+    if manifest is None or not manifest.complete or manifest.kind is not DatasetKind.DOCUMENTS:
+        raise DatasetError(f"manifest: {path} is not that of a complete dataset of documents")
+    return WrittenDataset(path.parent, manifest)
+
+
+def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:
+    folder = ObjectStoragePath(folder_uri)
     manifest = manifest_of(folder)
     if manifest is None or manifest.kind is not DatasetKind.DOCUMENTS:
         what = "has no manifest" if manifest is None else f"holds {manifest.kind.value}"
@@ -88,21 +109,14 @@ def whole_dataset(documents: Any) -> tuple[ObjectStoragePath, Manifest]:
         )
     sizes = {name: size for name, size in files_in(folder).items() if "/" not in name and name[0] not in "_."}
     manifest.check_files(sizes, f"documents: {folder}")
-    if not is_folder:
+    if [*uris] != [folder_uri]:
         _refuse_fewer_or_others(uris, folder, manifest)
-    return folder, manifest
+    return WrittenDataset(folder, manifest)
 
 
 def _refuse_fewer_or_others(uris: Sequence[str], folder: ObjectStoragePath, manifest: Manifest) -> None:
-    beside = [uri for uri in uris if folder_of(uri) != str(folder)]
-    if beside or {ObjectStoragePath(uri).name for uri in uris} != {part.name for part in manifest.parts}:
+    if {ObjectStoragePath(uri).name for uri in uris} != {part.name for part in manifest.parts}:
         raise DatasetError(
-            f"documents: {beside[0] if beside else folder}: expected all parts of one dataset, and no others: what "
+            f"documents: {folder}: expected all parts of one dataset, and no others: what "
             "is missing would look deleted. Give its folder, or what CoveoTransformOperator returns"
         )
-
-
-def hash_files(folder: Any, manifest: Manifest) -> list[SourceFile]:
-    """Return the files with the hashes of a dataset's rows, one a part."""
-    paths = [folder / HASHES / part.name for part in manifest.parts]
-    return [SourceFile(str(path), partial(opened_local, path)) for path in paths]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow.configuration import conf
+
+from coveo_provider.errors import DatasetError
 
 T = TypeVar("T")
 
@@ -29,3 +31,19 @@ def mappable(uris: Sequence[str]) -> list[str] | list[list[str]]:
     """Return the URIs of parts to map over: one a task, or as many a task as the limit of Airflow asks for."""
     limit = max_map_length()
     return list(uris) if len(uris) <= limit else groups(uris, limit)
+
+
+def parts_of(value: Any) -> list[str]:
+    """
+    Return the URIs of all parts that tasks were mapped over.
+
+    :param value: what :func:`mappable` returned, or arguments for each task, by name
+    :raises DatasetError: it is neither
+    """
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [part for entry in value.values() for part in parts_of(entry)]
+    if isinstance(value, Iterable):
+        return [part for entry in value for part in parts_of(entry)]
+    raise DatasetError(f"parts must be the list of a load's parts, e.g. parts=check.output, not {value!r}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, Api, Section
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, Api, Section
 from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError, Throttled
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
@@ -16,7 +16,8 @@ from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.ending import EndingOperator
-from coveo_provider.operators.support.followers import is_followed_by
+from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.storage import list_parts
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.encoding.rows import Rows
     from coveo_provider.report import ChunkReport
 
+_DOCUMENTS = frozenset({Section.ADD_OR_UPDATE, Section.ADD_OR_MERGE})
 _ARGUMENTS = {
     Section.ADD_OR_UPDATE: "documents",
     Section.ADD_OR_MERGE: "documents",
@@ -63,7 +65,7 @@ def send_chunks(
         log.info("The first %s of %s chunks were accepted before the wait", done, len(chunks))
     for number, chunk in enumerate(chunks[done:], start=done):
         try:
-            accepted = deliver(
+            delivery = deliver(
                 operator.client,
                 chunk,
                 container=container,
@@ -82,7 +84,8 @@ def send_chunks(
             if isinstance(error, Throttled):
                 operator.checkpoint = operator.checkpoint.with_accepted(chunks[:number], report.as_json())
             raise
-        report.count(chunk, None if accepted is None else accepted.ordering_id)
+        accepted = delivery.answer
+        report.count(chunk, None if accepted is None else accepted.ordering_id, delivery.moment)
         log.info("Sent %s, %s bytes, to %s", report.described(chunk), f"{chunk.size:,}", to)
 
 
@@ -93,40 +96,53 @@ class SendingOperator(SourceOperator):
     Everything is encoded and checked before the first container is sent.
 
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
+    :param visibility: ``checked`` asks whether the source is secured, before documents with permissions are
+        sent: on any other source everybody would see them. ``unchecked`` where that is known and the key may
+        not ask
     :param exclusive: whether no other run may be loading the source meanwhile; by default the task keeps others
         away when a task that ends the load of the source follows it, and as a feed sends beside a load otherwise
     """
 
     operator_extra_links = SOURCE_LINKS
+    sends = True
 
-    def __init__(self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, **kwargs: Any) -> None:
+    def __init__(
+        self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, visibility: str = "checked", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.max_chunk_bytes = max_chunk_bytes
+        self.visibility = visibility
 
     def is_exclusive(self, context: Context) -> bool:
         """Return whether it belongs to a load, unless ``exclusive`` says it."""
-        return is_followed_by(EndingOperator, self, context) if self.exclusive is None else self.exclusive
+        if self.exclusive is not None:
+            return self.exclusive
+        return any(issubclass(kind, EndingOperator) for kind in kinds_after(self, context))
 
     def send(
         self,
+        context: Context,
         arguments: Mapping[Section, Any],
         *,
         api: Api,
         container: Callable[[], FileContainer],
         submit: Callable[[str], Accepted | None],
-        joins_on_upload: bool = False,
+        stream_id: str = "",
     ) -> dict[str, Any]:
         """
         Send what the arguments name, and return a report.
 
+        :param context: the task's
         :param arguments: URIs of parts or folders, or rows, by the array of a container they go to; ``None`` for
             none
         :param api: what they go through, which says how large an item may be
         :param container: asks for a container, once a chunk is ready
         :param submit: called with the ``file_id`` of a container that was uploaded
-        :param joins_on_upload: whether an uploaded container counts without being submitted, as in a stream
+        :param stream_id: the open stream that containers belong to once they are uploaded; empty for none
         :raises ConfigurationError: they name nothing at all
         :raises DataError: names what is wrong; nothing was sent
+        :raises SafetyStop: another run loaded the source since this one did, or everybody would see what has
+            permissions
         """
         from coveo_provider.documents.contents.files import ContentSpool
         from coveo_provider.documents.encoding.chunks import ChunkWriter
@@ -137,17 +153,34 @@ class SendingOperator(SourceOperator):
         if not arguments:
             names = ", ".join(name for name in dict.fromkeys(_ARGUMENTS.values()) if hasattr(self, name))
             raise ConfigurationError(f"task {self.task_id}: there is nothing to send. Name one of {names}")
-        uris: list[str] = []
+        claim = self.claim(context)
+        claim.join("sending to it")
+        parts: dict[Section, list[str]] = {section: [] for section in arguments}
         with ExitStack() as stack:
             load = {}
             for section, value in arguments.items():
-                load[section] = stack.enter_context(open_input(value, _ARGUMENTS[section], uris))
+                load[section] = stack.enter_context(open_input(value, _ARGUMENTS[section], parts[section]))
+            refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
-            self._log_calls(chunks, calls_per_chunk=1 if joins_on_upload else 2)
+            self._log_calls(chunks, calls_per_chunk=1 if stream_id else 2)
             before = self.checkpoint.report_of(chunks)
-            report = Report(**before) if before else Report(parts=uris, api=api.value)
+            report = (
+                Report(**before)
+                if before
+                else Report(
+                    parts=[part for section in parts.values() for part in section],
+                    other_parts={
+                        one.value: uris for one, uris in parts.items() if uris and one not in _DOCUMENTS
+                    },
+                    ids={one.value: _inline_ids(sources) for one, sources in load.items() if not parts[one]},
+                    api=api.value,
+                    source_id=self.source_id,
+                    stream_id=stream_id,
+                    load=claim.load,
+                )
+            )
             send_chunks(
                 self,
                 chunks,
@@ -155,7 +188,7 @@ class SendingOperator(SourceOperator):
                 to=f"source {self.source_id}",
                 container=container,
                 submit=submit,
-                joins_on_upload=joins_on_upload,
+                joins_on_upload=bool(stream_id),
             )
         return report.as_json()
 
@@ -173,6 +206,13 @@ class SendingOperator(SourceOperator):
             f"{max(250 - calls, 0):,}",
             f"{max(15_000 - calls, 0):,}",
         )
+
+
+def _inline_ids(sources: Sequence[Part | Rows]) -> list[str]:
+    """Return the ids of rows given inline; none of parts, which can be read again."""
+    from coveo_provider.documents.encoding.rows import Rows
+
+    return [str(one) for source in sources if isinstance(source, Rows) for one in source.column(DOCUMENT_ID)]
 
 
 @contextmanager

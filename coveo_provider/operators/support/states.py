@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, ObjectStoragePath
 
+from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, State
-from coveo_provider.documents.dataset.manifest import Manifest
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators.support.storage import files_in
 
@@ -29,20 +30,22 @@ def state_at(uri: Any) -> State:
     return State(folder, files_in(folder) if folder.is_dir() else ())
 
 
-def run_to_remember(operator: SourceOperator, manifest: Manifest) -> LastRun:
-    """Return what is to be remembered once a dataset has been sent to an operator's source."""
+def run_to_remember(operator: SourceOperator, datasets: Sequence[WrittenDataset]) -> LastRun:
+    """Return what is to be remembered once datasets have been sent to an operator's source."""
     from coveo_provider.documents.dataset.content_hash import HASH_VERSION
 
     return LastRun(
         organization=operator.client.organization_id,
         push_url=operator.client.endpoints.push_url,
         source_id=operator.source_id,
-        mapping=manifest.mapping,
         hash_version=HASH_VERSION,
-        rows=manifest.rows,
-        sha256=manifest.sha256,
-        files=tuple(part.name for part in manifest.parts),
+        datasets=tuple(dataset.record() for dataset in datasets),
     )
+
+
+def owner_of_state(uri: Any) -> str:
+    """Return what decides what a source holds, where its state lies in a folder."""
+    return f"the state in {str(uri).rstrip('/')}"
 
 
 def run_key(context: Context) -> str:
