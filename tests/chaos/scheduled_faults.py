@@ -13,7 +13,8 @@ from typing import Any
 
 from coveo_provider.sandbox import Call, Sandbox
 from coveo_provider.sandbox.http.faults import Action, Cut, Duplicate, Faults, Slow, Truncate
-from tests.chaos.schedule import DECISIVE, Jump, Kill, PlannedFault
+from tests.chaos.interrupts import RunTimedOut, TaskTimedOut, interrupt
+from tests.chaos.schedule import DECISIVE, Jump, Kill, PlannedFault, TimeUp
 
 _CARRIED_OUT = (Truncate, Slow, Duplicate)
 
@@ -51,6 +52,7 @@ class ScheduledFaults(Faults):
         self._schedule_lock = threading.Lock()
         self._pending = [_Pending(fault, fault.skip, fault.times) for fault in planned]
         self._dying: set[int] = set()
+        self._stopping: dict[int, type[BaseException]] = {}
         self._victim: int | None = None
         self._known = threading.Event()
         server: Any = sandbox._server
@@ -83,7 +85,8 @@ class ScheduledFaults(Faults):
                 if one.fault.route in (None, route) and one.fault.effect != Kill("end") and one.applies()
             ]
             action = self._taken(faults)
-        if route in DECISIVE and (action == Cut("after") or isinstance(action, _CARRIED_OUT)):
+        carried_out = isinstance(action, _CARRIED_OUT) or getattr(action, "when", "") == "after"
+        if route in DECISIVE and carried_out:
             self.decided = True
         return action
 
@@ -100,7 +103,10 @@ class ScheduledFaults(Faults):
                     action = Cut("before")
                 else:
                     self._dying.add(threading.get_ident())
-            elif action is None:
+            elif action is None and isinstance(effect, TimeUp):
+                self._stopping[threading.get_ident()] = RunTimedOut if effect.run else TaskTimedOut
+                action = Cut(effect.when)
+            elif action is None and not isinstance(effect, TimeUp):
                 action = effect
             else:
                 continue
@@ -109,12 +115,14 @@ class ScheduledFaults(Faults):
 
     def _called(self, call: Call) -> None:
         """Note a call that was carried out; its answer is not sent yet."""
-        if call.route in DECISIVE and 200 <= call.status < 300:
+        if call.route in DECISIVE and call.reached and 200 <= call.status < 300:
             self.decided = True
         self.sandbox._note(call)
         if threading.get_ident() in self._dying:
             self._dying.discard(threading.get_ident())
             self._kill()
+        if (stopped := self._stopping.pop(threading.get_ident(), None)) is not None:
+            interrupt(stopped)
 
     def _kill(self) -> None:
         if self._known.wait(10) and self._victim is not None:

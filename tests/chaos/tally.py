@@ -9,6 +9,16 @@ from typing import Any
 
 from tests.chaos.trial import Outcome
 
+_GROUPS = {
+    "clocks": ("clock", "worker clock", "Date"),
+    "the log and the source": ("log", "source"),
+    "tasks and workers": ("kill", "task timed", "run timed"),
+    "clicks": ("clear", "mark", "on an older"),
+}
+_COUNTS = (
+    *("runs", "survived", "failed", "untouched", "done_unknown", "unverified", "by_hand", "mismatches"),
+)
+
 
 @dataclass
 class Tally:
@@ -21,6 +31,8 @@ class Tally:
     failed: int = 0
     untouched: int = 0
     done_unknown: int = 0
+    unverified: int = 0
+    by_hand: int = 0
     mismatches: int = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -36,6 +48,8 @@ class Tally:
         if outcome.state != "success":
             self.failed += 1
             self.done_unknown += outcome.decided
+        self.unverified += outcome.unverified
+        self.by_hand += outcome.by_hand
         self.mismatches += len(outcome.mismatches)
 
     def as_json(self) -> dict[str, Any]:
@@ -49,21 +63,34 @@ class Tally:
         for part in parts:
             total.schedules += Counter(part["schedules"])
             total.injected += Counter(part["injected"])
-            for name in ("runs", "survived", "failed", "untouched", "done_unknown", "mismatches"):
+            for name in _COUNTS:
                 setattr(total, name, getattr(total, name) + part[name])
         return total
 
+    def _grouped(self) -> dict[str, list[tuple[str, int]]]:
+        """Return how often each kind happened, the commonest first, by what it happened to."""
+        grouped: dict[str, list[tuple[str, int]]] = {name: [] for name in ("calls", "HTML", *_GROUPS)}
+        for kind, count in self.injected.most_common():
+            name = next((name for name, words in _GROUPS.items() if kind.startswith(words)), "calls")
+            grouped["HTML" if kind.startswith("HTML") else name].append((kind, count))
+        return grouped
+
     def __str__(self) -> str:
         faults = sum(count for kind, count in self.injected.items() if kind != "worker clock off")
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.injected.most_common())
+        groups = [
+            f"  {name}: {', '.join(f'{kind} {count:,}' for kind, count in counts)}"
+            for name, counts in self._grouped().items()
+            if counts
+        ]
         schedules = ", ".join(f"{name} {count}" for name, count in sorted(self.schedules.items()))
         return "\n".join(
             [
                 f"{self.runs:,} runs of {sum(self.schedules.values()):,} seeds; {faults:,} faults injected",
-                f"  faults: {kinds or 'none'}",
+                *groups,
                 f"  fault schedules: {schedules}",
                 f"  survived: {self.survived:,} runs succeeded despite their faults, {self.untouched:,} met none",
                 f"  failed for good: {self.failed:,}, {self.done_unknown:,} of them after the decisive call",
+                f"  green, though nothing was verified: {self.unverified:,}; green by hand alone: {self.by_hand:,}",
                 f"  mismatches: {self.mismatches:,}",
             ]
         )

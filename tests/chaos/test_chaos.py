@@ -50,10 +50,10 @@ def killed() -> Iterator[RunSeed]:
 
 @pytest.mark.parametrize("seeds", FAST, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
 def test_the_index_is_right_after_any_faults(live: Live, seeds: range) -> None:
-    """Throttling, errors, resets, lost answers, slow bodies, expired addresses, duplicates, jumping clocks."""
+    """In calls, clocks and logs; tasks and runs that are stopped; and what people click afterwards."""
     with runner("fast") as run:
         tally = live(run, seeds)
-    assert tally.runs == 3 * len(seeds)
+    assert tally.runs >= 3 * len(seeds)
     assert tally.injected
 
 
@@ -79,7 +79,7 @@ def test_the_fast_runner_ends_as_airflow_does(seed: int, airflow_database: None)
     """Every task in the same state, and the same things gone wrong."""
     with runner("airflow", database=False) as run:
         real = run(seed)
-    fast = Trial(seed).run()
+    fast = Trial(seed, clicks=False).run()
     assert not real.mismatches, str(real)
     assert (fast.state, counted(fast.states)) == (real.state, counted(real.states))
     assert fast.injected == real.injected

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
+from urllib.request import Request, urlopen
 
 _HOURS = 0.0
 _time, _time_ns, _datetime = time.time, time.time_ns, datetime_module.datetime
@@ -70,12 +71,13 @@ def main() -> None:
     from tests.chaos.fast import Job, perform
     from tests.chaos.recipes import build, small_parts
 
-    small_parts().__enter__()  # for as long as this process lives
+    parts = small_parts()  # kept for as long as this process lives: else it ends at once
+    parts.__enter__()
     claims.PAUSE = 0
     policy: Any = retries.RetryPolicy
     patched: Any = (caller, retries)
     for module in patched:
-        module.RetryPolicy = lambda **options: policy(**{**options, "sleep": lambda _: None})
+        module.RetryPolicy = lambda **options: policy(**{**options, "sleep": _waited})
     _say({"ready": os.getpid()})
     for line in sys.stdin:
         order = json.loads(line)
@@ -91,6 +93,16 @@ def main() -> None:
         os.close(writing)
         _, status = os.waitpid(pid, 0)
         _say({"killed": os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "status": status})
+
+
+def _waited(seconds: float) -> None:
+    """Let the time pass in the sandbox that a client would have waited."""
+    sandbox = json.loads(os.environ["AIRFLOW_CONN_COVEO_DEFAULT"])["host"]
+    body = json.dumps({"advance_seconds": max(seconds, 0.0)}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{sandbox}/_sandbox/clock", body, headers, method="POST")
+    with urlopen(request, timeout=30) as answer:
+        answer.read()
 
 
 def _run(order: dict[str, Any], random: Any, perform: Any, build: Any, job: Any) -> None:
