@@ -69,6 +69,9 @@ def mark_of(operator: SourceOperator, reports: Sequence[Report], given: int | No
         if ordering_id is None:
             certain = certain and moment.agrees
             ordering_id = report.mark
+            if ordering_id is not None and moment.agrees:
+                # They may be a second or two apart: the earliest of all deletes nothing that was just sent.
+                ordering_id = min(ordering_id, moment.earliest)
         marks += [] if ordering_id is None else [ordering_id]
     return LoadMark(min(marks), certain)
 
