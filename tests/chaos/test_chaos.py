@@ -14,7 +14,7 @@ from tests.chaos.trial import Outcome, Trial
 pytestmark = pytest.mark.slow
 
 EACH = len(RECIPES)
-FAST = [range(start, start + 3 * EACH) for start in range(0, 42 * EACH, 3 * EACH)]
+FAST = [range(start, start + 3 * EACH) for start in range(0, 51 * EACH, 3 * EACH)]
 AIRFLOW = [range(start, start + EACH) for start in range(1_000, 1_000 + 5 * EACH, EACH)]
 KILLED = [range(start, start + EACH) for start in range(2_000, 2_000 + 4 * EACH, EACH)]
 
