@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow chaos lint types audit format bench up lock clean
+.PHONY: install demo test test-slow chaos mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ test-slow: $(STAMP)
 # Every recipe with scheduled faults; SEED=… replays one schedule, RUNNER is fast, airflow or worker, SEEDS=from:to.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --runner $(or $(RUNNER),fast) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0:120))
+
+# Small changes of the code that no test notices; MODULE=safety.py names one. It takes long, and is not part of the tests.
+mutate: $(STAMP)
+	$(BIN)/python -m tools.mutate $(MODULE)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
