@@ -175,6 +175,7 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (pending,) = state_in(tmp_path).pending()
     assert pending == replace(PENDING, datasets=(DatasetRecord("abc"),))
     assert (pending.manifests, pending.sha256s) == (["file:///m"], ["abc"])
+    assert [dataset.rows for dataset in pending.datasets] == [0]  # it did not say
 
 
 def test_several_datasets_are_remembered(tmp_path: Path) -> None:
@@ -249,6 +250,36 @@ def test_what_was_refused_is_remembered(tmp_path: Path) -> None:
     state_in(state).remember(current, [hashes], None)
     assert not (state / "rejected").exists()
     assert state_in(state).last() == current
+
+
+def test_of_what_was_refused_one_file_is_kept(tmp_path: Path) -> None:
+    """The one that is remembered, also when it says the same as the former one."""
+    state = tmp_path / "state"
+    hashes = hashes_in(tmp_path)
+    table = pa.table([["a:1", "a:2"], pa.array([b"1" * 16, b"2" * 16], pa.binary(16))], schema=HASH_SCHEMA)
+    pq.write_table(table, hashes / "part-00000.parquet")
+    names = []
+    for identifier in ("a:1", "a:1", "a:2"):
+        path = tmp_path / "rejected.parquet"
+        pq.write_table(pa.table({"documentId": [identifier], "reason": ["no"]}), path)
+        rejected = [SourceFile("rejected", lambda: (tmp_path / "rejected.parquet").open("rb"))]
+        last = state_in(state).remember(last_run(), [hashes], None, rejected)
+        assert last.rejections is not None
+        assert [path.name for path in (state / "rejected").iterdir()] == [last.rejections.file]
+        names.append(last.rejections.file)
+    assert names[0] == names[1] != names[2]
+
+
+def test_what_is_equal_is_remembered_already() -> None:
+    """Wherever the dataset lay, and whatever was refused of it."""
+    elsewhere = replace(ONE, manifest="file:///n")
+    assert last_run(datasets=(elsewhere,)) == last_run() == last_run(rejections=RejectionRecord("x", "y", 1))
+    assert last_run(datasets=(replace(ONE, sha256="x"),)) != last_run()
+
+
+def test_each_run_has_a_folder_for_what_it_sends(tmp_path: Path) -> None:
+    """Below that of all runs."""
+    assert state_in(tmp_path).changes("run-1") == tmp_path / "changes" / "run-1"
 
 
 def test_a_load_that_was_remembered_may_be_so_again(tmp_path: Path) -> None:

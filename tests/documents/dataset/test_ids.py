@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coveo_provider.documents.contract import Section
+from coveo_provider.documents.dataset import ids
 from coveo_provider.documents.dataset.ids import (
     IdLedger,
     refuse_contradictions,
@@ -77,6 +79,30 @@ def test_of_many_the_first_are_named() -> None:
         refuse_duplicates(ledger_of(parts), parts)
 
 
+def test_of_a_few_all_are_named() -> None:
+    """Three are not too many."""
+    parts = [part_of(["a:1", "a:2", "a:3"], name) for name in ("one", "two")]
+
+    with pytest.raises(DatasetError) as raised:
+        refuse_duplicates(ledger_of(parts), parts)
+    assert str(raised.value) == "documentId must be unique, found " + "; ".join(
+        f"a:{n} 2 times in one and two" for n in (1, 2, 3)
+    )
+
+
+def test_an_item_that_is_changed_and_sent_is_named_with_both() -> None:
+    """However many of its fields are changed."""
+    updates = Rows([update_of("a:1", field, "arrayAppend") for field in ("x", "y")], "updates")
+    documents = Rows([{"documentId": "a:1"}, {"documentId": "a:2"}], "documents")
+
+    with pytest.raises(
+        DatasetError, match=r"found a:1 2 times in documents and the partial updates of updates$"
+    ):
+        check(
+            {Section.ADD_OR_UPDATE: [documents], Section.PARTIAL_UPDATE: [updates]}, item_limit=999, log=print
+        )
+
+
 def test_a_dataset_that_is_all_doubled_is_not_counted_to_its_end() -> None:
     """Enough is known when ten thousand are."""
     parts = [part_of([f"a:{n}" for n in range(10_001)], name) for name in ("one", "two")]
@@ -102,6 +128,43 @@ def test_equal_hashes_of_different_ids_are_no_duplicate() -> None:
 
     assert ledger.repeated().tolist() == sorted(hash_ & ~1 for hash_ in hashes.tolist())
     refuse_duplicates(ledger, parts)
+
+
+_HASHES = st.integers(0, 40).map(lambda n: n * (2**64 // 41) & ~1)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.lists(st.tuples(st.lists(_HASHES, max_size=12), st.booleans()), max_size=8))
+def test_a_ledger_counts_as_a_list_does(in_memory: int, batches: list[tuple[list[int], bool]]) -> None:
+    """However few hashes it keeps in memory; of those that may come often only a mixture is told."""
+    ledger = IdLedger(in_memory)
+    counts: Counter[int] = Counter()
+    alone = set()
+    for hashes, many in batches:
+        ledger.add(np.array(hashes, dtype=np.uint64), many=many)
+        counts.update(hashes)
+        alone |= set() if many else {*hashes}
+
+    expected = sorted(one for one, count in counts.items() if count > 1 and one in alone)
+    assert ledger.repeated().tolist() == expected
+    assert ledger.repeated().tolist() == expected  # however often it is asked
+
+
+def test_hashes_are_looked_at_range_by_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the memory it takes to find an equal one is a small share of all."""
+    sizes = []
+
+    def look(hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> Any:
+        sizes.append(len(hashes))
+        return repeated(hashes)
+
+    repeated = ids._repeated
+    monkeypatch.setattr(ids, "_repeated", look)
+    ledger = IdLedger(1_000)
+    ledger.add(np.random.default_rng(1).integers(0, 2**64, 64_000, dtype=np.uint64))
+    ledger.repeated()
+    assert len(sizes) == 64
+    assert max(sizes) < 2_000
 
 
 def test_no_ids_are_no_duplicates() -> None:
@@ -227,6 +290,19 @@ def test_only_fields_that_were_seen_twice_are_read_again() -> None:
     """A suspicion is looked up; without one nothing is read."""
     ledger = IdLedger()
     refuse_contradictions(ledger, [Rows([update_of("p:1", "a", "arrayAppend")] * 2, "x")])
+
+
+def test_equal_hashes_of_different_fields_are_no_contradiction() -> None:
+    """Suspects are read again and compared by their text."""
+    update = update_of("p:1", "a", "fieldValueReplace")
+    (encoded,) = Rows([update], "x").encode(Section.PARTIAL_UPDATE, 999)
+    assert encoded.field_hashes is not None
+    ledger = IdLedger()
+    ledger.add(np.concatenate([encoded.field_hashes, encoded.field_hashes]))
+
+    refuse_contradictions(ledger, [Rows([update], "x")])
+    with pytest.raises(DatasetError, match="field a is changed by 2 partial updates"):
+        refuse_contradictions(ledger, [Rows([update], "x"), Rows([update], "y")])
 
 
 def test_a_deletion_takes_along_what_starts_with_it() -> None:
