@@ -31,7 +31,8 @@ def load(name: str, parts: list[str], retries: int = 2) -> tuple[str, dict[str, 
     group, source = GROUPS[name]
     options: dict[str, Any] = {"retries": retries, "retry_delay": timedelta(0)}
     with DAG(f"crashes_{name}_{next(RUNS)}", schedule=None, default_args=options) as dag:
-        group(source_id=source, documents=parts)
+        # One content, however many DAGs of this file load it.
+        group(source_id=source, documents=parts, content_owner="crashes")
     return ran(dag)
 
 
