@@ -69,4 +69,5 @@ def test_of_200_000_items_the_one_percent_that_moved_is_sent(
         return sum(call.content_length or 0 for call in calls if call.route == "upload")
 
     assert 0.005 < uploaded(second) / uploaded(first) < 0.015
-    assert Counter(call.route for call in second) == {"file.create": 1, "upload": 1, "stream.update": 1}
+    sent = Counter(call.route for call in second if not call.route.startswith(("logs", "platform.")))
+    assert sent == {"file.create": 1, "upload": 1, "stream.update": 1}  # the others look what became of it
