@@ -70,7 +70,6 @@ def test_a_million_items_in_a_full_container(sandbox: Sandbox, caller: Caller) -
     assert sandbox.count("products") == 1_000_000
     page = caller.call("GET", "/_sandbox/sources/products/items", params={"limit": 5}).json()
     assert len(page["items"]) == 5
-    assert rate > 15_000  # half of what is measured on two idle cores: the machine may be shared
 
 
 def expansion(count: int, memberships: int) -> Iterator[bytes]:
