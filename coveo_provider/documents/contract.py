@@ -133,6 +133,13 @@ class Api(str, Enum):
         return STREAM_ITEM_BYTES if self is Api.STREAM else PUSH_ITEM_BYTES
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 part``, ``1,200 parts``, ``2 identities``."""
+    if count != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("ty") or noun.endswith("ry") else f"{noun}s"
+    return f"{count:,} {noun}"
+
+
 _SHOWN = 200  # characters of an id that an error repeats
 
 

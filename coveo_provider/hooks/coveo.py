@@ -94,7 +94,10 @@ class CoveoHook(BaseHook):
             return False, str(error)
         except Exception as error:  # noqa: BLE001  the form shows a sentence, never a traceback
             return False, f"{type(error).__name__}: connection {self.coveo_conn_id!r} could not be read"
-        return True, f"Organization {self.client.organization_id} answered: the key can see {count:,} sources"
+        return (
+            True,
+            f"Organization {self.client.organization_id} answered; sources that the key can see: {count:,}",
+        )
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

@@ -75,9 +75,10 @@ def deliver(
     files = FileUploads(client, [(file.path, file.size) for file in chunk.attachments], clock=clock)
     if joins_on_upload and chunk.attachments:
         _log.warning(
-            "%d contents go through containers of their own, which live 60 minutes, and no page says whether the "
-            "service takes them before the stream is closed: close it within the hour, or send updates instead",
-            len(chunk.attachments),
+            "Large contents, %s here, go through containers of their own, which live 60 minutes, and no page says "
+            "whether the service takes them before the stream is closed: close it within the hour, or send updates "
+            "instead",
+            f"{len(chunk.attachments):,}",
         )
 
     def attempt() -> Delivery[T]:

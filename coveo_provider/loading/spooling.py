@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from coveo_provider.documents.contents.files import ContentSpool
 from coveo_provider.documents.contents.filling import fill
-from coveo_provider.documents.contract import Section, shown
+from coveo_provider.documents.contract import Section, counted, shown
 from coveo_provider.documents.dataset.ids import (
     IdLedger,
     refuse_contradictions,
@@ -105,9 +105,9 @@ def _warn_of_siblings(prefixes: Sequence[str]) -> None:
     wide = [prefix for prefix in prefixes if not prefix.endswith("/")]
     if wide:
         _log.warning(
-            "%s deletions with deleteChildren take along every item whose id starts with theirs: %s takes %s, "
+            "deleteChildren, in %s here, takes along every item whose id starts with the deleted one: %s takes %s, "
             "which is no child of it. An id that ends with / takes only what lies below it",
-            f"{len(wide):,}",
+            counted(len(wide), "deletion"),
             shown(wide[0]),
             shown(f"{wide[0]}-sibling"),
         )

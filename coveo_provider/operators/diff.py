@@ -13,6 +13,7 @@ from airflow.sdk import Context, ObjectStoragePath, XComArg
 from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.contract import counted
 from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
@@ -181,8 +182,8 @@ class CoveoDiffOperator(SourceOperator):
     def _refuse_needless(self, difference: Difference, current: LastRun) -> None:
         if not difference.changed and not difference.gone:
             raise AirflowSkipException(
-                f"Source {self.source_id}: all {current.rows:,} documents are as the last run sent them. "
-                "There is nothing to send"
+                f"Source {self.source_id}: of {counted(current.rows, 'document')} none is new or changed, and none "
+                "is gone. There is nothing to send"
             )
 
     def _refuse_lost(self, difference: Difference, last: LastRun, most_lost: float | None) -> None:
@@ -232,11 +233,11 @@ class CoveoDiffOperator(SourceOperator):
         """Log what is sent and why, and return it to other tasks by name."""
         unchanged = 0 if own.full else current.rows - own.changed
         if own.full:
-            self.log.info("Everything is sent, %s documents: %s", f"{own.changed:,}", reason)
+            self.log.info("Everything is sent, %s: %s", counted(own.changed, "document"), reason)
         else:
             self.log.info(
-                "%s documents are new or changed, %s are gone, %s are as they were",
-                f"{own.changed:,}",
+                "%s new or changed, %s gone, %s as before",
+                counted(own.changed, "document"),
                 f"{own.gone:,}",
                 f"{unchanged:,}",
             )

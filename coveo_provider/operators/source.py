@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider._compat import AirflowSkipException
-from coveo_provider.documents.contract import Api
+from coveo_provider.documents.contract import Api, counted
 from coveo_provider.errors import CoveoError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import Claim, SourceOperator
@@ -188,11 +188,11 @@ class CoveoDeleteOlderOperator(GuardedOperator):
         )
         delete(self.source_id, mark.ordering_id, queue_delay=delay)
         self.log.info(
-            "Deleting items of source %s older than %s, in %s minutes; %s documents were loaded",
+            "Deleting items of source %s older than %s, in %s, after a load of %s",
             self.source_id,
             mark.ordering_id,
-            delay,
-            f"{loaded.documents:,}",
+            counted(delay, "minute"),
+            counted(loaded.documents, "document"),
         )
         moment = None if mark.certain else loaded.moment
         loaded = replace(loaded, mark=mark.ordering_id, moment=moment)

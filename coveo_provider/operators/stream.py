@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import Api, Section
+from coveo_provider.documents.contract import Api, Section, counted
 from coveo_provider.errors import ApiError, CloseUnknown, CoveoError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import Claim, SourceOperator
@@ -65,7 +65,8 @@ class CoveoUploadChunkOperator(SendingOperator):
 
     :param source_id: the source the stream belongs to (templated)
     :param stream_id: the stream, from :class:`CoveoOpenStreamOperator` (templated)
-    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows, or a DataFrame
+        (templated)
     :param max_chunk_bytes: the most a chunk may take, in bytes, envelope included
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``
@@ -160,10 +161,10 @@ class CoveoCloseStreamOperator(GuardedOperator):
         _, loaded = self.checked_load(context, claim, "closing the stream")
         accepted = self._closed(claim, loaded)
         self.log.info(
-            "Closed stream %s: %s documents replace the content of source %s (ordering id %s)",
+            "Closed stream %s: the content of source %s is now %s (ordering id %s)",
             self.stream_id,
-            f"{loaded.documents:,}",
             self.source_id,
+            counted(loaded.documents, "document"),
             accepted.ordering_id,
         )
         if accepted.ordering_id is not None:  # of all items of the load

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contract import counted
 from coveo_provider.errors import ConfigurationError, CoveoError
 from coveo_provider.operators.support.claims import SourceOperator
 
@@ -54,7 +55,7 @@ class CoveoEndStaleLoadsOperator(SourceOperator):
             except CoveoError as error:
                 self.log.error("The load of source %s could not be ended: %s", source_id, error)
                 failures.append(error)
-        self.log.info("Ended stale loads of %s of %s sources", len(ended), len(self.source_ids))
+        self.log.info("Ended stale loads of %s of %s", len(ended), counted(len(self.source_ids), "source"))
         if failures:
             raise failures[0]
         return ended

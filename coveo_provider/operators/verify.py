@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
+from coveo_provider.documents.contract import counted
 from coveo_provider.errors import AccessDenied, ConfigurationError, NotFound, VerificationFailed
 from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.ending import EndingOperator
@@ -248,7 +249,7 @@ class CoveoVerifyOperator(EndingOperator):
             problems.append(f"more items were refused than max_rejected={self.max_rejected} allows")
         if finding.unknown:
             problems.append(
-                f"{finding.unknown:,} items are neither indexed nor refused after {waited:,.0f} s"
+                f"{counted(finding.unknown, 'item')} neither indexed nor refused after {waited:,.0f} s"
             )
         if not finding.counted:
             problems.append("the source does not hold what it has to")
@@ -304,7 +305,7 @@ def _since(reports: Sequence[Report]) -> tuple[int, bool] | None:
 
 def _said(finding: Finding, source_id: str) -> str:
     """Return what a look found, in words."""
-    words = [f"{finding.indexed:,} items indexed"]
+    words = [f"{counted(finding.indexed, 'item')} indexed"]
     if finding.deleted:
         words.append(f"{finding.deleted:,} deleted")
     if finding.refused:
@@ -319,5 +320,5 @@ def _said(finding: Finding, source_id: str) -> str:
     if finding.held is not None and finding.wanted is not None:
         fewest, most = finding.wanted
         expected = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-        words.append(f"{finding.held:,} items held, {expected} expected")
+        words.append(f"{counted(finding.held, 'item')} held, {expected} expected")
     return f"Source {source_id}: {', '.join(words)}"

@@ -55,7 +55,7 @@ def test_only_what_changed_is_sent(request: pytest.FixtureRequest, storage: str)
     uploads = [call.content_length or 0 for call in nights.sandbox.calls[before:] if call.route == "upload"]
     assert sum(uploads) < 300
 
-    with pytest.raises(AirflowSkipException, match="all 30 documents are as the last run sent them"):
+    with pytest.raises(AirflowSkipException, match="of 30 documents none is new or changed"):
         nights.run()
     hashes = [name for name in nights.files() if name.startswith("hashes/")]
     assert [name.rpartition("/")[2] for name in hashes] == ["part-00000.parquet"]

@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYTES, MIB, Section, counted
 from coveo_provider.documents.records import PLACEHOLDER_BYTES, Attachment, Encoded
 from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import ConfigurationError, DatasetError
@@ -69,12 +69,12 @@ class Chunk:
     def described(self) -> str:
         """Return what it holds, in words: ``1,200 documents, 3 deletions``."""
         counts = {
-            "documents": self.documents,
-            "partial updates": self.partial_updates,
-            "deletions": self.deletions,
+            "document": self.documents,
+            "partial update": self.partial_updates,
+            "deletion": self.deletions,
         }
-        files = f" and {len(self.attachments):,} files of their content" if self.attachments else ""
-        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) + files
+        files = f" and {counted(len(self.attachments), 'file')} of their content" if self.attachments else ""
+        return ", ".join(counted(count, name) for name, count in counts.items() if count) + files
 
     def first_id(self) -> str:
         """Return the ``documentId`` of its first object, whatever the array; empty when it has none."""

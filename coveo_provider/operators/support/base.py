@@ -72,18 +72,12 @@ class CoveoOperator(BaseOperator):
         """Do the task's work, and tell Airflow whether to try again when it fails."""
         try:
             return self.act(context)
-        except Throttled as error:
-            if self.deferrable:
-                self._wait_for_quota(error)
-            raise
-        except SourceBusy as error:
-            if self.deferrable:
-                self._wait_for_turn(error)
-            raise
         except CoveoError as error:
-            if error.transient:
-                raise
-            raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+            if self.deferrable and isinstance(error, Throttled):
+                self._wait_for_quota(error)
+            if self.deferrable and isinstance(error, SourceBusy):
+                self._wait_for_turn(error)
+            self._fail(error)
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Go on after a wait: from the checkpoint in the trigger's event, else from the start."""
@@ -93,6 +87,14 @@ class CoveoOperator(BaseOperator):
     def act(self, context: Context) -> Any:
         """Do the task's work."""
         raise NotImplementedError
+
+    def _fail(self, error: CoveoError) -> NoReturn:
+        """Fail the try, and say why before Airflow prints a traceback, which is kept short."""
+        sentence = f"{type(error).__name__}: {error}"
+        self.log.error("%s", sentence)
+        if error.transient:
+            raise error.with_traceback(None) from None
+        raise AirflowFailException(sentence) from None
 
     def _wait_for_quota(self, error: Throttled) -> None:
         """Hand a long wait to the triggerer; return when this one is not to be waited for."""
