@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import Api
+from coveo_provider.documents.contract import Api, counted
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.storage import list_parts, manifests_of
 
@@ -30,7 +31,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
     :param documents: URI of the dataset: a folder of Parquet files, one file, or a list of them (templated)
     :param source_id: the source that is about to be loaded (templated)
     :param visibility: ``unchecked`` does not ask whether the source is secured
-    :param deletions: URI of a dataset of deletions that belongs to it (templated)
+    :param deletions: the deletions that belong to it, as the task that sends them takes them (templated)
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with
         5 MiB; by default what :class:`~coveo_provider.operators.transform.CoveoTransformOperator` was told, as
         the manifest says, and a Push source where there is no manifest
@@ -48,7 +49,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
         documents: str | Sequence[str] | XComArg,
         source_id: str | None = None,
         visibility: str = "checked",
-        deletions: str | Sequence[str] | XComArg | None = None,
+        deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         stream: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -72,10 +73,10 @@ class CoveoCheckDatasetOperator(SourceOperator):
         from coveo_provider.loading.spooling import check
 
         uris = list_parts(self.documents, "documents")
-        gone = list_parts(self.deletions, "deletions") if self.deletions else []
+        gone: list[str] = []
         with (
             open_parts(uris) as parts,
-            open_parts(gone) as removals,
+            open_input(self.deletions or None, DELETIONS, gone) as removals,
             ContentSpool(open_content) as contents,
         ):
             load = {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals}
@@ -83,7 +84,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
                 refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             limit = self._api([*uris, *gone]).item_bytes
             rows = check(load, item_limit=limit, log=self.log.info, contents=contents)
-        self.log.info("Checked %s rows in %s parts", f"{rows:,}", len(uris) + len(gone))
+        self.log.info("Checked %s in %s", counted(rows, "row"), counted(len(uris) + len(gone), "part"))
         return mappable(uris)
 
     def _api(self, uris: Sequence[str]) -> Api:

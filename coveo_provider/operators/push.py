@@ -20,9 +20,10 @@ class CoveoPushBatchOperator(SendingOperator):
     container is sent; deletions are sent last. Pushing a part twice leaves the index the same.
 
     :param source_id: the source (templated)
-    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows (templated)
-    :param deletions: the same for deletions: Parquet or rows with ``documentId`` and, optionally,
-        ``deleteChildren``, which takes every item along whose id *starts with* the deleted one (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows, or a DataFrame
+        (templated)
+    :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes every
+        item along whose id *starts with* the deleted one; or a list of ids (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
         the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load

@@ -25,13 +25,13 @@ class CoveoUpdateStreamOperator(SendingOperator):
     the reports, which deletes what no part renewed.
 
     :param source_id: the source (templated)
-    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows. A document replaces
-        the whole item: metadata left out disappears (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows, or a
+        DataFrame. A document replaces the whole item: metadata left out disappears (templated)
     :param partial_updates: the same for partial updates: ``documentId``, ``operator`` (``fieldValueReplace``,
         ``arrayAppend``, ``arrayRemove``, ``dictionaryPut``, ``dictionaryRemove``), ``field`` and ``value``: JSON
         in a column of strings, else the value itself. Only items that exist are changed (templated)
     :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes
-        every item along whose id *starts with* the deleted one (templated)
+        every item along whose id *starts with* the deleted one; or a list of ids (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
         the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
@@ -86,8 +86,8 @@ class CoveoMergeStreamOperator(SendingOperator):
     update is faster. Merging a part twice leaves the index the same.
 
     :param source_id: the source (templated)
-    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows: ``documentId`` and the
-        fields to change (templated)
+    :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows, or a
+        DataFrame: ``documentId`` and the fields to change (templated)
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
         the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load

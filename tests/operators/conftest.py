@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import pytest
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.io import attach

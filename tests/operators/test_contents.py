@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import pytest
 from airflow.sdk.io import attach
 

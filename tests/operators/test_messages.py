@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +94,50 @@ def test_which_chunk_was_not_accepted_is_in_the_log(
     with pytest.raises(Exception, match="503"):
         run(operator)
     assert "Chunk 2 of 3, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hopeless", [True, False], ids=["hopeless", "transient"])
+def test_the_sentence_comes_first_and_the_traceback_is_short(
+    connected: Sandbox, waits: list[float], capsys: pytest.CaptureFixture[str], hopeless: bool
+) -> None:
+    """One line with what happened, and none of the frames between the task and the socket."""
+    connected.faults.add(action=Answer(401 if hopeless else 503), times=20)
+    with pytest.raises(Exception, match="401" if hopeless else "503") as failed:
+        run(TASKS["status"]())
+
+    assert sum("[error" in line for line in capsys.readouterr().out.splitlines()) == 1
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(failed.value.__traceback__)]
+    assert not [name for name in files if "/api/" in name or "requests" in name]
+    assert failed.value.__cause__ is None
+    assert failed.value.__suppress_context__
+
+
+@pytest.mark.parametrize("task", ["push", "update"])
+def test_a_quota_is_told_to_whom_it_concerns(
+    connected: Sandbox, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    """The published quotas are the Stream API's; and one is one."""
+    run(TASKS[task]())
+
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "API calls" in line]
+    assert "Sending 1 chunk, " in line
+    assert ("in 5 minutes" in line) == (task == "update")
+
+
+def test_a_chunk_that_failed_says_what_was_accepted_before_it(
+    connected: Sandbox, waits: list[float], capsys: pytest.CaptureFixture[str], write_part: WritePart
+) -> None:
+    """And nothing where nothing was."""
+    documents = write_part(products(40))
+    for accepted in (0, 1, 2):
+        connected.faults.add(route="batch.put", action=Answer(503), skip=accepted, times=20)
+        with pytest.raises(Exception, match="503"):
+            run(
+                CoveoPushBatchOperator(
+                    task_id="t", source_id="files", documents=documents, max_chunk_bytes=1_000
+                )
+            )
+        connected.faults.clear()
+        line = next(line for line in capsys.readouterr().out.splitlines() if "was not accepted" in line)
+        told = {0: "files ", 1: "files; 1 chunk before it had been", 2: "files; 2 chunks before it had been"}
+        assert told[accepted] in line

@@ -57,6 +57,13 @@ class Part:
         """Rows in the part, from its footer."""
         return int(self._parquet.metadata.num_rows)
 
+    def column(self, key: str) -> list[Any]:
+        """Return the value of a key in every row, in whatever case it is written; ``None`` where it is not."""
+        name = next((name for name in self.schema.names if name.lower() == key.lower()), None)
+        if name is None:
+            return [None] * self.rows
+        return [value for batch in self.batches([name]) for value in batch.column(0).to_pylist()]
+
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """
         Return the rows, batch by batch.
@@ -156,7 +163,7 @@ def _split(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: int | None = None) -> str:
     """
-    Write a frame of documents as one part of a dataset, and return where.
+    Write a frame of documents (of pandas, polars or Arrow) as one part of a dataset, and return where.
 
     The frame is checked against the contract of the documents dataset first, so that what is wrong with its
     columns is said by the task that made it.
@@ -171,20 +178,39 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
         name = f"part-{index:05d}.parquet"
         file = f"{file.rstrip('/')}/{name}" if isinstance(file, str) else file / name
     where = str(file)
-    table = to_table(frame, where)
+    table = _rows_of(frame, where)
     plan_documents(table.schema, where)
-    if not len(table):
-        raise DatasetError(f"{where}: has no rows; leave an empty part out")
-    table = portable(table)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
         target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as sink:
-        try:
-            pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
-        except pa.ArrowException as error:
-            raise DatasetError(f"{where}: cannot be written: {error}") from None
+        _write(table, where, sink)
     return where
+
+
+def write_rows(frame: Any, where: str, sink: IO[bytes]) -> None:
+    """
+    Write a frame of any rows as Parquet.
+
+    :param frame: a DataFrame of pandas or polars, or an Arrow table
+    :param where: what errors call it
+    :raises DatasetError: there are no rows, or a column's values have no common type
+    """
+    _write(_rows_of(frame, where), where, sink)
+
+
+def _rows_of(frame: Any, where: str) -> pa.Table:
+    table = portable(to_table(frame, where))
+    if not len(table):
+        raise DatasetError(f"{where}: has no rows; leave an empty part out")
+    return table
+
+
+def _write(table: pa.Table, where: str, sink: IO[bytes]) -> None:
+    try:
+        pq.write_table(table, sink, write_batch_size=_rows_per_page(table))
+    except pa.ArrowException as error:
+        raise DatasetError(f"{where}: cannot be written: {error}") from None
 
 
 def _local_path(file: str) -> Path:
@@ -206,6 +232,10 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
     """
     if isinstance(frame, pa.Table):
         return frame
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        return _arrow_table(frame, where)
     names = list(frame.columns)
     for name in names:
         if not isinstance(name, str):
@@ -221,6 +251,16 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
                 f"{where}: column {name!r} holds values that have no common type: {error}"
             ) from None
     return pa.table(columns, names=names)
+
+
+def _arrow_table(frame: Any, where: str) -> pa.Table:
+    try:
+        return pa.table(frame)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{where}: is {type(frame).__name__}, which is no table: {error}. Expected a DataFrame of pandas or "
+            "polars, or an Arrow table"
+        ) from None
 
 
 def _column(series: pd.Series[Any]) -> pa.ChunkedArray:

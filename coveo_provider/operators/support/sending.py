@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, Api, Section
-from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError, Throttled
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, Api, Section, counted
+from coveo_provider.errors import ConfigurationError, CoveoError, Throttled
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
-from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.followers import kinds_after
-from coveo_provider.operators.support.storage import list_parts
+from coveo_provider.operators.support.inputs import DELETIONS, open_input
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Accepted, FileContainer
@@ -32,8 +31,14 @@ _ARGUMENTS = {
     Section.ADD_OR_UPDATE: "documents",
     Section.ADD_OR_MERGE: "documents",
     Section.PARTIAL_UPDATE: "partial_updates",
-    Section.DELETE: "deletions",
+    Section.DELETE: DELETIONS,
 }
+
+# docs/api-notes.md, "Quotas"; the Push API's are those of the license
+_STREAM_QUOTA = (
+    "; all tasks of an organization together may make 250 in 5 minutes and 15,000 a day (150 and 10,000 of "
+    "one that is not for production)"
+)
 
 
 def send_chunks(
@@ -62,7 +67,7 @@ def send_chunks(
     log = operator.log
     done = report.chunks
     if done:
-        log.info("The first %s of %s chunks were accepted before the wait", done, len(chunks))
+        log.info("Accepted before the wait: %s of %s", done, counted(len(chunks), "chunk"))
     for number, chunk in enumerate(chunks[done:], start=done):
         try:
             delivery = deliver(
@@ -75,11 +80,12 @@ def send_chunks(
             )
         except CoveoError as error:
             log.error(
-                "Chunk %s of %s, %s, was not accepted by %s; those before it were",
+                "Chunk %s of %s, %s, was not accepted by %s%s",
                 number + 1,
                 len(chunks),
                 report.described(chunk),
                 to,
+                f"; {counted(number, 'chunk')} before it had been" if number else "",
             )
             if isinstance(error, Throttled):
                 operator.checkpoint = operator.checkpoint.with_accepted(chunks[:number], report.as_json())
@@ -164,7 +170,7 @@ class SendingOperator(SourceOperator):
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
-            self._log_calls(chunks, calls_per_chunk=1 if stream_id else 2)
+            self._log_calls(chunks, api, calls_per_chunk=1 if stream_id else 2)
             before = self.checkpoint.report_of(chunks)
             report = (
                 Report(**before)
@@ -192,61 +198,19 @@ class SendingOperator(SourceOperator):
             )
         return report.as_json()
 
-    def _log_calls(self, chunks: Sequence[Chunk], calls_per_chunk: int) -> None:
-        """Say beforehand how many calls this makes, and what they leave of the quotas that are published."""
+    def _log_calls(self, chunks: Sequence[Chunk], api: Api, calls_per_chunk: int) -> None:
+        """Say beforehand how many calls this makes, and what the API allows where that is published."""
         from coveo_provider.loading.deliveries import estimate
 
-        calls = estimate(chunks, calls_per_chunk)
         self.log.info(
-            "Sending %s chunks of %s bytes takes %s API calls; of the Stream API's 250 in 5 minutes that leaves "
-            "%s, of its 15,000 a day %s",
-            len(chunks),
-            f"{sum(chunk.size for chunk in chunks):,}",
-            f"{calls:,}",
-            f"{max(250 - calls, 0):,}",
-            f"{max(15_000 - calls, 0):,}",
+            "Sending %s, %s, takes %s%s",
+            counted(len(chunks), "chunk"),
+            counted(sum(chunk.size for chunk in chunks), "byte"),
+            counted(estimate(chunks, calls_per_chunk), "API call"),
+            _STREAM_QUOTA if api is Api.STREAM else "",
         )
 
 
 def _inline_ids(sources: Sequence[Part | Rows]) -> list[str]:
-    """Return the ids of rows given inline; none of parts, which can be read again."""
-    from coveo_provider.documents.encoding.rows import Rows
-
-    return [str(one) for source in sources if isinstance(source, Rows) for one in source.column(DOCUMENT_ID)]
-
-
-@contextmanager
-def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part | Rows]]:
-    """
-    Open what an argument names: a dataset by its URIs, or rows as they are.
-
-    :param value: the URI of a part or folder, a list of them, or a list of rows (mappings)
-    :param name: the argument's name, for errors
-    :param uris: to it those of the parts are added
-    :raises DatasetError: it is neither, or a part is missing or cannot be read
-    """
-    rows = _rows(value, name)
-    if rows is not None:
-        from coveo_provider.documents.encoding.rows import Rows
-
-        yield [Rows(rows, f"{name} given inline")]
-        return
-    own = list_parts(value, name)
-    uris.extend(own)
-    with open_parts(own) as parts:
-        yield parts
-
-
-def _rows(value: Any, name: str) -> list[Mapping[str, Any]] | None:
-    """Return the rows an argument holds, or ``None`` when it holds URIs."""
-    if isinstance(value, Mapping):
-        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
-    if isinstance(value, str) or not isinstance(value, Sequence) or not len(value):
-        return None
-    # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
-    entries = [value[position] for position in range(len(value))]
-    if not any(isinstance(entry, Mapping) for entry in entries):
-        return None
-    if not all(isinstance(entry, Mapping) for entry in entries):
-        raise DatasetError(f"{name} holds rows and URIs; expected either")
-    return entries
+    """Return the ids of rows given inline."""
+    return [str(one) for source in sources for one in source.column(DOCUMENT_ID)]

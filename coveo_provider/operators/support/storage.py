@@ -10,9 +10,11 @@ from typing import IO, Any
 
 from airflow.sdk import ObjectStoragePath
 
+from coveo_provider.documents.contract import shown
 from coveo_provider.documents.dataset.files import opened_local, read_if_there
 from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEntry, read_manifest
 from coveo_provider.errors import DatasetError
+from coveo_provider.operators.support.frames import is_frame
 
 _PARQUET = ".parquet"
 
@@ -79,6 +81,11 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
         yield
     except DatasetError:
         raise
+    except ImportError as error:
+        raise DatasetError(
+            f"{name}: {uri} cannot be read: {error}. Each storage has a provider of Airflow's that reads it: "
+            "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
+        ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f"{name}: {uri} cannot be read: {type(error).__name__}: {error}") from None
 
@@ -89,10 +96,24 @@ def flat(uris: Any, name: str) -> Iterator[str]:
 
     :raises DatasetError: something else stands among them
     """
+    if is_frame(uris):
+        raise DatasetError(
+            f"{name} is a DataFrame, expected the URI of a file or folder. CoveoTransformOperator(source=…) makes "
+            "a dataset of it; or let the task that has it write it, and return where:\n"
+            "from coveo_provider.documents import write_documents\n"
+            "return write_documents(frame, ObjectStoragePath('s3://bucket/run/part-00000.parquet'))"
+        )
     if isinstance(uris, (str, ObjectStoragePath)):
-        if not str(uris).strip():
+        uri = str(uris)
+        if not uri.strip():
             raise DatasetError(f"{name} must hold URIs, found {uris!r}")
-        yield str(uris)
+        if not is_storage(uri):
+            raise DatasetError(
+                f"{name}: {shown(uri)} is no URI of a file or folder, as nothing is stored under "
+                f"{uri.partition(':')[0]}:. If it is the id of a document, give rows: "
+                f"{name}=[{{'documentId': {uri[:80]!r}}}]"
+            )
+        yield uri
     elif isinstance(uris, Sequence) and not isinstance(uris, (bytes, bytearray)):
         # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
         for position in range(len(uris)):
@@ -105,9 +126,21 @@ def flat(uris: Any, name: str) -> Iterator[str]:
 
 
 def _member(uri: Any, name: str) -> Iterator[str]:
-    if not isinstance(uri, (str, ObjectStoragePath, list, tuple)):
+    if not isinstance(uri, (str, ObjectStoragePath, list, tuple)) and not is_frame(uri):
         raise DatasetError(f"{name} must hold URIs, found {uri!r}")
     yield from flat(uri, name)
+
+
+def is_storage(uri: str) -> bool:
+    """Return whether a URI names a storage that files can lie on, by its scheme; a path without one does."""
+    from airflow.sdk.io import has_fs
+    from fsspec.registry import known_implementations, registry
+
+    scheme, colon, _ = uri.partition(":")
+    if not colon or "/" in scheme:
+        return True
+    scheme = scheme.lower()
+    return has_fs(scheme) or scheme in known_implementations or scheme in registry
 
 
 def files_in(folder: ObjectStoragePath) -> dict[str, int]:
