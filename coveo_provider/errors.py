@@ -23,6 +23,7 @@ Every exception this package raises on purpose.
     ├── SourceBusy              another DAG run is loading the source     (transient)
     ├── DataError               the data is wrong; nothing of it was sent
     │   ├── DatasetError            a part is missing, empty or not Parquet; a column cannot be sent
+    │   │   └── FileChanged             a file changed while it was read      (transient)
     │   ├── MappingError            a mapping and a frame do not fit
     │   └── DocumentError           one document is wrong
     │       └── DocumentTooLarge
@@ -315,6 +316,27 @@ class DataError(CoveoError, ValueError):
 
 class DatasetError(DataError):
     """A part is missing, empty or not Parquet, or a column is not one the API takes."""
+
+
+class FileChanged(DatasetError):
+    """
+    A file changed, or vanished, while it was read: what was read may be half of one state and half of another.
+
+    :param file: the file, and whose it is
+    """
+
+    transient = True
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}: changed while it was read, so nothing of it was sent, and the index is as it was. Let "
+            "the task try again once the file is complete. Whoever writes it should write under another name, and "
+            "rename it at the end"
+        )
 
 
 class MappingError(DataError):

@@ -48,6 +48,7 @@ SAMPLES: list[errors.CoveoError] = [
         )
     ],
     errors.DocumentError("file://a", "is wrong"),
+    errors.FileChanged("file:///a.csv"),
     errors.DocumentTooLarge("file://a", 6_000_000, 5_242_880),
 ]
 
@@ -86,7 +87,7 @@ def test_what_is_transient() -> None:
     transient = {type(sample).__name__ for sample in SAMPLES if sample.transient}
     assert transient == {
         "Throttled", "QuotaExhausted", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer",
-        "CloseUnknown", "ContentUnavailable", "ContainerExpired", "SourceBusy",
+        "CloseUnknown", "ContentUnavailable", "ContainerExpired", "SourceBusy", "FileChanged",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # The folders of documents/, each of which imports only from those before it.
 _DOCUMENTS = [
     "documents/contract.py",
+    "documents/uris.py",
     "documents/values",
     "documents/records.py",
     "documents/permissions",

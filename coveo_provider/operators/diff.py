@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Context, ObjectStoragePath, XComArg
+from airflow.sdk import Context, XComArg
 
 from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.changes.datasets import WrittenDataset
@@ -19,6 +19,7 @@ from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
 from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.paths import folder_at
 from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
 from coveo_provider.operators.support.values import number, truth
 
@@ -37,6 +38,9 @@ class CoveoDiffOperator(SourceOperator):
     through. What is new or changed becomes one dataset, the ids of what is gone another, so that a nightly run over
     a million documents sends the thousand that moved. It sends everything on a first run, when what was remembered
     is lost or damaged, and when the mapping changed; the source's older items are then deleted by age.
+
+    A file that ``contentUri`` names counts as changed when its size or time is another one, or its hash where the
+    storage has one; ``content_stamp="hash"`` of the transform compares the bytes.
 
     What a failed run may have sent is sent again by the next, whatever the hashes say: each run is announced in the
     state's folder before its first document is sent. When there is nothing to send, the task is skipped, and with
@@ -226,7 +230,7 @@ class CoveoDiffOperator(SourceOperator):
     ) -> list[dict[str, Any]]:
         from coveo_provider.operators.support.changes import write_changes
 
-        place = ObjectStoragePath(str(self.output_uri)) if self.output_uri else changes
+        place = folder_at(self.output_uri) if self.output_uri else changes
         return write_changes(place, datasets=datasets, difference=difference, ids_path=ids)
 
     def _tell(self, context: Context, own: Pending, current: LastRun, reason: str | None) -> None:

@@ -16,6 +16,7 @@ from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.datasets import dataset_at
+from coveo_provider.operators.support.paths import folder_at, folder_of, path_at
 from coveo_provider.operators.support.states import run_to_remember, state_at
 from coveo_provider.operators.support.storage import flat
 from coveo_provider.operators.verify import CoveoVerifyOperator, Verdict
@@ -90,7 +91,7 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
         """Keep what the source holds now."""
         if (memory := self._memory) is None:
             return
-        path = ObjectStoragePath(verdict.refused_file) if verdict.refused_file else None
+        path = path_at(verdict.refused_file) if verdict.refused_file else None
         refused = [] if path is None else [SourceFile(str(path), partial(opened_local, path))]
         if verdict.refused and not refused:
             raise DatasetError(
@@ -104,7 +105,7 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
     def dataset_folder(self, reports: Sequence[Report]) -> ObjectStoragePath | None:
         """Return the folder of a whole dataset; those of changes are deleted after the load."""
         manifests = self._manifests()
-        return ObjectStoragePath(manifests[0]).parent if manifests else super().dataset_folder(reports)
+        return folder_at(folder_of(manifests[0])) if manifests else super().dataset_folder(reports)
 
     def _manifests(self) -> list[str]:
         return list(flat(self.manifest, "manifest")) if self.manifest else []

@@ -18,7 +18,7 @@ from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFil
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.content_files import stamp_of
+from coveo_provider.operators.support.content_files import content_stamp
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.storage import list_files, open_file
@@ -59,6 +59,11 @@ class CoveoTransformOperator(CoveoOperator):
     :param csv_encoding: of CSV; by default UTF-8
     :param json_records: where the array stands in JSON files, as ``data.products``; by default the file is the
         array
+    :param content_stamp: what tells :class:`~coveo_provider.operators.diff.CoveoDiffOperator` that a file which
+        ``contentUri`` names is another one than last time. ``time``: its size and time, or the storage's own hash
+        where it has one, such as an ETag; a file with new bytes and the old size and time is not noticed.
+        ``hash``: a SHA-256 of its bytes, for which each run reads every file. When it is changed, all documents
+        with files are sent once more
     :return: URIs of the parts, in order; lists of them where there are more than Airflow maps over
         (``[core] max_map_length``)
     """
@@ -81,6 +86,7 @@ class CoveoTransformOperator(CoveoOperator):
         csv_separator: str | None = None,
         csv_encoding: str | None = None,
         json_records: str | None = None,
+        content_stamp: str = "time",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -97,6 +103,7 @@ class CoveoTransformOperator(CoveoOperator):
         self.csv_separator = csv_separator
         self.csv_encoding = csv_encoding
         self.json_records = json_records
+        self.content_stamp = content_stamp
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
@@ -106,6 +113,7 @@ class CoveoTransformOperator(CoveoOperator):
         from coveo_provider.loading.progress import Progress
 
         kind = self._checked()
+        stamp = content_stamp(self.content_stamp)
         options = ReadOptions(
             file_format=self.file_format,
             batch_rows=self.batch_rows,
@@ -127,7 +135,7 @@ class CoveoTransformOperator(CoveoOperator):
             section=kind.section,
             part_bytes=self.part_bytes,
             item_limit=api.item_bytes,
-            stamp=stamp_of,
+            stamp=stamp,
         ) as writer:
             for batch in read_batches(files, options):
                 read += len(batch.rows)

@@ -12,6 +12,7 @@ from coveo_provider.documents.contract import counted
 from coveo_provider.errors import AccessDenied, ConfigurationError, NotFound, VerificationFailed
 from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.ending import EndingOperator
+from coveo_provider.operators.support.paths import folder_at, folder_of
 from coveo_provider.operators.support.sent_items import sent_items
 from coveo_provider.operators.support.states import run_key
 from coveo_provider.operators.support.values import number, truth
@@ -291,7 +292,7 @@ class CoveoVerifyOperator(EndingOperator):
     def dataset_folder(self, reports: Sequence[Report]) -> ObjectStoragePath | None:
         """Return the folder of the dataset that was sent."""
         part = next((part for report in reports for part in report.parts), None)
-        return None if part is None else ObjectStoragePath(part).parent
+        return None if part is None else folder_at(folder_of(part))
 
 
 def _since(reports: Sequence[Report]) -> tuple[int, bool] | None:

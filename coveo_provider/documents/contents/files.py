@@ -26,7 +26,8 @@ from coveo_provider.documents.contents.local_files import IrregularFile
 from coveo_provider.documents.contents.threads import side_by_side
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Compression
 from coveo_provider.documents.records import ContentFile
-from coveo_provider.errors import ContentUnavailable, CoveoError, DocumentError
+from coveo_provider.documents.uris import MissingFile, file_name, shown_uri, without_secrets
+from coveo_provider.errors import ContentUnavailable, CoveoError, DatasetError, DocumentError, FileChanged
 
 T = TypeVar("T")
 OpenFile: TypeAlias = "Callable[[str], AbstractContextManager[IO[bytes]]]"
@@ -35,9 +36,7 @@ _READERS = 8
 _AHEAD = 16  # files read before they are asked for
 _BLOCK = MIB
 _SHOWN = 300  # characters of what a storage library says
-_SECRET = 4  # characters of a query's value that are worth hiding
 _EXTENSION = re.compile(r"\.(?=[a-z0-9]*[a-z])[a-z0-9]{1,10}")  # not the .2 of "Version 1.2"
-_USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class ContentSpool:
         return side_by_side(work, files, threads=_READERS, ahead=_AHEAD, name="coveo-read")
 
     def _looked_at(self, file: ContentFile) -> None:
-        with _blamed_on(file), self._open(file.uri) as source:
+        with blamed_on(file), self._open(file.uri) as source:
             _refuse_too_large(file, source)
 
     def _compressed(self, file: ContentFile) -> Content:
@@ -124,21 +123,21 @@ class ContentSpool:
 
     def _blocks(self, file: ContentFile) -> Iterator[bytes]:
         """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
-        with _blamed_on(file):
+        with blamed_on(file):
             opening = self._open(file.uri)
             source = opening.__enter__()
         try:
-            with _blamed_on(file):
+            with blamed_on(file):
                 _refuse_too_large(file, source)
             while not self._stopped.is_set():
-                with _blamed_on(file):
+                with blamed_on(file):
                     block = source.read(_BLOCK)
                 if not block:
                     return
                 yield block
             raise _given_up(file)
         finally:
-            with _blamed_on(file):
+            with blamed_on(file):
                 opening.__exit__(None, None, None)
 
 
@@ -174,29 +173,39 @@ _COMPRESSORS: dict[str, Callable[[], _Compressor]] = {
 
 
 @contextmanager
-def _blamed_on(file: ContentFile) -> Iterator[None]:
-    """Name document and file in whatever a storage library raises, and nothing secret of the URI."""
+def blamed_on(file: ContentFile, what: str = "its content") -> Iterator[None]:
+    """
+    Name document and file in whatever a storage library raises, and nothing secret of the URI.
+
+    :param what: what the file is called
+    """
     try:
         yield
+    except FileChanged:
+        raise FileChanged(f"document {file.document_id}: {what} {shown_uri(file.uri)}") from None
+    except DatasetError as error:  # no URI that can be read
+        raise DocumentError(file.document_id, f"{what} {error}") from None
     except CoveoError:
         raise
     except Exception as error:  # noqa: BLE001  each storage library has its own
-        raise _failure(file, error) from None
+        raise _failure(file, error, what) from None
 
 
-def _failure(file: ContentFile, error: Exception) -> CoveoError:
+def _failure(file: ContentFile, error: Exception, what: str) -> CoveoError:
     uri = shown_uri(file.uri)
+    if isinstance(error, MissingFile):
+        return DocumentError(file.document_id, f"{what} {uri} is missing{error}")
     if isinstance(error, FileNotFoundError):
-        return DocumentError(file.document_id, f"its content {uri} is missing")
+        return DocumentError(file.document_id, f"{what} {uri} is missing")
     if isinstance(error, IrregularFile):
-        return DocumentError(file.document_id, f"its content {uri} is {error}, expected a regular file")
+        return DocumentError(file.document_id, f"{what} {uri} is {error}, expected a regular file")
     if isinstance(error, IsADirectoryError):
-        return DocumentError(file.document_id, f"its content {uri} is a folder, expected a file")
+        return DocumentError(file.document_id, f"{what} {uri} is a folder, expected a file")
     if isinstance(error, PermissionError):
-        return DocumentError(file.document_id, f"its content {uri} cannot be read: permission denied")
-    reason = f"{type(error).__name__}: {_without_secrets(file.uri, str(error))[:_SHOWN]}".removesuffix(": ")
+        return DocumentError(file.document_id, f"{what} {uri} cannot be read: permission denied")
+    reason = f"{type(error).__name__}: {without_secrets(file.uri, str(error))[:_SHOWN]}".removesuffix(": ")
     if isinstance(error, (ValueError, ImportError, NotADirectoryError)):  # an unknown scheme, a null byte
-        return DocumentError(file.document_id, f"its content {uri} cannot be read: {reason}")
+        return DocumentError(file.document_id, f"{what} {uri} cannot be read: {reason}")
     return ContentUnavailable(file.document_id, uri, reason)
 
 
@@ -224,32 +233,6 @@ def _too_large(file: ContentFile, size: str) -> DocumentError:
 
 
 def extension_of(uri: str) -> str | None:
-    """Return the suffix of a URI's last segment, in lower case, when it looks like a file's extension."""
-    name = re.split(r"[?#]", uri, maxsplit=1)[0].rpartition("/")[2]
-    suffix = PurePosixPath(unquote(name)).suffix.lower()
+    """Return the suffix of a file's name, in lower case, when it looks like a file's extension."""
+    suffix = PurePosixPath(unquote(file_name(uri))).suffix.lower()
     return suffix if _EXTENSION.fullmatch(suffix) else None
-
-
-def shown_uri(uri: str) -> str:
-    """Return a URI as errors name it: without password and query, which may hold a signature."""
-    bare, mark, _ = uri.partition("?")
-    if secret := _secret_user(uri):
-        bare = bare.replace(f"{secret}@", "…@", 1)
-    return f"{bare}?…" if mark else bare
-
-
-def _secret_user(uri: str) -> str:
-    """Return what stands before the host, unless it only names a connection, as in ``s3://aws@bucket``."""
-    match = _USER.search(uri.partition("?")[0])
-    user = match[0].removesuffix("@") if match else ""
-    return user if ":" in user or uri.lower().startswith("http") else ""
-
-
-def _without_secrets(uri: str, text: str) -> str:
-    user, query = _secret_user(uri), uri.partition("?")[2]
-    secrets_in = [user, user.partition(":")[2], query, *(pair.partition("=")[2] for pair in query.split("&"))]
-    text = text.replace(uri, shown_uri(uri))
-    for secret in sorted({*secrets_in, *map(unquote, secrets_in)}, key=len, reverse=True):
-        if len(secret) >= _SECRET:
-            text = text.replace(secret, "…")
-    return text

@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from coveo_provider.errors import FileChanged
+
 _BLOCK = 1 << 20
+_STRONG = ("ETag", "etag", "e_tag", "md5Hash", "content_md5", "checksum", "generation", "version_id")
+_WEAK = ("mtime", "last_modified", "LastModified", "updated", "modified", "created")
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,21 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
     :param check: called with what the file is before it is handed out; raises when it should be another
     :raises FileNotFoundError: it is missing
     :raises PermissionError: it must not be read
+    :raises FileChanged: it changed while it was copied
     """
     with ExitStack() as stack:
+        if not is_local(path):
+            before = stored_stamp(path.fs, path.path)
         file: IO[bytes] = stack.enter_context(path.open("rb"))
         if not is_local(path):
             copy = stack.enter_context(tempfile.TemporaryFile(prefix="coveo-part-"))
             stored = _copied(file, copy) if check else None
             if stored is None:
                 shutil.copyfileobj(file, copy, _BLOCK)
+            if stored_stamp(path.fs, path.path) != before:
+                raise FileChanged(str(path))
             copy.seek(0)
+            vars(copy)["stamp"] = before  # for stamp_of_open
             file = copy
         else:
             stored = _copied(file, None) if check else None
@@ -67,6 +77,30 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
         if check is not None and stored is not None:
             check(stored)
         yield file
+
+
+def stamp_of_open(file: IO[bytes]) -> object:
+    """Return what tells the state of an open file from any other; ``None`` where nothing does."""
+    if (stamp := getattr(file, "stamp", None)) is not None:
+        return stamp
+    try:
+        status = os.fstat(file.fileno())
+    except (AttributeError, OSError, ValueError):  # in memory
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def stored_stamp(storage: Any, path: str) -> str:
+    """
+    Return what tells this state of a file from any other, as far as its storage says: a hash, or size and time.
+
+    :param storage: the ``fsspec`` file system
+    """
+    storage.invalidate_cache(path)  # what a listing said may be old
+    info = storage.info(path)
+    strong = [f"{key}={info[key]}" for key in _STRONG if info.get(key)]
+    weak = [f"{key}={info[key]}" for key in _WEAK if info.get(key)]
+    return "\n".join([f"size={info.get('size')}", *(strong or weak[:1])])
 
 
 def stored_as(path: Path) -> Stored:
@@ -77,7 +111,7 @@ def stored_as(path: Path) -> Stored:
 
 def copied(source: Any, target: Any) -> Stored:
     """Copy a file from one path to another, a missing local folder being made; return what was written."""
-    make_folder(target.parent)
+    make_folder_of(target)
     with source.open("rb") as file, target.open("wb") as sink:
         return _copied(file, sink)
 
@@ -92,8 +126,8 @@ def replace(target: Any, data: bytes) -> None:
         with target.open("wb") as sink:
             sink.write(data)
         return
-    make_folder(target.parent)
-    place = Path(getattr(target, "path", str(target)))
+    make_folder_of(target)
+    place = Path(_local_name(target))
     descriptor, name = tempfile.mkstemp(prefix=f".{place.name}-", dir=place.parent)
     try:
         with os.fdopen(descriptor, "wb") as sink:
@@ -113,6 +147,12 @@ def make_folder(folder: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def make_folder_of(file: Any) -> None:
+    """Make the local folder that a file is to lie in, and those above it; object storage has none to make."""
+    if is_local(file) and hasattr(file, "parent"):
+        Path(_local_name(file)).parent.mkdir(parents=True, exist_ok=True)
+
+
 def read_if_there(path: Any) -> bytes | None:
     """Return a small file's bytes, ``None`` when there is none."""
     try:
@@ -126,7 +166,10 @@ def read_if_there(path: Any) -> bytes | None:
 def remove(path: Any) -> None:
     """Delete a file, unless it is gone already."""
     try:
-        path.unlink()
+        if is_local(path):
+            Path(_local_name(path)).unlink()
+        else:
+            path.fs.rm_file(path.path)  # its own ``unlink`` takes ``*`` and ``[…]`` in a name for a pattern
     except FileNotFoundError:
         return
 
@@ -134,9 +177,13 @@ def remove(path: Any) -> None:
 def remove_empty_folders(folder: Any) -> None:
     """Delete what is empty below a local folder; object storage has no folders to leave behind."""
     if is_local(folder):
-        for place, _, _ in os.walk(getattr(folder, "path", str(folder)), topdown=False):
+        for place, _, _ in os.walk(_local_name(folder), topdown=False):
             with suppress(OSError):  # not empty
                 Path(place).rmdir()
+
+
+def _local_name(path: Any) -> str:
+    return getattr(path, "path", str(path))
 
 
 def _copied(file: IO[bytes], sink: IO[bytes] | None) -> Stored:

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from coveo_provider.documents.contents.files import blamed_on
 from coveo_provider.documents.contents.threads import side_by_side
-from coveo_provider.documents.contract import CONTENT_URI, DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
+from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
 from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
 from coveo_provider.documents.dataset.files import copied, opened_local
@@ -27,7 +28,8 @@ from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions
 from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
-from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.records import ContentFile, Encoded
+from coveo_provider.documents.uris import without_query
 from coveo_provider.errors import DatasetError
 
 _PIECE_ROWS = 2_048
@@ -104,7 +106,7 @@ class PartWriter:
         for piece in _pieces(table):
             encoded = self._encoded(piece, where, row)
             if hashes is None:
-                own = content_hashes(encoded, self._stamps(piece))
+                own = content_hashes(encoded, self._stamps(encoded))
             else:
                 own = hashes[row * HASH_BYTES : (row + len(piece)) * HASH_BYTES]
             self._digest.update(own)
@@ -133,17 +135,23 @@ class PartWriter:
             self._encoder = piece.schema, where, encoder
         return self._encoder[2].encode(piece, row)
 
-    def _stamps(self, piece: pa.RecordBatch) -> list[bytes | None] | None:
-        names = [name for name in piece.schema.names if name.lower() == CONTENT_URI.lower()]
-        if not names or self._section is not Section.ADD_OR_UPDATE:
+    def _stamps(self, encoded: Encoded) -> list[bytes | None] | None:
+        if not encoded.files:
             return None
-        uris = piece.column(names[0]).to_pylist()
-        named = [uri for uri in uris if uri is not None]
-        stamps = side_by_side(self._stamp, named, threads=_STAMPERS, ahead=_STAMPS_AHEAD, name="coveo-stamp")
-        return [
-            None if uri is None else f"{uri.partition('?')[0]}\n{next(stamps)}".encode()  # no signature
-            for uri in uris
-        ]
+        rows = sorted(encoded.files)
+        stamps = side_by_side(
+            self._stamped,
+            [encoded.files[row] for row in rows],
+            threads=_STAMPERS,
+            ahead=_STAMPS_AHEAD,
+            name="coveo-stamp",
+        )
+        by_row = dict(zip(rows, stamps, strict=True))
+        return [by_row.get(row) for row in range(len(encoded.ends))]
+
+    def _stamped(self, file: ContentFile) -> bytes:
+        with blamed_on(file, "contentUri"):
+            return f"{without_query(file.uri)}\n{self._stamp(file.uri)}".encode()
 
     def _place(self, piece: pa.RecordBatch, ends: np.ndarray[Any, np.dtype[np.int64]], hashes: bytes) -> None:
         """Let rows wait in the part being filled, or in further ones where it is full."""

@@ -6,12 +6,13 @@ The one module that reads and writes Parquet.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,11 +21,15 @@ import pyarrow.types as pt
 
 from coveo_provider.documents.contract import MIB
 from coveo_provider.documents.dataset.common_types import portable
+from coveo_provider.documents.dataset.files import make_folder_of, stamp_of_open
 from coveo_provider.documents.encoding.columns import plan_documents
-from coveo_provider.errors import DatasetError
+from coveo_provider.documents.uris import encoded_place, local_path, shown_uri
+from coveo_provider.errors import DatasetError, FileChanged
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
 _BATCH_ROWS = 2_048
@@ -44,6 +49,7 @@ class Part:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self.name = name
+        self._file, self._stamp = file, stamp_of_open(file)
         try:
             with _memory_given_back():
                 self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
@@ -69,13 +75,22 @@ class Part:
         Return the rows, batch by batch.
 
         :param columns: only these; all of them when ``None``
+        :raises FileChanged: the file was written to since it was opened
         :raises DatasetError: the file is damaged
         """
         try:
             with _memory_given_back():
                 yield from self._read(columns)
+            self._refuse_changed()
+        except FileChanged:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
+            self._refuse_changed()
             raise DatasetError(f"{self.name}: is damaged: {error}") from None
+
+    def _refuse_changed(self) -> None:
+        if stamp_of_open(self._file) != self._stamp:
+            raise FileChanged(self.name)
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         small: list[pa.RecordBatch] = []
@@ -174,15 +189,10 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
     :param index: the part's number in the folder ``file``
     :raises DatasetError: there are no rows, or a column is missing, doubled or of a type the API refuses
     """
-    if index is not None:
-        name = f"part-{index:05d}.parquet"
-        file = f"{file.rstrip('/')}/{name}" if isinstance(file, str) else file / name
-    where = str(file)
+    where, target = _target(file, "" if index is None else f"part-{index:05d}.parquet")
     table = _rows_of(frame, where)
     plan_documents(table.schema, where)
-    target = _local_path(file) if isinstance(file, str) else file
-    if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(target)
     with target.open("wb") as sink:
         _write(table, where, sink)
     return where
@@ -213,15 +223,27 @@ def _write(table: pa.Table, where: str, sink: IO[bytes]) -> None:
         raise DatasetError(f"{where}: cannot be written: {error}") from None
 
 
-def _local_path(file: str) -> Path:
-    parts = urlsplit(file)
-    if not parts.scheme or "://" not in file:
-        return Path(file)
-    if parts.scheme != "file":
-        raise DatasetError(f"{file}: pass an ObjectStoragePath to write to {parts.scheme}://")
-    if parts.netloc not in {"", "localhost"}:
-        raise DatasetError(f"{file}: names the host {parts.netloc}; a local file is file:///path")
-    return Path(unquote(parts.path))
+def _target(file: str | Any, name: str) -> tuple[str, Any]:
+    """Return the URI and the path of a file to write, or of the one of that name in a folder."""
+    if isinstance(file, str):
+        where = f"{file.rstrip('/')}/{name}" if name else file
+        path = local_path(where)
+        if path is None:
+            raise DatasetError(f"{shown_uri(where)}: pass an ObjectStoragePath to write to another storage")
+        if place := encoded_place(where, lambda uri: os.path.lexists(local_path(uri) or "")):
+            _log.warning(
+                "%s is written as it is spelled, as names are read literally and %%XX is not decoded; did you mean "
+                "to write to %s, which exists?",
+                where,
+                place,
+            )
+        return where if ":" in where else path, Path(path)
+    target = file / name if name else file
+    if name and hasattr(file, "path") and target.path != f"{file.path.rstrip('/')}/{name}":
+        raise DatasetError(
+            f"{file}: the storage's library takes a file in it for {target}; rename the folder"
+        )
+    return str(target.absolute() if isinstance(target, Path) else target), target
 
 
 def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import IO, cast
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.errors import DatasetError
+from coveo_provider.documents.dataset.files import stamp_of_open
+from coveo_provider.errors import DatasetError, FileChanged
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 64 * MIB
@@ -20,17 +20,48 @@ BATCH_BYTES = 64 * MIB
 GZ = ".gz"
 
 
-@dataclass(frozen=True)
 class SourceFile:
     """
-    One file of an extract.
+    One file of an extract, which may be read several times and has to stay the same.
 
     :param name: its URI, for errors, and for its format when none is given
-    :param open: opens it for reading in binary, seekable; called more than once
+    :param opener: opens it for reading in binary, seekable; called more than once
     """
 
-    name: str
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    def __init__(self, name: str, opener: Callable[[], AbstractContextManager[IO[bytes]]]) -> None:
+        self.name = name
+        self._opener = opener
+        self._stamp: object = None
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """
+        Open it for reading in binary, seekable.
+
+        :raises FileChanged: it was written to meanwhile, or is another one than it was the last time
+        """
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(self._opener())
+            except (DatasetError, FileNotFoundError) as error:
+                missing = isinstance(error, FileNotFoundError) or isinstance(
+                    error.__context__, FileNotFoundError
+                )
+                if missing and self._stamp is not None:  # it was there the last time
+                    raise FileChanged(self.name) from None
+                raise
+            self._stamp = self._stamp or stamp_of_open(file)
+            self._refuse_changed(file)
+            try:
+                yield file
+            except Exception:
+                self._refuse_changed(file)  # which explains whatever went wrong
+                raise
+            self._refuse_changed(file)
+
+    def _refuse_changed(self, file: IO[bytes]) -> None:
+        if stamp_of_open(file) != self._stamp:
+            raise FileChanged(self.name)
 
     @contextmanager
     def text(self) -> Iterator[IO[bytes]]:

@@ -10,11 +10,12 @@ from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
+from coveo_provider.documents.uris import file_name
 from coveo_provider.errors import DatasetError
+from coveo_provider.operators.support.paths import folder_at, folder_of, path_at
 from coveo_provider.operators.support.storage import (
     files_in,
     flat,
-    folder_of,
     manifest_of,
     manifests_of,
     open_file,
@@ -56,7 +57,7 @@ def _entries(uris: Sequence[str]) -> dict[str, PartEntry]:
             continue
         if not manifest.complete:
             manifest.check_files({}, folder)
-        name = ObjectStoragePath(uri).name
+        name = file_name(uri)
         entry = next((part for part in manifest.parts if part.name == name), None)
         if entry is None:
             raise DatasetError(f"{uri}: is no part of the dataset in its folder, as {MANIFEST} there says")
@@ -73,8 +74,8 @@ def whole_datasets(documents: Any) -> list[WrittenDataset]:
     """
     uris: dict[str, list[str]] = {}
     for uri in flat(documents, "documents"):
-        path = ObjectStoragePath(uri)
-        uris.setdefault(str(path) if path.is_dir() else folder_of(uri), []).append(uri)
+        path = path_at(uri)
+        uris.setdefault(str(path) if path.is_dir() else folder_of(str(path)), []).append(str(path))
     if not uris:
         raise DatasetError("documents: the list of parts is empty")
     datasets = [_whole_dataset(folder, given) for folder, given in uris.items()]
@@ -91,15 +92,16 @@ def dataset_at(manifest_uri: str) -> WrittenDataset:
 
     :raises DatasetError: there is none
     """
-    path = ObjectStoragePath(str(manifest_uri))
-    manifest = manifest_of(path.parent)
+    path = path_at(manifest_uri)
+    folder = folder_at(folder_of(str(path)))
+    manifest = manifest_of(folder)
     if manifest is None or not manifest.complete or manifest.kind is not DatasetKind.DOCUMENTS:
         raise DatasetError(f"manifest: {path} is not that of a complete dataset of documents")
-    return WrittenDataset(path.parent, manifest)
+    return WrittenDataset(folder, manifest)
 
 
 def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:
-    folder = ObjectStoragePath(folder_uri)
+    folder = folder_at(folder_uri)
     manifest = manifest_of(folder)
     if manifest is None or manifest.kind is not DatasetKind.DOCUMENTS:
         what = "has no manifest" if manifest is None else f"holds {manifest.kind.value}"
@@ -115,7 +117,7 @@ def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:
 
 
 def _refuse_fewer_or_others(uris: Sequence[str], folder: ObjectStoragePath, manifest: Manifest) -> None:
-    if {ObjectStoragePath(uri).name for uri in uris} != {part.name for part in manifest.parts}:
+    if {file_name(uri) for uri in uris} != {part.name for part in manifest.parts}:
         raise DatasetError(
             f"documents: {folder}: expected all parts of one dataset, and no others: what "
             "is missing would look deleted. Give its folder, or what CoveoTransformOperator returns"

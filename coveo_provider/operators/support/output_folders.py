@@ -11,6 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from coveo_provider.documents.dataset.files import make_folder, remove, replace
 from coveo_provider.documents.dataset.manifest import HASHES, MANIFEST, Manifest
 from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.operators.support.paths import folder_at, path_at
 from coveo_provider.operators.support.storage import files_in, flat, manifest_of
 
 _OWN = re.compile(rf"(?:{HASHES}/)?part-\d{{5,}}\.parquet|{re.escape(MANIFEST)}")
@@ -30,9 +31,9 @@ def prepared_output(output: Any, manifest: Manifest, *, sources: Any = ()) -> Ob
     """
     if not isinstance(output, (str, ObjectStoragePath)) or not str(output).strip():
         raise ConfigurationError(f"output must be the URI of a folder, not {output!r}")
-    folder = ObjectStoragePath(str(output))
+    folder = folder_at(output)
     for uri in flat(sources, "source"):
-        _refuse_overlap(folder, ObjectStoragePath(uri))
+        _refuse_overlap(folder, path_at(uri))
     if folder.is_file():
         raise ConfigurationError(f"output: {output} is a file, expected a folder")
     files = files_in(folder) if folder.is_dir() else {}

@@ -12,6 +12,7 @@ from airflow.sdk import Context, ObjectStoragePath
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, State
 from coveo_provider.errors import ConfigurationError
+from coveo_provider.operators.support.paths import folder_at
 from coveo_provider.operators.support.storage import files_in
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def state_at(uri: Any) -> State:
     """
     if not isinstance(uri, (str, ObjectStoragePath)) or not str(uri).strip():
         raise ConfigurationError(f"state must be the URI of a folder, not {uri!r}")
-    folder = ObjectStoragePath(str(uri))
+    folder = folder_at(uri)
     return State(folder, files_in(folder) if folder.is_dir() else ())
 
 

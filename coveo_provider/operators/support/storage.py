@@ -15,6 +15,7 @@ from coveo_provider.documents.dataset.files import opened_local, read_if_there
 from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEntry, read_manifest
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.frames import is_frame
+from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
 
 _PARQUET = ".parquet"
 
@@ -44,7 +45,7 @@ def list_parts(dataset: Any, name: str) -> list[str]:
 def _listed(uris: Any, name: str, noun: str, suffix: str) -> list[str]:
     files: list[str] = []
     for uri in flat(uris, name):
-        files.extend(_files_at(ObjectStoragePath(uri), uri, name, suffix))
+        files.extend(_files_at(uri, name, suffix))
     if not files:
         raise DatasetError(f"{name}: the list of {noun}s is empty")
     twice = sorted(file for file, count in Counter(files).items() if count > 1)
@@ -53,12 +54,14 @@ def _listed(uris: Any, name: str, noun: str, suffix: str) -> list[str]:
     return files
 
 
-def _files_at(path: ObjectStoragePath, uri: str, name: str, suffix: str) -> list[str]:
+def _files_at(uri: str, name: str, suffix: str) -> list[str]:
     with _errors_named(uri, name):
+        path = path_at(uri)
         if path.is_file():
-            return [uri]
+            return [str(path)]
         if not path.is_dir():
-            raise DatasetError(f"{name}: {uri} is missing")
+            raise DatasetError(f"{name}: {uri} is missing{misspelt(uri)}")
+        path = folder_at(uri)
         manifest = manifest_of(path)
         sizes = {file: size for file, size in files_in(path).items() if is_data(file)}
     other = sorted(file for file in sizes if not file.endswith(suffix))
@@ -186,13 +189,8 @@ def manifests_of(parts: Iterable[str]) -> dict[str, Manifest | None]:
     manifests = {}
     for folder in dict.fromkeys(folder_of(part) for part in parts):
         with _errors_named(folder, "the dataset"):
-            manifests[folder] = manifest_of(ObjectStoragePath(folder))
+            manifests[folder] = manifest_of(folder_at(folder))
     return manifests
-
-
-def folder_of(uri: str) -> str:
-    """Return the URI of the folder that a file lies in."""
-    return str(ObjectStoragePath(uri).parent)
 
 
 @contextmanager
@@ -204,12 +202,12 @@ def open_file(uri: str, entry: PartEntry | None = None) -> Iterator[IO[bytes]]:
     :raises DatasetError: it is missing, must not be read, or is another one
     """
     check = None if entry is None else partial(_check, entry, uri)
-    opening: AbstractContextManager[IO[bytes]] = opened_local(ObjectStoragePath(uri), check)
+    opening: AbstractContextManager[IO[bytes]] = opened_local(path_at(uri), check)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(opening)
         except FileNotFoundError:
-            raise DatasetError(f"{uri} is missing") from None
+            raise DatasetError(f"{uri} is missing{misspelt(uri)}") from None
         except PermissionError:
             raise DatasetError(f"{uri} cannot be read: permission denied") from None
         yield file

@@ -12,10 +12,11 @@ from typing import IO
 import pyarrow as pa
 import pytest
 
-from coveo_provider.documents.contents.files import ContentSpool, extension_of, shown_uri
+from coveo_provider.documents.contents.files import ContentSpool, extension_of
 from coveo_provider.documents.contents.filling import fill
 from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ContentUnavailable, DocumentError
 from tests.contents import batch_of, opener
 

@@ -211,7 +211,7 @@ def test_an_arrow_table_is_written_as_it_is(tmp_path: Path) -> None:
 
 def test_parts_of_a_folder_are_numbered(tmp_path: Path) -> None:
     """The folder is made when it is missing."""
-    folder = tmp_path / "new" / "data set"
+    folder = tmp_path / "new" / "data-set"
     frame = frame_of(["x"])
 
     assert write_documents(frame, str(folder) + "/", index=3) == f"{folder}/part-00003.parquet"
@@ -225,9 +225,12 @@ def test_parts_of_a_folder_are_numbered(tmp_path: Path) -> None:
 
 
 def test_a_percent_sign_in_a_path_is_one(tmp_path: Path) -> None:
-    """Only URIs are decoded."""
+    """No name is decoded, in a URI neither."""
     assert Path(write_documents(frame_of(["x"]), str(tmp_path / "100%20.parquet"))).name == "100%20.parquet"
     assert (tmp_path / "100%20.parquet").is_file()
+    uri = f"file://{tmp_path}/a%20b/1.parquet"
+    assert write_documents(frame_of(["x"]), uri) == uri
+    assert (tmp_path / "a%20b" / "1.parquet").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""The one way from a URI that a user hands in to a path on the storage it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from coveo_provider.documents.uris import is_url, local_path, other_spelling, parts_of, shown_uri
+from coveo_provider.errors import DatasetError
+
+_CHAIN = "::"
+
+
+def path_at(uri: Any) -> ObjectStoragePath:
+    """
+    Return the path of the very file or folder that a URI names.
+
+    ``ObjectStoragePath(uri)`` reads names literally too, but drops a ``#`` or ``?`` at the end of one, tabs and
+    line ends, and what follows ``::``. So its root is joined with the name here.
+
+    :raises DatasetError: it is no URI, or the storage's library would read it as another one
+    """
+    text = str(uri)
+    scheme, place, path = parts_of(text)
+    local = local_path(text)
+    try:
+        if local is not None:
+            # Behind a scheme the library splits a name at "::", as soon as something is joined to it.
+            root = "/" if not scheme or _CHAIN in local else f"file://{place}/"
+            return ObjectStoragePath(root) / local
+        if is_url(text):
+            found, key = ObjectStoragePath(text), text.partition("#")[0].rstrip("?")
+        else:
+            key = path.rstrip("/").removeprefix("/")
+            found = ObjectStoragePath(f"{scheme}://{place}")
+            found = found / key if key else found
+    except (ValueError, ImportError) as error:
+        raise DatasetError(f"{shown_uri(text)} cannot be read: {error}") from None
+    if key not in found.path:
+        raise DatasetError(
+            f"{shown_uri(text)} cannot be read: the library of its storage takes it for {shown_uri(str(found))}; "
+            + ("spell the character as %XX" if is_url(text) else "give the file another name")
+        )
+    return found
+
+
+def folder_at(uri: Any) -> ObjectStoragePath:
+    """
+    Return the path of a folder, to which names can be joined.
+
+    :raises DatasetError: as :func:`path_at`, or its name holds ``::``, on another storage than this machine's
+    """
+    folder = path_at(uri)
+    if folder.protocol and _CHAIN in folder.path:
+        raise DatasetError(
+            f"{shown_uri(str(uri))}: a folder's name must not hold {_CHAIN}, which the storage's library takes "
+            "for a chain of storages; give it another name"
+        )
+    return folder
+
+
+def folder_of(uri: str) -> str:
+    """Return the URI of the folder that a file lies in."""
+    folder = uri.rstrip("/").rpartition("/")[0]
+    return folder if folder and not folder.endswith("/") else f"{folder}/"  # the root
+
+
+def misspelt(uri: str) -> str:
+    """Return what to say of a missing file or folder that is there in another spelling; empty when it is not."""
+    return other_spelling(uri, _exists)
+
+
+def _exists(uri: str) -> bool:
+    try:
+        return bool(path_at(uri).exists())
+    except Exception:  # noqa: BLE001  each storage library has its own; it is but a hint
+        return False
