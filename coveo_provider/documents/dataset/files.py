@@ -55,7 +55,7 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
     :param check: called with what the file is before it is handed out; raises when it should be another
     :raises FileNotFoundError: it is missing
     :raises PermissionError: it must not be read
-    :raises FileChanged: it changed while it was copied
+    :raises FileChanged: it changed while it was copied or checked
     """
     with ExitStack() as stack:
         if not is_local(path):
@@ -72,7 +72,10 @@ def opened_local(path: Any, check: Callable[[Stored], None] | None = None) -> It
             vars(copy)["stamp"] = before  # for stamp_of_open
             file = copy
         else:
+            opened = stamp_of_open(file)
             stored = _copied(file, None) if check else None
+            if stamp_of_open(file) != opened:
+                raise FileChanged(str(path))
             file.seek(0)
         if check is not None and stored is not None:
             check(stored)
