@@ -170,7 +170,7 @@ def test_deletions_may_be_a_dataset_as_ever(connected: Sandbox, write_part: Writ
 @pytest.mark.parametrize(
     ("deletions", "words"),
     [
-        (["file://share/a.pdf"], ["file://share/a.pdf", "missing", "[{'documentId'"]),
+        (["file://share/a.pdf"], ["file://share/a.pdf", "names the host", "[{'documentId'"]),
         (["s3://bucket/a.html"], ["s3://bucket/a.html", "[{'documentId'"]),
         (["https://example.com/gone.parquet"], ["gone.parquet", "may be the id", "[{'documentId'"]),
         (["product://1", "file:///data/gone/"], ["product://1", "file:///data/gone/", "one kind"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
