@@ -186,10 +186,12 @@ def several(one: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[An
 
 
 def pushed(single_cascade: bool) -> st.SearchStrategy[tuple[str, JSON]]:
-    """Return pushes: of groups mostly, as ``members`` make sense for these; either side may be of any type."""
+    """Return pushes: of groups mostly, as only these have ``members``, who may be of any type."""
     members = st.fixed_dictionaries(
-        {"identity": mostly_groups, "members": several(identity, 4)},
+        {"identity": a_group, "members": several(identity, 4)},
         optional={"wellKnowns": several(a_group, 2)},
+    ) | st.fixed_dictionaries(
+        {"identity": identity, "members": st.just([])}, optional={"wellKnowns": several(a_group, 2)}
     )
     mappings = st.fixed_dictionaries(
         {"identity": identity, "mappings": several(elsewhere | unsaid if single_cascade else elsewhere, 2)},

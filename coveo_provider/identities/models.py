@@ -6,7 +6,7 @@ The words are the API's; ``type`` is spelled ``USER`` here, ``User`` in items. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,6 +16,9 @@ from coveo_provider.documents.values.keys import spelled
 from coveo_provider.errors import DataError
 
 GROUPS = frozenset({IdentityType.GROUP, IdentityType.VIRTUAL_GROUP})
+UNLISTED = "a GROUP without members: a push replaces the list, so give all of it, [] if it is empty"
+"""What to say of a group of which is not told who is in it."""
+
 _KEYS = ("name", "type", "provider", "additionalInfo")
 
 
@@ -107,6 +110,7 @@ class IdentityBody:
 
     :param members: who is in it; only groups and virtual groups have any
     :param well_knowns: the granted identities it becomes a member of
+    :raises DataError: a user or an unknown identity has members, as the service refuses it (docs 78)
     """
 
     identity: Identity
@@ -114,8 +118,11 @@ class IdentityBody:
     well_knowns: tuple[Identity, ...] = ()
 
     def __post_init__(self) -> None:
+        _require_identity(self.identity)
         object.__setattr__(self, "members", _distinct(self.members))
         object.__setattr__(self, "well_knowns", _distinct(self.well_knowns))
+        if self.members and self.identity.type not in GROUPS:
+            raise DataError(f"identity {self.identity.name!r}: {no_members(self.identity.type.name)}")
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it; a group always says its members, also when it has none."""
@@ -146,6 +153,7 @@ class MappedIdentityBody:
     well_knowns: tuple[Identity, ...] = ()
 
     def __post_init__(self) -> None:
+        _require_identity(self.identity)
         object.__setattr__(self, "mappings", _distinct(self.mappings))
         object.__setattr__(self, "well_knowns", _distinct(self.well_knowns))
 
@@ -168,6 +176,9 @@ class DisabledIdentityBody:
     """An identity to disable: the API calls it deleted, and brings it back when it is pushed again."""
 
     identity: Identity
+
+    def __post_init__(self) -> None:
+        _require_identity(self.identity)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it: wrapped in ``identity``."""
@@ -226,6 +237,11 @@ class BatchIdentityBody:
         )
 
 
+def no_members(kind: str) -> str:
+    """Return what to say of an identity with members that can have none."""
+    return f"a {kind} has no members, only a GROUP or a VIRTUAL_GROUP has; other names of it are its mappings"
+
+
 def encode_identity(body: Body | BatchIdentityBody) -> bytes:
     """
     Return the JSON of one identity, one alias, one to disable, or a batch of them.
@@ -260,8 +276,15 @@ def _related(
     )
 
 
+def _require_identity(identity: Any) -> None:
+    if not isinstance(identity, Identity):
+        raise DataError(f"{identity!r} is no Identity")
+
+
 def _distinct(identities: Any) -> tuple[Any, ...]:
     """Return each identity once; those that differ in case stay, as a provider may tell them apart."""
+    if not isinstance(identities, Iterable):
+        raise DataError(f"{identities!r} is no list of identities")
     firsts: dict[Any, Identity] = {}
     for each in identities:
         if not isinstance(each, Identity):
@@ -287,7 +310,7 @@ def _info(values: dict[str, Any]) -> Mapping[str, str]:
 
 
 def _list(values: dict[str, Any], key: str) -> list[Any]:
-    value = values.get(key)
-    if value is not None and not isinstance(value, (list, tuple)):
-        raise DataError(f"{key} is {value!r}, expected a list")
-    return list(value or ())
+    value = values.get(key, ())
+    if not isinstance(value, (list, tuple)):
+        raise DataError(f"{key} is {value!r}, expected a list, or no such key")
+    return list(value)

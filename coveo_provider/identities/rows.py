@@ -26,6 +26,7 @@ from coveo_provider.documents.values.nested_lists import (
 )
 from coveo_provider.errors import DatasetError
 from coveo_provider.identities.columns import LISTS, IdentityKind, plan
+from coveo_provider.identities.models import GROUPS, UNLISTED, no_members
 
 Refuse: TypeAlias = Callable[[int, str], NoReturn]
 
@@ -113,6 +114,7 @@ class IdentityReader:
             raise DatasetError(f"{self.where}: cannot be read: {error}") from None
         if self.kind is IdentityKind.MEMBERS:
             self._refuse_unlisted(identities, lists.get("members"), refuse)
+            self._refuse_members_of_none(identities, lists.get("members"), refuse)
         return IdentityRows(identities, lists)
 
     def keys(self, batch: pa.RecordBatch, case_sensitive: bool, first_row: int = 0) -> npt.NDArray[np.uint64]:
@@ -139,10 +141,17 @@ class IdentityReader:
         groups = (identities.types == IdentityType.GROUP.name).to_numpy()
         bare = groups if members is None else groups & ~members.present
         if bare.any():
-            refuse(
-                int(np.flatnonzero(bare)[0]),
-                "a GROUP without members: a push replaces the list, so give all of it, [] if it is empty",
-            )
+            refuse(int(np.flatnonzero(bare)[0]), UNLISTED)
+
+    @staticmethod
+    def _refuse_members_of_none(identities: Named, members: Related | None, refuse: Refuse) -> None:
+        """Refuse members of what is no group, as the service does (docs 78)."""
+        if members is None:
+            return
+        groups = identities.types.is_in([kind.name for kind in GROUPS]).to_numpy()
+        wrong = np.flatnonzero((members.lengths > 0) & ~groups)
+        if wrong.size:
+            refuse(int(wrong[0]), no_members(identities.types[int(wrong[0])]))
 
 
 def key_hashes(named: Named, case_sensitive: bool) -> npt.NDArray[np.uint64]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.errors import ConfigurationError, DataError
 from coveo_provider.operators.support.base import CoveoOperator
 
 
@@ -18,7 +18,8 @@ class CoveoPushIdentityOperator(CoveoOperator):
     :param provider_id: the provider (templated)
     :param identity: ``{"name": …, "type": "USER" | "GROUP" | "VIRTUAL_GROUP", "additionalInfo": {…}}``
         (templated)
-    :param members: its complete members, of the same shape (templated)
+    :param members: its complete members, of the same shape; a ``GROUP`` needs them, as they replace what it has:
+        ``[]`` for none (templated)
     :param mappings: its aliases: the same with ``provider`` (templated)
     :param well_knowns: groups it is granted (templated)
     :param disable: disable it instead
@@ -56,15 +57,17 @@ class CoveoPushIdentityOperator(CoveoOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Check the arguments, then make the one call, or two, that says it."""
+        from coveo_provider.documents.permissions.spelling import IdentityType
         from coveo_provider.identities.models import (
+            UNLISTED,
             DisabledIdentityBody,
             IdentityBody,
             MappedIdentityBody,
             encode_identity,
         )
 
-        granted = {"wellKnowns": list(self.well_knowns or [])}
-        head = {"identity": dict(self.identity)}
+        granted = {"wellKnowns": [] if self.well_knowns is None else self.well_knowns}
+        head = {"identity": self.identity}
         if self.disable:
             if self.members or self.mappings or self.well_knowns:
                 raise ConfigurationError(
@@ -74,10 +77,13 @@ class CoveoPushIdentityOperator(CoveoOperator):
         else:
             bodies = {}
             if self.members or not self.mappings:
-                body = {**head, "members": list(self.members or []), **granted}
-                bodies["put_identity"] = encode_identity(IdentityBody.from_json(body))
+                members = {} if self.members is None else {"members": self.members}
+                identity = IdentityBody.from_json({**head, **members, **granted})
+                if self.members is None and identity.identity.type is IdentityType.GROUP:
+                    raise DataError(f"identity {identity.identity.name!r}: {UNLISTED}")
+                bodies["put_identity"] = encode_identity(identity)
             if self.mappings:
-                body = {**head, "mappings": list(self.mappings), **granted}
+                body = {**head, "mappings": self.mappings, **granted}
                 bodies["put_alias"] = encode_identity(MappedIdentityBody.from_json(body))
         for call, encoded in bodies.items():
             getattr(self.client, call)(self.provider_id, encoded)

@@ -53,7 +53,11 @@ def key(body: Any) -> tuple[str, str]:
     return body.identity.name.lower(), body.identity.type.name
 
 
-members = st.lists(st.builds(IdentityBody, identities, some, some), max_size=5, unique_by=key)
+groups = st.builds(Identity, names, st.sampled_from(["GROUP", "VIRTUAL_GROUP"]), infos)
+bodies_of_members = st.builds(IdentityBody, groups, some, some) | st.builds(
+    IdentityBody, identities, st.just(()), some
+)
+members = st.lists(bodies_of_members, max_size=5, unique_by=key)
 mappings = st.lists(
     st.builds(MappedIdentityBody, identities, st.lists(aliases, max_size=3).map(tuple), some),
     max_size=4,

@@ -277,11 +277,20 @@ def permission_texts(array: pa.Array, refuse: Refuse) -> TypedPermissions:
                     known[value] = permissions_text(value)
                 texts.append(known[value])
             else:
-                texts.append(permissions_text(value))
+                texts.append(permissions_text(_without_null_keys(value)))
         except (ValueError, TypeError) as error:  # orjson's for a lone surrogate is a TypeError
             refuse(row, str(error))
     public = [row for row, text in enumerate(texts) if text is not None and _is_needless(text)]
     return TypedPermissions(pl.Series(texts, dtype=pl.String), np.array(public, np.int64))
+
+
+def _without_null_keys(value: Any) -> Any:
+    """Return the value of a typed column without keys that are null: a struct of Arrow cannot leave one out."""
+    if isinstance(value, list):
+        return [_without_null_keys(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_null_keys(each) for key, each in value.items() if each is not None}
+    return value
 
 
 def _is_needless(text: str) -> bool:

@@ -86,7 +86,7 @@ class PermissionSet:
         if not isinstance(self.allow_anonymous, bool):
             raise DataError(f"allowAnonymous is {self.allow_anonymous!r}, expected true or false")
         for name in ("allowed_permissions", "denied_permissions"):
-            object.__setattr__(self, name, _all(getattr(self, name), PermissionIdentity, name))
+            object.__setattr__(self, name, _all(getattr(self, name), name, PermissionIdentity))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it; ``allowAnonymous`` is always said, the lists where not empty."""
@@ -114,7 +114,7 @@ class PermissionLevel:
         if not isinstance(self.name, str):
             raise DataError(f"name of a permission level is {self.name!r}, expected a text")
         object.__setattr__(
-            self, "permission_sets", _all(self.permission_sets, PermissionSet, "permission_sets")
+            self, "permission_sets", _all(self.permission_sets, "permission_sets", PermissionSet)
         )
         if not self.permission_sets:
             raise DataError(f"permission level {self.name!r} has no permissionSets")
@@ -139,12 +139,8 @@ class Permissions:
     entries: tuple[PermissionSet, ...] | tuple[PermissionLevel, ...] = ()
 
     def __init__(self, entries: Iterable[PermissionSet] | Iterable[PermissionLevel] = ()) -> None:
-        all_entries = tuple(entries)
+        all_entries = _all(entries, "permissions", PermissionSet, PermissionLevel)
         kinds = {type(entry) for entry in all_entries}
-        if kinds - {PermissionSet, PermissionLevel}:
-            raise DataError(
-                "permissions hold something that is neither a PermissionSet nor a PermissionLevel"
-            )
         if len(kinds) > 1:
             raise DataError(MIXED)
         object.__setattr__(self, "entries", all_entries)
@@ -216,9 +212,12 @@ def _set_of(body: dict[str, Any]) -> PermissionSet:
     return PermissionSet(body.get("allowAnonymous", False), allowed, denied)
 
 
-def _all(values: Iterable[Any], kind: type, name: str) -> tuple[Any, ...]:
-    values = tuple(values)
-    for value in values:
-        if not isinstance(value, kind):
-            raise DataError(f"{name} holds {value!r}, expected a {kind.__name__}")
-    return values
+def _all(values: Any, name: str, *kinds: type) -> tuple[Any, ...]:
+    expected = " or ".join(kind.__name__ for kind in kinds)
+    if not isinstance(values, Iterable):
+        raise DataError(f"{name} is {values!r}, expected a list of {expected}")
+    several: tuple[Any, ...] = tuple(values)
+    for value in several:
+        if not isinstance(value, kinds):
+            raise DataError(f"{name} holds {value!r}, expected a {expected}")
+    return several

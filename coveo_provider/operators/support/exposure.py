@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from coveo_provider.errors import AccessDenied, ConfigurationError, SafetyStop
+from coveo_provider.errors import AccessDenied, ConfigurationError, DocumentError, SafetyStop
 
 if TYPE_CHECKING:
     from coveo_provider.api.client import CoveoClient
@@ -72,16 +72,11 @@ def _has_permissions(source: Part | Rows) -> bool:
 def _keeps_out(source: Part | Rows) -> bool:
     """Tell whether the permissions of any document keep somebody from seeing it."""
     from coveo_provider.documents.encoding.rows import Rows
-    from coveo_provider.documents.permissions.reading import permissions_text
     from coveo_provider.identities.access_rules import stated_permissions
 
-    texts: Iterator[str | None]
-    if isinstance(source, Rows):
-        texts = (permissions_text(value) for value in source.column(_PERMISSIONS) if value is not None)
-    else:
-        texts = (text for _, text in stated_permissions([source]))
+    stated = _stated(source) if isinstance(source, Rows) else stated_permissions([source])
     checked: set[str | None] = {None}  # the same permissions stand on many documents
-    for text in texts:
+    for _, text in stated:
         if text in checked:
             continue
         if len(checked) > _REMEMBERED:
@@ -90,6 +85,17 @@ def _keeps_out(source: Part | Rows) -> bool:
         if text is not None and not _is_for_everybody(text):
             return True
     return False
+
+
+def _stated(rows: Rows) -> Iterator[tuple[str, str | None]]:
+    from coveo_provider.documents.contract import DOCUMENT_ID, shown
+    from coveo_provider.documents.permissions.reading import permissions_text
+
+    for identifier, value in zip(rows.column(DOCUMENT_ID), rows.column(_PERMISSIONS), strict=True):
+        try:
+            yield shown(identifier), permissions_text(value)
+        except (ValueError, TypeError) as error:  # orjson's for what cannot be JSON is a TypeError
+            raise DocumentError(shown(identifier), f"permissions: {error}") from None
 
 
 def _is_for_everybody(text: str) -> bool:

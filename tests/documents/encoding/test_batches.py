@@ -183,11 +183,10 @@ def test_text_that_looks_like_json_stays_text() -> None:
     ]
 
 
-def test_typed_permissions_lose_what_is_empty() -> None:
-    """Null fields and null entries are left out at every level."""
+def test_typed_permissions_lose_keys_that_are_null() -> None:
+    """As a struct cannot leave one out; a null among the entries of a list is refused."""
     value = [
-        {"allowAnonymous": None, "allowedPermissions": [None]},
-        None,
+        {"allowAnonymous": None, "allowedPermissions": []},
         {"allowAnonymous": True, "allowedPermissions": None},
     ]
 
