@@ -54,10 +54,10 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
         return operator.execute({"ti": SimpleNamespace(run_id=run, xcom_push=outputs.__setitem__)})
 
     before, start = len(sandbox.calls), time.perf_counter()
-    state = (folder / "state").as_uri()
+    state = f"file://{folder}/state"
     parts = done(
         CoveoTransformOperator(
-            task_id="transform", source=raw.as_uri(), output=(folder / run).as_uri(), stream=True
+            task_id="transform", source=f"file://{raw}", output=f"file://{folder / run}", stream=True
         )
     )
     units = done(

@@ -85,7 +85,7 @@ def main() -> int:
 
 def _dag(name: str, variables: dict[str, str], *, fails: bool = False, **params: Any) -> bool:
     """Run a DAG, and return whether it ended as it has to."""
-    conf = json.dumps({"staging": STAGING.as_uri(), **params})
+    conf = json.dumps({"staging": f"file://{STAGING}", **params})
     what = f"{name} failed, as it has to, in" if fails else f"{name} ran in"
     return _run("DAG", what, airflow("dags", "test", name, "--conf", conf), variables, fails=fails)
 

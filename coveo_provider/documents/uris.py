@@ -43,7 +43,7 @@ def parts_of(uri: str) -> tuple[str, str, str]:
         return scheme, place, slash + path
     if scheme in _LOCAL and rest.startswith("/"):  # as Java writes it: file:/data/x
         return scheme, "", rest
-    what = "file:///path" if scheme in _LOCAL else f"{scheme}://place/path"
+    what = "file:///path" if scheme in _LOCAL or len(scheme) == 1 else f"{scheme}://place/path"
     raise DatasetError(f"{uri!r} is no URI of a file or folder: expected {what}")
 
 

@@ -66,7 +66,7 @@ def test_a_name_is_read_literally(uri: str, path: str | None) -> None:
         ("file:d/x", "expected file:///path"),
         ("file://", "expected file:///path"),
         ("s3:bucket/k", "expected s3://place/path"),
-        ("C:\\x", "no URI"),
+        ("C:\\x", "expected file:///path"),
         ("file:///d/a\0b", "no URI"),
     ],
 )

@@ -12,7 +12,7 @@ from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
 from coveo_provider.documents.uris import file_name
 from coveo_provider.errors import DatasetError
-from coveo_provider.operators.support.paths import folder_at, folder_of, path_at
+from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
 from coveo_provider.operators.support.storage import (
     files_in,
     flat,
@@ -96,7 +96,9 @@ def dataset_at(manifest_uri: str) -> WrittenDataset:
     folder = folder_at(folder_of(str(path)))
     manifest = manifest_of(folder)
     if manifest is None or not manifest.complete or manifest.kind is not DatasetKind.DOCUMENTS:
-        raise DatasetError(f"manifest: {path} is not that of a complete dataset of documents")
+        raise DatasetError(
+            f"manifest: {path} is not that of a complete dataset of documents{misspelt(str(path))}"
+        )
     return WrittenDataset(folder, manifest)
 
 
@@ -104,7 +106,9 @@ def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:
     folder = folder_at(folder_uri)
     manifest = manifest_of(folder)
     if manifest is None or manifest.kind is not DatasetKind.DOCUMENTS:
-        what = "has no manifest" if manifest is None else f"holds {manifest.kind.value}"
+        what = (
+            f"has no manifest{misspelt(folder_uri)}" if manifest is None else f"holds {manifest.kind.value}"
+        )
         raise DatasetError(
             f"documents: {folder} {what}. Changes are found in a dataset of documents that CoveoTransformOperator "
             "wrote"

@@ -17,30 +17,28 @@ def path_at(uri: Any) -> ObjectStoragePath:
     Return the path of the very file or folder that a URI names.
 
     ``ObjectStoragePath(uri)`` reads names literally too, but drops a ``#`` or ``?`` at the end of one, tabs and
-    line ends, and what follows ``::``. So its root is joined with the name here.
+    line ends, and what follows ``::``. Such a name is joined to the root of its storage, which reads all of it.
 
-    :raises DatasetError: it is no URI, or the storage's library would read it as another one
+    :raises DatasetError: it is no URI, or the storage's library takes it for another one all the same
     """
     text = str(uri)
     scheme, place, path = parts_of(text)
     local = local_path(text)
+    if local is not None:
+        # Behind a scheme the library splits a name at "::", as soon as something is joined to it.
+        root = "/" if not scheme or _CHAIN in local else f"file://{place}/"
+        return ObjectStoragePath(root) / local
+    name = path.strip("/")
     try:
-        if local is not None:
-            # Behind a scheme the library splits a name at "::", as soon as something is joined to it.
-            root = "/" if not scheme or _CHAIN in local else f"file://{place}/"
-            return ObjectStoragePath(root) / local
-        if is_url(text):
-            found, key = ObjectStoragePath(text), text.partition("#")[0].rstrip("?")
-        else:
-            key = path.rstrip("/").removeprefix("/")
-            found = ObjectStoragePath(f"{scheme}://{place}")
-            found = found / key if key else found
+        found = ObjectStoragePath(text)
+        if not is_url(text) and not found.path.endswith(name):
+            found = ObjectStoragePath(f"{scheme}://{place}") / name
     except (ValueError, ImportError) as error:
         raise DatasetError(f"{shown_uri(text)} cannot be read: {error}") from None
-    if key not in found.path:
+    if _CHAIN in text if is_url(text) else not found.path.endswith(name):
         raise DatasetError(
             f"{shown_uri(text)} cannot be read: the library of its storage takes it for {shown_uri(str(found))}; "
-            + ("spell the character as %XX" if is_url(text) else "give the file another name")
+            + ("spell :: as %3A%3A" if is_url(text) else "give the file another name")
         )
     return found
 

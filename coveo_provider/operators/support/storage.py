@@ -13,6 +13,7 @@ from airflow.sdk import ObjectStoragePath
 from coveo_provider.documents.contract import shown
 from coveo_provider.documents.dataset.files import opened_local, read_if_there
 from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEntry, read_manifest
+from coveo_provider.documents.uris import shown_uri, without_secrets
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.frames import is_frame
 from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
@@ -58,9 +59,9 @@ def _files_at(uri: str, name: str, suffix: str) -> list[str]:
     with _errors_named(uri, name):
         path = path_at(uri)
         if path.is_file():
-            return [str(path)]
+            return [uri]
         if not path.is_dir():
-            raise DatasetError(f"{name}: {uri} is missing{misspelt(uri)}")
+            raise DatasetError(f"{name}: {shown_uri(uri)} is missing{misspelt(uri)}")
         path = folder_at(uri)
         manifest = manifest_of(path)
         sizes = {file: size for file, size in files_in(path).items() if is_data(file)}
@@ -90,7 +91,10 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
             "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
         ) from None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{name}: {uri} cannot be read: {type(error).__name__}: {error}") from None
+        reason = without_secrets(uri, str(error))
+        raise DatasetError(
+            f"{name}: {shown_uri(uri)} cannot be read: {type(error).__name__}: {reason}"
+        ) from None
 
 
 def flat(uris: Any, name: str) -> Iterator[str]:
@@ -207,9 +211,9 @@ def open_file(uri: str, entry: PartEntry | None = None) -> Iterator[IO[bytes]]:
         try:
             file = stack.enter_context(opening)
         except FileNotFoundError:
-            raise DatasetError(f"{uri} is missing{misspelt(uri)}") from None
+            raise DatasetError(f"{shown_uri(uri)} is missing{misspelt(uri)}") from None
         except PermissionError:
-            raise DatasetError(f"{uri} cannot be read: permission denied") from None
+            raise DatasetError(f"{shown_uri(uri)} cannot be read: permission denied") from None
         yield file
 
 
