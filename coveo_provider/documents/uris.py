@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from coveo_provider.errors import DatasetError
 
@@ -82,13 +82,13 @@ def encoded_place(uri: str, exists: Callable[[str], bool]) -> str | None:
 
 def is_url(uri: str) -> bool:
     """Return whether an address is a URL of the web, which has a query and is percent-encoded."""
-    return uri.partition(":")[0].lower() in _WEB
+    return uri.partition(":")[0].strip().lower() in _WEB
 
 
 def file_name(uri: str) -> str:
     """Return the name of the file that a URI leads to, as it is written there."""
     if is_url(uri):
-        return urlsplit(uri).path.rpartition("/")[2]
+        return re.split(r"[?#]", uri.partition("://")[2], maxsplit=1)[0].partition("/")[2].rpartition("/")[2]
     return without_query(uri).rstrip("/").rpartition("/")[2]
 
 

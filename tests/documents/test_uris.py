@@ -97,6 +97,7 @@ def test_what_would_lead_elsewhere_is_refused(uri: str, problem: str) -> None:
         ("https://h/a?file=b.pdf", None),
         ("https://h.example.com", None),
         ("HTTPS://h/a.PDF?x", ".pdf"),
+        ("https://[h/a.pdf", ".pdf"),
     ],
 )
 def test_the_extension_is_that_of_the_file(uri: str, extension: str | None) -> None:
@@ -113,6 +114,7 @@ def test_the_extension_is_that_of_the_file(uri: str, extension: str | None) -> N
         ("s3://bucket/a.pdf?X-Amz-Signature=abc", "s3://bucket/a.pdf?…"),
         ("https://h/a.pdf?sig=abc#page=2", "https://h/a.pdf?…"),
         ("https://me:pw@h/a.pdf", "https://…@h/a.pdf"),
+        (" https://h/a.pdf?sig=abc", " https://h/a.pdf?…"),
     ],
 )
 def test_what_is_secret_is_not_shown(uri: str, shown: str) -> None:

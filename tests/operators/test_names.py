@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,12 @@ from airflow.sdk.io import attach
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import coveo_provider
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.documents import write_documents
 from coveo_provider.documents.dataset.files import remove
-from coveo_provider.errors import DatasetError
-from coveo_provider.operators import CoveoPushBatchOperator, CoveoTransformOperator
+from coveo_provider.errors import CoveoError, DatasetError
+from coveo_provider.operators import CoveoPushBatchOperator, CoveoPushItemOperator, CoveoTransformOperator
 from coveo_provider.operators.support.content_files import hash_of, open_content, stamp_of
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.paths import folder_at, folder_of, path_at
@@ -192,3 +194,41 @@ def test_an_encoded_name_is_told_apart_from_a_missing_one(
     assert "did you mean to write to file://" in caplog.text
     assert pq.read_table(place / "part.parquet")["text"].to_pylist() == ["x"]
     assert connected.count("files") == 0
+
+
+def test_one_module_reads_uris() -> None:
+    """Any other reading would sooner or later lead to another file."""
+    package = Path(coveo_provider.__file__).parent
+    for file in package.rglob("*.py"):
+        text = file.read_text()
+        assert "ObjectStoragePath(" not in text or file.name == "paths.py", file
+        if "documents" in file.parts and file.name != "uris.py":
+            assert "urlsplit" not in text, file
+            assert "as_uri" not in text, file
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://me:pw12@host/a.pdf?X-Amz-Signature=abcd1234",
+        "https://host/a::b.pdf?sig=abcd1234",
+        "https://[host/a.pdf?sig=abcd1234",
+        "s3://bucket/a.pdf?X-Amz-Signature=abcd1234",
+        "s3://key:pw12@bucket/a.pdf",
+    ],
+)
+def test_what_is_secret_in_a_uri_is_not_said(connected: Sandbox, uri: str) -> None:
+    """Wherever it is refused; the document and the file are."""
+    document = {"documentId": "file://1", "contentUri": uri}
+    operators: list[tuple[Any, str]] = [
+        (CoveoPushItemOperator(task_id="i", source_id="files", document=document), "document file://1: "),
+        (CoveoPushBatchOperator(task_id="b", source_id="files", documents=[document]), "document file://1: "),
+        (CoveoPushBatchOperator(task_id="d", source_id="files", documents=uri), ""),
+        (CoveoTransformOperator(task_id="t", source=[uri], output="file:///tmp/never"), ""),
+    ]
+    for operator, who in operators:
+        with pytest.raises((AirflowFailException, CoveoError)) as raised:
+            operator.execute({})
+        assert who in str(raised.value)
+        assert ".pdf" in str(raised.value)
+        assert not {"pw12", "abcd1234"} & set(re.findall(r"\w+", str(raised.value))), raised.value

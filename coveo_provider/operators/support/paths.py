@@ -6,7 +6,14 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from coveo_provider.documents.uris import is_url, local_path, other_spelling, parts_of, shown_uri
+from coveo_provider.documents.uris import (
+    is_url,
+    local_path,
+    other_spelling,
+    parts_of,
+    shown_uri,
+    without_secrets,
+)
 from coveo_provider.errors import DatasetError
 
 _CHAIN = "::"
@@ -34,7 +41,7 @@ def path_at(uri: Any) -> ObjectStoragePath:
         if not is_url(text) and not found.path.endswith(name):
             found = ObjectStoragePath(f"{scheme}://{place}") / name
     except (ValueError, ImportError) as error:
-        raise DatasetError(f"{shown_uri(text)} cannot be read: {error}") from None
+        raise DatasetError(f"{shown_uri(text)} cannot be read: {without_secrets(text, str(error))}") from None
     if _CHAIN in text if is_url(text) else not found.path.endswith(name):
         raise DatasetError(
             f"{shown_uri(text)} cannot be read: the library of its storage takes it for {shown_uri(str(found))}; "

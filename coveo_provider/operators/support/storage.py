@@ -87,7 +87,7 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise DatasetError(
-            f"{name}: {uri} cannot be read: {error}. Each storage has a provider of Airflow's that reads it: "
+            f"{name}: {shown_uri(uri)} cannot be read: {error}. Each storage has a provider of Airflow's that reads it: "
             "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
         ) from None
     except (OSError, ValueError) as error:
