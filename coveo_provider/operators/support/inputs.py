@@ -10,7 +10,8 @@ from coveo_provider.documents.contract import DOCUMENT_ID, shown
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.frames import frame_file, is_frame
-from coveo_provider.operators.support.storage import is_storage, list_parts
+from coveo_provider.operators.support.paths import is_storage
+from coveo_provider.operators.support.storage import list_parts
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part

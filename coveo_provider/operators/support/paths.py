@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import has_fs
+from fsspec.registry import known_implementations, registry
 
 from coveo_provider.documents.uris import (
     is_url,
@@ -69,6 +71,15 @@ def folder_of(uri: str) -> str:
     """Return the URI of the folder that a file lies in."""
     folder = uri.rstrip("/").rpartition("/")[0]
     return folder if folder and not folder.endswith("/") else f"{folder}/"  # the root
+
+
+def is_storage(uri: str) -> bool:
+    """Return whether a URI names a storage that files can lie on, by its scheme; a path without one does."""
+    scheme, colon, _ = uri.partition(":")
+    if not colon or "/" in scheme:
+        return True
+    scheme = scheme.lower()
+    return has_fs(scheme) or scheme in known_implementations or scheme in registry
 
 
 def misspelt(uri: str) -> str:

@@ -16,7 +16,7 @@ from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEn
 from coveo_provider.documents.uris import shown_uri, without_secrets
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.frames import is_frame
-from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
+from coveo_provider.operators.support.paths import folder_at, folder_of, is_storage, misspelt, path_at
 
 _PARQUET = ".parquet"
 
@@ -87,7 +87,7 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise DatasetError(
-            f"{name}: {shown_uri(uri)} cannot be read: {error}. Each storage has a provider of Airflow's that reads it: "
+            f"{name}: {shown_uri(uri)} cannot be read: {error}. A provider of Airflow's reads it: "
             "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
         ) from None
     except (OSError, ValueError) as error:
@@ -108,7 +108,7 @@ def flat(uris: Any, name: str) -> Iterator[str]:
             f"{name} is a DataFrame, expected the URI of a file or folder. CoveoTransformOperator(source=…) makes "
             "a dataset of it; or let the task that has it write it, and return where:\n"
             "from coveo_provider.documents import write_documents\n"
-            "return write_documents(frame, ObjectStoragePath('s3://bucket/run/part-00000.parquet'))"
+            "return write_documents(frame, folder / 'part-00000.parquet')  # folder is an ObjectStoragePath"
         )
     if isinstance(uris, (str, ObjectStoragePath)):
         uri = str(uris)
@@ -136,18 +136,6 @@ def _member(uri: Any, name: str) -> Iterator[str]:
     if not isinstance(uri, (str, ObjectStoragePath, list, tuple)) and not is_frame(uri):
         raise DatasetError(f"{name} must hold URIs, found {uri!r}")
     yield from flat(uri, name)
-
-
-def is_storage(uri: str) -> bool:
-    """Return whether a URI names a storage that files can lie on, by its scheme; a path without one does."""
-    from airflow.sdk.io import has_fs
-    from fsspec.registry import known_implementations, registry
-
-    scheme, colon, _ = uri.partition(":")
-    if not colon or "/" in scheme:
-        return True
-    scheme = scheme.lower()
-    return has_fs(scheme) or scheme in known_implementations or scheme in registry
 
 
 def files_in(folder: ObjectStoragePath) -> dict[str, int]:
