@@ -21,6 +21,7 @@ from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import stamp_of
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
+from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.storage import list_files, open_file
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ class CoveoTransformOperator(CoveoOperator):
             ),
         )
         options.check()
-        files = [SourceFile(uri, partial(open_file, uri)) for uri in list_files(self.source, "source")]
+        uris = list_files(self.source, "source")
+        partitions = partitions_at(uris, self.source, "source", self.log.info)
+        files = [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
         options.format_of(files)
         api = Api.STREAM if self.stream else Api.PUSH
         manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform), api=api.value)

@@ -8,11 +8,14 @@ both without loss, the dataset is refused.
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.nested_lists import elements, starts
 from coveo_provider.errors import DatasetError
+
+_SHOWN = 60  # characters of a value that an error repeats
 
 
 class CommonTypes:
@@ -20,29 +23,29 @@ class CommonTypes:
 
     def __init__(self) -> None:
         self._fields: dict[str, pa.Field] = {}
-        self._first: dict[str, tuple[pa.DataType, str]] = {}
+        self._first: dict[str, str] = {}  # of each column, its first value and where that stands
 
     @property
     def schema(self) -> pa.Schema:
         """The types that hold the values of all batches so far."""
         return pa.schema(list(self._fields.values()))
 
-    def add(self, schema: pa.Schema, where: str) -> None:
+    def add(self, table: pa.Table, where: str) -> None:
         """
         Count in a batch.
 
         :param where: its rows, for the error
         :raises DatasetError: names a column whose values have no common type with those before
         """
-        for field in schema:
+        for position, field in enumerate(table.schema):
             field = pa.field(field.name, field.type)
             known = self._fields.get(field.name)
             if known is None:
                 self._fields[field.name] = field
             elif known.type != field.type:
-                self._fields[field.name] = self._merged(known, field, where)
-            if not pt.is_null(field.type):
-                self._first.setdefault(field.name, (field.type, where))
+                self._fields[field.name] = self._merged(known, field, table.column(position), where)
+            if field.name not in self._first and not pt.is_null(field.type):
+                self._first[field.name] = _first_value(table.column(position), where)
 
     def fitted(self, table: pa.Table, where: str) -> pa.Table:
         """
@@ -66,17 +69,16 @@ class CommonTypes:
                 ) from None
         return pa.table(columns, schema=self.schema)
 
-    def _merged(self, known: pa.Field, field: pa.Field, where: str) -> pa.Field:
+    def _merged(self, known: pa.Field, field: pa.Field, column: pa.ChunkedArray, where: str) -> pa.Field:
         try:
             if _loses(known.type, field.type) or _loses(field.type, known.type):
                 raise pa.ArrowTypeError
             merged = pa.unify_schemas([pa.schema([known]), pa.schema([field])], promote_options="permissive")
         except pa.ArrowException:
-            first, place = self._first.get(field.name, (known.type, "earlier rows"))
             raise DatasetError(
-                f"column {field.name!r} holds {first} in {place}, and {field.type} in {where}: there is no common "
-                "type. Convert it in the transform, e.g. frame["
-                f"{field.name!r}].astype('string')"
+                f"column {field.name!r} holds {self._first.get(field.name, known.type)}, and "
+                f"{_first_value(column, where)}: there is no common type. Make them of one kind in the "
+                f"extract, or in the function given as transform, e.g. {_cure(field.name, known, field)}"
             ) from None
         return merged.field(0)
 
@@ -153,3 +155,22 @@ def _loses(one: pa.DataType, other: pa.DataType) -> bool:
     if pt.is_decimal(one):
         return bool(pt.is_floating(other))
     return is_text(one) and bool(pt.is_binary(other) or pt.is_large_binary(other))
+
+
+def _first_value(column: pa.ChunkedArray, where: str) -> str:
+    """Return the first value of a column that is not missing, with its type and place, as errors show it."""
+    present = pc.index(column.is_valid(), True).as_py()
+    if present < 0:
+        return f"{column.type} in {where}"
+    try:
+        text = repr(column[present].as_py())
+    except (ValueError, OverflowError):  # a moment that Python has none for
+        text = str(column[present])
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"{shown} ({column.type} in {where}, row {present:,} of these)"
+
+
+def _cure(name: str, one: pa.Field, other: pa.Field) -> str:
+    """Return an expression that makes texts of two kinds of values."""
+    nested = pt.is_nested(one.type) or pt.is_nested(other.type)
+    return f"frame[{name!r}] = frame[{name!r}].map({'json.dumps' if nested else 'str'}, na_action='ignore')"

@@ -99,7 +99,7 @@ class PartWriter:
         :raises DataError: names what is wrong with them
         """
         table = normalized(table)
-        self._types.add(table.schema, where)
+        self._types.add(table, where)
         row = size = 0
         for piece in _pieces(table):
             encoded = self._encoded(piece, where, row)

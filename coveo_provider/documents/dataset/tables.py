@@ -6,9 +6,9 @@ The one module that reads and writes Parquet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -20,11 +20,22 @@ import pyarrow.types as pt
 
 from coveo_provider.documents.contract import MIB
 from coveo_provider.documents.dataset.common_types import portable
+from coveo_provider.documents.dataset.foreign_parquet import (
+    nameless_index,
+    open_parquet,
+    why_damaged,
+    why_not_parquet,
+)
+from coveo_provider.documents.dataset.frame_columns import column_of
+from coveo_provider.documents.dataset.partition_columns import with_partitions
+from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.documents.encoding.columns import plan_documents
 from coveo_provider.errors import DatasetError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
 _BATCH_ROWS = 2_048
@@ -39,18 +50,23 @@ class Part:
 
     :param file: open for reading in binary, seekable; local, as columns are read in turns
     :param name: the part's URI, for errors
+    :param partitions: columns whose values stand in the file's path
     :raises DatasetError: it is no Parquet file
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, partitions: Partitions | None = None) -> None:
         self.name = name
+        self.partitions = partitions or {}
         try:
             with _memory_given_back():
-                self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
+                self._parquet = open_parquet(file, name, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
             self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
-            self.schema: pa.Schema = portable(self._parquet.schema_arrow.empty_table()).schema
+            self.left_out = nameless_index(self._parquet.schema_arrow)
+            self.schema: pa.Schema = self._shaped(self._parquet.schema_arrow.empty_table()).schema
+        except DatasetError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DatasetError(f"{name}: is not a Parquet file that can be read: {error}") from None
+            raise DatasetError(f"{name}: {why_not_parquet(file, error)}") from None
 
     @property
     def rows(self) -> int:
@@ -67,8 +83,10 @@ class Part:
         try:
             with _memory_given_back():
                 yield from self._read(columns)
+        except DatasetError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DatasetError(f"{self.name}: is damaged: {error}") from None
+            raise DatasetError(f"{self.name}: {why_damaged(error)}") from None
 
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         small: list[pa.RecordBatch] = []
@@ -89,8 +107,16 @@ class Part:
 
     def _portable(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Return batches of so many rows as they stand in the file, in the types of the schema."""
-        for batch in self._parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
-            yield from portable(pa.Table.from_batches([batch])).to_batches()
+        stored = columns and [name for name in columns if name in self._parquet.schema_arrow.names]
+        for batch in self._parquet.iter_batches(batch_size=rows, columns=stored or None, use_threads=False):
+            table = self._shaped(pa.Table.from_batches([batch]))
+            yield from (table.select(columns) if columns else table).to_batches()
+
+    def _shaped(self, table: pa.Table) -> pa.Table:
+        """Return rows of the file in the columns and types of the schema."""
+        if self.left_out:
+            table = table.select([n for n, one in enumerate(table.column_names) if one not in self.left_out])
+        return with_partitions(portable(table), self.partitions, self.name)
 
     def _rows_per_read(self) -> int:
         """
@@ -105,6 +131,19 @@ class Part:
             width = max(width, _weight(probe) / len(probe))
             break
         return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
+
+
+def say_what_is_left_out(parts: Sequence[Part]) -> bool:
+    """Log, once, that parts have columns which are no data; return whether they have."""
+    part = next((part for part in parts if part.left_out), None)
+    if part is not None:
+        _log.info(
+            "%s: left out %s: the index of a DataFrame, which has no name, as the file's own metadata say. To keep "
+            "its values, give it a name, or make a column of it with reset_index(), before to_parquet()",
+            part.name,
+            " and ".join(part.left_out),
+        )
+    return part is not None
 
 
 @contextmanager
@@ -198,10 +237,11 @@ def _local_path(file: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
+def to_table(frame: pd.DataFrame | pa.Table, where: str, first_row: int = 0) -> pa.Table:
     """
     Return a DataFrame as an Arrow table, without its index.
 
+    :param first_row: the number of its first row, for errors
     :raises DatasetError: names the column whose values have no common type
     """
     if isinstance(frame, pa.Table):
@@ -215,19 +255,12 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
     columns = []
     for position, name in enumerate(names):
         try:
-            columns.append(_column(frame.iloc[:, position]))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            columns.append(column_of(frame.iloc[:, position], first_row))
+        except ValueError as error:
             raise DatasetError(
                 f"{where}: column {name!r} holds values that have no common type: {error}"
             ) from None
     return pa.table(columns, names=names)
-
-
-def _column(series: pd.Series[Any]) -> pa.ChunkedArray:
-    array = pa.array(series, from_pandas=True)
-    if pt.is_date(array.type) and any(isinstance(value, datetime) for value in series):
-        raise ValueError("dates and moments with a time of day, which would be lost")
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _rows_per_page(table: pa.Table) -> int:

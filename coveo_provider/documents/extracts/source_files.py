@@ -6,10 +6,11 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, cast
 
 from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.errors import DatasetError
 
 BATCH_ROWS = 10_000
@@ -27,10 +28,12 @@ class SourceFile:
 
     :param name: its URI, for errors, and for its format when none is given
     :param open: opens it for reading in binary, seekable; called more than once
+    :param partitions: columns whose values stand in its path
     """
 
     name: str
     open: Callable[[], AbstractContextManager[IO[bytes]]]
+    partitions: Partitions = field(default_factory=dict)
 
     @contextmanager
     def text(self) -> Iterator[IO[bytes]]:

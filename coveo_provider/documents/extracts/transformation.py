@@ -30,7 +30,7 @@ def rows_of(batch: Batch, *, transform: Transform | None, mapping: DocumentMappi
     :raises DatasetError: a column's values have no common type
     """
     if transform is None and mapping is None:
-        return to_table(batch.rows, batch.where)
+        return to_table(batch.rows, batch.where, batch.first_row)
     frame = _as_frame(batch)
     if transform is not None:
         frame = _applied(transform, frame, batch)

@@ -233,7 +233,7 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
         return
     own = list_parts(value, name)
     uris.extend(own)
-    with open_parts(own) as parts:
+    with open_parts(own, value) as parts:
         yield parts
 
 

@@ -93,7 +93,6 @@ def test_pandas_values_arrive(tmp_path: Path, values: Any, expected: list[Any]) 
         ["a", ["a"]],
         [{"a": 1}, {"a": "x"}],
         [{1: 2}],
-        [2**70],
         ["\ud800"],
         [date(2020, 1, 1), datetime(2020, 1, 1, 5)],
         [datetime(2020, 1, 1, 5), date(2020, 1, 1)],
