@@ -117,7 +117,7 @@ class CoveoTransformOperator(CoveoOperator):
         )
         options.check()
         uris = list_files(self.source, "source")
-        partitions = partitions_at(uris, self.source, "source", self.log.info)
+        partitions = partitions_at(uris, self.source, "source", says_others=True)
         files = [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
         options.format_of(files)
         api = Api.STREAM if self.stream else Api.PUSH

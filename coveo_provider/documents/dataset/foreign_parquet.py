@@ -15,7 +15,7 @@ import pyarrow.types as pt
 from coveo_provider.errors import DatasetError
 
 _INDEX = re.compile(r"__index_level_\d+__")
-_NANOSECONDS = 2**63 // 1_000  # microseconds that can be counted in nanoseconds, before and after 1970
+_NANOSECONDS = 2**63 // 1_000 + 1  # microseconds that can be counted in nanoseconds, before and after 1970
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 _ROWS = 10_000
 
@@ -74,10 +74,11 @@ def _finer_and_farther(micros: pq.ParquetFile, nanos: pq.ParquetFile, columns: l
                     continue
                 # Too far, nanoseconds turn over like a mileage counter, but what they have in addition stays true.
                 counted = us.cast(pa.int64())
-                rest = pc.subtract(ns.cast(pa.int64()), pc.multiply(counted, 1_000))
-                if pc.any(pc.not_equal(rest, 0)).as_py():
+                precisely = ns.cast(pa.int64())
+                if not precisely.equals(pc.multiply(counted, 1_000)):
                     finer = name
-                if pc.any(pc.greater_equal(pc.abs(counted), _NANOSECONDS)).as_py():
+                turned = pc.not_equal(pc.less(precisely, 0), pc.less(counted, 0))
+                if pc.any(pc.or_(turned, pc.greater(pc.abs(counted), _NANOSECONDS))).as_py():
                     farther = name
     return finer, farther
 

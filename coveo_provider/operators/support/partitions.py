@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
@@ -10,9 +11,11 @@ from airflow.sdk import ObjectStoragePath
 from coveo_provider.documents.dataset.partitions import Partitions, partitions_of, passed_over
 from coveo_provider.operators.support.storage import flat
 
+_log = logging.getLogger(__name__)
+
 
 def partitions_at(
-    files: Sequence[str], named: Any, name: str, log: Callable[..., None] | None = None
+    files: Sequence[str], named: Any, name: str, *, says_others: bool = False
 ) -> Mapping[str, Partitions]:
     """
     Return the columns in the path of each file, below the folders that a user named.
@@ -20,14 +23,14 @@ def partitions_at(
     :param files: their URIs, as listed
     :param named: what they were listed from
     :param name: the argument's name, for errors
-    :param log: called with a sentence about what stands above these folders, and so is no column
+    :param says_others: whether to log what stands above these folders, and so is no column
     :raises DatasetError: two folders of a file name the same column
     """
     folders = [one for uri in flat(named, name) for one in (uri, str(ObjectStoragePath(uri)))]
-    if log is not None:
+    if says_others:
         above = ((file, passed_over(file, folders)) for file in files)
         for file, keys in [pair for pair in above if pair[1]][:1]:
-            log(
+            _log.info(
                 "%s: %s in its path is no column, as it does not stand below what %s names; to read it as one, "
                 "name the folder above it",
                 file,
