@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from coveo_provider.documents.values.arrow_types import is_text
+from coveo_provider.documents.values.arrow_types import is_list, is_text
 from coveo_provider.documents.values.nested_lists import elements, starts
 from coveo_provider.errors import DatasetError
 
@@ -28,7 +28,7 @@ class CommonTypes:
     @property
     def schema(self) -> pa.Schema:
         """The types that hold the values of all batches so far."""
-        return pa.schema(list(self._fields.values()))
+        return pa.schema([field.with_type(_writable(field.type)) for field in self._fields.values()])
 
     def add(self, table: pa.Table, where: str) -> None:
         """
@@ -57,10 +57,10 @@ class CommonTypes:
         columns = []
         for field in self._fields.values():
             if field.name not in table.schema.names:
-                columns.append(pa.nulls(table.num_rows, field.type))
+                columns.append(pa.nulls(table.num_rows, _writable(field.type)))
                 continue
             try:
-                columns.append(table.column(field.name).cast(field.type))
+                columns.append(with_members(table.column(field.name).cast(field.type)))
             except pa.ArrowException as error:
                 own = table.schema.field(field.name).type
                 raise DatasetError(
@@ -152,6 +152,13 @@ def normalized(table: pa.Table) -> pa.Table:
 
 def _loses(one: pa.DataType, other: pa.DataType) -> bool:
     """Return whether Arrow has a common type, but one in which something is lost."""
+    if is_list(one) and is_list(other):
+        return _loses(one.value_type, other.value_type)
+    if pt.is_map(one) and pt.is_map(other):
+        return _loses(one.item_type, other.item_type)
+    if pt.is_struct(one) and pt.is_struct(other):
+        names = [field.name for field in one if other.get_field_index(field.name) >= 0]
+        return any(_loses(one.field(name).type, other.field(name).type) for name in names)
     if pt.is_decimal(one):
         return bool(pt.is_floating(other))
     return is_text(one) and bool(pt.is_binary(other) or pt.is_large_binary(other))
@@ -167,10 +174,31 @@ def _first_value(column: pa.ChunkedArray, where: str) -> str:
     except (ValueError, OverflowError):  # a moment that Python has none for
         text = str(column[present])
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return f"{shown} ({column.type} in {where}, row {present:,} of these)"
+    row = f", row {present:,} of these" if len(column) > 1 else ""
+    return f"{shown} ({column.type} in {where}{row})"
 
 
 def _cure(name: str, one: pa.Field, other: pa.Field) -> str:
     """Return an expression that makes texts of two kinds of values."""
     nested = pt.is_nested(one.type) or pt.is_nested(other.type)
     return f"frame[{name!r}] = frame[{name!r}].map({'json.dumps' if nested else 'str'}, na_action='ignore')"
+
+
+def _writable(dtype: pa.DataType) -> pa.DataType:
+    """Return a type that Parquet has: it has none of objects without any key, and one of objects with any."""
+    return pa.map_(pa.string(), pa.string()) if pt.is_struct(dtype) and not dtype.num_fields else dtype
+
+
+def with_members(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in a type that Parquet has."""
+    dtype = _writable(column.type)
+    if dtype == column.type:
+        return column
+    nothing = pa.array([], pa.string())
+    maps = [
+        pa.MapArray.from_arrays(
+            pa.repeat(pa.scalar(0, pa.int32()), len(chunk) + 1), nothing, nothing, mask=chunk.is_null()
+        )
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(maps, dtype)

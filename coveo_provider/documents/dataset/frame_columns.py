@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
+_NUMBERS = {int, float, Decimal}
 _SHOWN = 60  # characters of a value that an error repeats
 
 _Place: TypeAlias = "tuple[int, Any]"  # a row, and a value in it
@@ -44,18 +45,26 @@ def _column_of(series: pd.Series[Any], first_row: int) -> pa.ChunkedArray:
         if series.dtype != object:
             raise ValueError(str(error)) from None
         _refuse_mixture(series, first_row)
-        array = _of_many_digits(series, error)
+        array = _of_many_digits(series, first_row, error)
     if series.dtype == object and _may_hide(array.type) and _may_be_mixed(series.tolist()):
         _refuse_mixture(series, first_row)
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
-def _of_many_digits(series: pd.Series[Any], error: Exception) -> pa.Array:
+def _of_many_digits(series: pd.Series[Any], first_row: int, error: Exception) -> pa.Array:
     """Return numbers that Arrow finds no type for by itself, as one is too wide for it."""
     try:
-        return pa.array([_exact(value) for value in series], from_pandas=True)
+        return pa.array([with_decimals(value) for value in series], from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        raise ValueError(str(error)) from None
+        numbers = {row: one for row, one in enumerate(series, first_row) if type(one) in _NUMBERS}
+        if not numbers:
+            raise ValueError(str(error)) from None
+        row = max(numbers, key=lambda row: len(f"{Decimal(str(numbers[row])):f}"))
+        raise ValueError(
+            f"{_said(numbers[row])} in row {row:,} is one of several numbers of which no type keeps all digits. "
+            f"Write them as texts in the extract, in quotes, or use frame[{series.name!r}] = "
+            f"frame[{series.name!r}].map(str, na_action='ignore')"
+        ) from None
 
 
 def _may_hide(dtype: pa.DataType) -> bool:
@@ -81,12 +90,12 @@ def _may_be_mixed(values: list[Any]) -> bool:
     return not (types == {np.ndarray} and {value.dtype.kind for value in present} <= set("iuf"))
 
 
-def _exact(value: Any) -> Any:
-    """Return a value with its numbers as decimals, which may be of any width."""
+def with_decimals(value: Any) -> Any:
+    """Return a value with its numbers as decimals, which may have any number of digits."""
     if isinstance(value, Mapping):
-        return {key: _exact(member) for key, member in value.items()}
+        return {key: with_decimals(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_exact(member) for member in value]
+        return [with_decimals(member) for member in value]
     if isinstance(value, float) and value == value:
         return Decimal(repr(float(value)))
     return Decimal(value) if type(value) is int else value
@@ -98,10 +107,12 @@ def _refuse_mixture(series: pd.Series[Any], first_row: int) -> None:
         return
     path, (first, one), (second, other) = found
     kinds = {_kind(one), _kind(other)}
+    members = next((value for value in (one, other) if isinstance(value, list)), [])
+    wraps = not path and all(_kind(member) in {*kinds, ""} for member in members)
     raise ValueError(
         f"{_said(one)} in row {first:,} and {_said(other)} in row {second:,}{path and f', both at {path}'}. A "
         "column holds values of one kind: make them so in the extract, or in the function given as transform, e.g. "
-        f"frame[{series.name!r}] = {_cure(str(series.name), kinds, nested=bool(path))}"
+        f"frame[{series.name!r}] = {_cure(str(series.name), kinds, nested=bool(path), wraps=wraps)}"
     )
 
 
@@ -170,11 +181,11 @@ def _said(value: Any) -> str:
     return f"{text if len(text) <= _SHOWN else text[:_SHOWN] + '…'} ({_kind(value)})"
 
 
-def _cure(name: str, kinds: set[str], *, nested: bool) -> str:
+def _cure(name: str, kinds: set[str], *, nested: bool, wraps: bool) -> str:
     """Return an expression that makes one kind of values out of two."""
     column = f"frame[{name!r}]"
     text = f"{column}.map(lambda value: value if isinstance(value, str) else "
-    if not nested and "a list" in kinds and "an object" not in kinds:
+    if wraps and "a list" in kinds and "an object" not in kinds:
         return (
             f"{column}.map(lambda value: value if isinstance(value, list) else [value], na_action='ignore')"
         )

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.dataset.common_types import portable
+from coveo_provider.documents.dataset.common_types import portable, with_members
 from coveo_provider.documents.dataset.foreign_parquet import (
     nameless_index,
     open_parquet,
@@ -215,6 +215,7 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
     table = portable(table)
+    table = pa.table([with_members(column) for column in table.columns], names=table.column_names)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from coveo_provider.documents.dataset.frame_columns import with_decimals
 from coveo_provider.documents.dataset.partitions import refuse_other
 from coveo_provider.documents.extracts.frames import frame_of
 from coveo_provider.documents.extracts.json_records import MAX_DIGITS, BadRecord, plain_records, records_of
@@ -27,6 +28,7 @@ from coveo_provider.errors import DatasetError
 _MAX_COLUMNS = 10_000
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
+_NUMBERS = {int, float, Decimal}
 _DECIMAL128 = 38  # digits
 _ANY_DIGITS = Context(prec=1_000)
 _EXACT = range(-(2**53), 2**53 + 1)  # whole numbers that a 64-bit float keeps
@@ -58,21 +60,23 @@ class JsonFiles:
         :raises DatasetError: names the file, and the line or record that is not one that arrives as it stands
         """
         columns = self._survey()
+        types = {name: column.type for name, column in columns.items()}
+        exact = {name for name, column in columns.items() if column.is_exact}
         for file in self._files:
             batch: list[dict[str, Any]] = []
             size = 0
             for records, sizes in self._blocks(file):
                 for record, weight in zip(records, sizes, strict=True):
                     if batch and (len(batch) == self._batch_rows or size + weight > BATCH_BYTES):
-                        yield file, _batch(batch, columns)
+                        yield file, _batch(batch, types, exact)
                         batch, size = [], 0
                     batch.append(record)
                     size += weight
             if batch:
-                yield file, _batch(batch, columns)
+                yield file, _batch(batch, types, exact)
 
-    def _survey(self) -> dict[str, pa.DataType | None]:
-        """Return the type of each key over all records; ``None`` where the values have to stay what they are."""
+    def _survey(self) -> dict[str, _Column]:
+        """Return what stands under each key over all records."""
         columns: dict[str, _Column] = {}
         for file in self._files:
             for records, _ in self._blocks(file):
@@ -84,9 +88,10 @@ class JsonFiles:
                             )
                         columns[name] = _Column()
                     columns[name].look(values)
-        if any(column.is_exact for column in columns.values()):
-            self._measure({name: column for name, column in columns.items() if column.is_exact})
-        return {name: column.type for name, column in columns.items()}
+        measured = {name: one for name, one in columns.items() if one.is_exact and not one.is_nested}
+        if measured:
+            self._measure(measured)
+        return columns
 
     def _measure(self, columns: dict[str, _Column]) -> None:
         """Find out how many digits the columns have that no float and no 64 bits keep."""
@@ -155,13 +160,23 @@ class _Column:
 
     def __init__(self) -> None:
         self._kinds: set[type] = set()
+        self._numbers: set[type] = set()  # the kinds of numbers among them, and in their lists and objects
         self._least = self._most = 0
         self._whole = self._scale = 0  # digits before and after the point
 
     def look(self, values: Sequence[Any]) -> None:
         """Take further values into account."""
+        self._kinds |= set(map(type, values))
+        self._look_at_numbers(values)
+
+    def _look_at_numbers(self, values: Sequence[Any]) -> None:
         kinds = set(map(type, values))
-        self._kinds |= kinds
+        self._numbers |= kinds & _NUMBERS
+        if list in kinds:
+            self._look_at_numbers(list(chain.from_iterable(one for one in values if type(one) is list)))
+        if dict in kinds:
+            objects = (one.values() for one in values if type(one) is dict)
+            self._look_at_numbers(list(chain.from_iterable(objects)))
         if int in kinds:
             numbers = values if kinds == {int} else [value for value in values if type(value) is int]
             self._least = min(self._least, *numbers)
@@ -169,19 +184,21 @@ class _Column:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all values are numbers, of which some need decimals to keep their digits."""
-        kinds = self._kinds - {type(None)}
-        if kinds == {int}:
-            return not (self._within(_INT64) or self._within(_UINT64))
-        return kinds <= {int, float, Decimal} and (
-            Decimal in kinds or (int in kinds and not self._within(_EXACT))
-        )
+        """Whether there are numbers that need decimals to keep their digits beside each other."""
+        if self._numbers <= {int}:
+            return not (self._within(_INT64) or (self._within(_UINT64) and not self.is_nested))
+        return Decimal in self._numbers or (int in self._numbers and not self._within(_EXACT))
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether there are other values than numbers."""
+        return not self._kinds <= {type(None), *_NUMBERS}
 
     def measure(self, values: Sequence[Any]) -> None:
         """Count the digits that the values have before and after the point."""
         for value in values:
             if value is not None:
-                number = _decimal(value).normalize(_ANY_DIGITS)
+                number: Decimal = with_decimals(value).normalize(_ANY_DIGITS)
                 self._whole = max(self._whole, number.adjusted() + 1)
                 self._scale = max(self._scale, -int(number.as_tuple().exponent))
 
@@ -189,7 +206,7 @@ class _Column:
     def type(self) -> pa.DataType | None:
         """The type of all values; ``None`` when they have to stay what they are."""
         kinds = self._kinds - {type(None)}
-        if self.is_exact:
+        if self.is_exact and not self.is_nested:
             digits = max(self._whole + self._scale, 1)
             if digits > MAX_DIGITS:
                 return None
@@ -206,21 +223,19 @@ class _Column:
         return self._least in numbers and self._most in numbers
 
 
-def _decimal(number: float | Decimal) -> Decimal:
-    return number if isinstance(number, Decimal) else Decimal(repr(number))
-
-
-def _batch(records: list[dict[str, Any]], columns: dict[str, pa.DataType | None]) -> pa.Table | pd.DataFrame:
+def _batch(
+    records: list[dict[str, Any]], columns: dict[str, pa.DataType | None], exact: set[str]
+) -> pa.Table | pd.DataFrame:
     typed: dict[str, pa.Array] = {}
     others: dict[str, list[Any]] = {}
     for name, dtype in columns.items():
         values = [record.get(name) for record in records]
+        if name in exact:
+            values = list(map(with_decimals, values))
         if dtype is None:
             others[name] = values
-            continue
-        if pa.types.is_decimal(dtype):
-            values = [None if value is None else _decimal(value) for value in values]
-        typed[name] = pa.array(values, dtype)
+        else:
+            typed[name] = pa.array(values, dtype)
     if typed and not others:
         return pa.table(typed)
     frame = frame_of(pa.table(typed)) if typed else pd.DataFrame(index=range(len(records)))
