@@ -42,6 +42,9 @@ class CoveoTransformOperator(CoveoOperator):
     CSV is read without loss: a column becomes numbers only when every one of its values, over all files, could be
     written from its number again, so ``007`` stays text; empty means missing, and ``NA`` and ``null`` are texts.
 
+    JSON's numbers are values, not spellings, and keep every digit. Folders named ``column=value`` below the one
+    that is given make a column of texts of the rows below them, in any format.
+
     :param source: URI of a file or a folder, or a list of them, all of one format and never empty (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
         files in it is refused (templated)
