@@ -6,9 +6,8 @@ The one module that reads and writes Parquet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -171,11 +170,10 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
         name = f"part-{index:05d}.parquet"
         file = f"{file.rstrip('/')}/{name}" if isinstance(file, str) else file / name
     where = str(file)
-    table = to_table(frame, where)
+    table = portable(to_table(frame, where))
     plan_documents(table.schema, where)
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
-    table = portable(table)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -198,14 +196,19 @@ def _local_path(file: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
+def to_table(
+    frame: pd.DataFrame | pa.Table, where: str, *, like: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
     """
     Return a DataFrame as an Arrow table, without its index.
 
+    :param like: what columns of these names were before they came to pandas
     :raises DatasetError: names the column whose values have no common type
     """
     if isinstance(frame, pa.Table):
         return frame
+    from coveo_provider.documents.dataset.frames import arrow_of  # loads pandas, which sending does without
+
     names = list(frame.columns)
     for name in names:
         if not isinstance(name, str):
@@ -215,19 +218,12 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
     columns = []
     for position, name in enumerate(names):
         try:
-            columns.append(_column(frame.iloc[:, position]))
+            columns.append(arrow_of(frame.iloc[:, position], (like or {}).get(name)))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(
                 f"{where}: column {name!r} holds values that have no common type: {error}"
             ) from None
     return pa.table(columns, names=names)
-
-
-def _column(series: pd.Series[Any]) -> pa.ChunkedArray:
-    array = pa.array(series, from_pandas=True)
-    if pt.is_date(array.type) and any(isinstance(value, datetime) for value in series):
-        raise ValueError("dates and moments with a time of day, which would be lost")
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _rows_per_page(table: pa.Table) -> int:

@@ -16,6 +16,7 @@ from coveo_provider.documents.encoding.partial_updates import (
     value_texts,
 )
 from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import DocumentError, DocumentTooLarge
 
 
@@ -39,15 +40,16 @@ class PartialUpdateEncoder:
         Return the JSON of a batch.
 
         :param first_row: the number of its first row in the part, for errors
-        :raises DocumentError: names the first entry at fault
+        :raises DataError: names the first entry at fault, or the rows
         """
+        with data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self._where}"):
+            return self._encode(batch, first_row)
+
+    def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
         arrays = {key: batch.column(column.name) for key, column in self._columns.items()}
-        try:
-            for array in arrays.values():
-                array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-            ids, operators, fields = (arrays[key].to_pylist() for key in ("documentId", "operator", "field"))
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DocumentError(f"in {self._where}", f"cannot be read: {error}") from None
+        for array in arrays.values():
+            array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
+        ids, operators, fields = (arrays[key].to_pylist() for key in ("documentId", "operator", "field"))
         values = value_texts(arrays["value"], self._columns["value"].kind)
         entries = []
         for row, (identifier, operator, field) in enumerate(zip(ids, operators, fields, strict=True)):

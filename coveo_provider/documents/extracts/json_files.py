@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES
-from coveo_provider.documents.extracts.frames import frame_of
+from coveo_provider.documents.dataset.frames import frame_of
 from coveo_provider.documents.extracts.json_stream import READ_BYTES, BoundedJson
 from coveo_provider.documents.extracts.source_files import BATCH_BYTES, SourceFile
 from coveo_provider.errors import DatasetError
