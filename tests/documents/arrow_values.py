@@ -126,6 +126,9 @@ _SCALARS: dict[str, Callable[[Draw, int], pa.Array]] = {
     "json": lambda draw, rows: pa.ExtensionArray.from_storage(
         pa.json_(), _drawn(draw, rows, st.sampled_from(['{"a":1}', "[]", "1.10", "null"]), pa.string())
     ),
+    "foreign": lambda draw, rows: pa.ExtensionArray.from_storage(
+        pa.opaque(pa.int32(), "money", "a bank"), _ints(draw, rows, 32)
+    ),
     "repeated": _repeated,
     "runs": lambda draw, rows: pa.compute.run_end_encode(_ints(draw, rows, 32)),
     "union": _unions,

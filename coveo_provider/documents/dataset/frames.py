@@ -94,7 +94,7 @@ def series_of(array: pa.Array) -> pd.Series[Any]:
 def _objects(array: pa.Array) -> list[Any]:
     if array.null_count == len(array):
         return [None] * len(array)
-    if any(map(pt.is_union, scalar_types(array.type))):
+    if any(pt.is_union(one) or isinstance(one, pa.BaseExtensionType) for one in scalar_types(array.type)):
         raise Unreadable(f"is of type {array.type}, which pandas does not know")
     return python_values(array)
 
