@@ -77,7 +77,13 @@ def _uuids(draw: Draw, rows: int) -> pa.Array:
 
 
 def _repeated(draw: Draw, rows: int) -> pa.Array:
-    values = _SCALARS[draw(st.sampled_from(["text", "int64", "date32", "float64"]))](draw, 3)
+    values = _SCALARS[
+        draw(
+            st.sampled_from(
+                ["text", "int64", "date32", "float64", "decimal", "bool", "moment", "bytes", "two bytes"]
+            )
+        )
+    ](draw, 3)
     codes = _drawn(draw, rows, st.integers(0, 2), pa.int8())
     return pa.DictionaryArray.from_arrays(codes, values)
 

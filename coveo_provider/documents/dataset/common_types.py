@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from coveo_provider.documents.values.arrow_types import is_binary, is_list, is_text
-from coveo_provider.documents.values.plain_arrays import plain, plain_type
+from coveo_provider.documents.values.plain_arrays import plain, plain_type, spelled_out
 from coveo_provider.documents.values.python_values import short_floats
 from coveo_provider.errors import DatasetError
 
@@ -114,7 +114,7 @@ def normalized(table: pa.Table) -> pa.Table:
         if column.null_count == len(column):
             column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+            column = pa.chunked_array([spelled_out(chunk) for chunk in column.chunks], column.type.value_type)
         if pt.is_timestamp(column.type) and column.type.tz != "UTC":
             column = column.cast(pa.timestamp(column.type.unit, "UTC"))
         columns.append(column)

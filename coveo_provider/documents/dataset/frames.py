@@ -19,7 +19,7 @@ import pyarrow.types as pt
 from coveo_provider.documents.values.arrow_types import is_binary, is_text
 from coveo_provider.documents.values.faults import FAULTS, Unreadable, converted
 from coveo_provider.documents.values.json_values import is_absent
-from coveo_provider.documents.values.plain_arrays import plain, plain_type
+from coveo_provider.documents.values.plain_arrays import plain, plain_type, spelled_out
 from coveo_provider.documents.values.python_values import python_values, refuse_unknown_zone, scalar_types
 
 _NULLABLE: dict[pa.DataType, Any] = {
@@ -76,9 +76,7 @@ def series_of(array: pa.Array) -> pd.Series[Any]:
     """Return a column as pandas has it."""
     if array.null_count < len(array):
         array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-    array = plain(array)
-    if pt.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = spelled_out(plain(array))
     dtype = array.type
     series: pd.Series[Any]
     if _is_object(dtype):

@@ -9,6 +9,7 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -34,7 +35,7 @@ from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind
 from coveo_provider.documents.values.faults import FAULTS, data_errors, first_fault, problem_of
 from coveo_provider.documents.values.json_values import dump, json_text
 from coveo_provider.documents.values.moments import ISO, NO_DATE, out_of_range, utc
-from coveo_provider.documents.values.plain_arrays import plain
+from coveo_provider.documents.values.plain_arrays import plain, spelled_out
 from coveo_provider.documents.values.python_values import python_values, without_zones
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
@@ -79,7 +80,7 @@ class Encoder:
         files: Mapping[int, ContentFile] = {}
         if self._with_files is not None:
             batch, files = with_placeholders(batch, self._with_files, where=self.where, first_row=first_row)
-        arrays = {column.key: _arrow(batch, column, self.where) for column in self.columns}
+        arrays = {column.key: self._arrow(batch, column, first_row) for column in self.columns}
         apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
         native = [column for column in self.columns if column not in apart]
         frame = pl.DataFrame({c.key: pl.Series(c.key, arrays[c.key]) for c in native})
@@ -94,6 +95,17 @@ class Encoder:
             raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
         data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
         return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy(), files=files)
+
+    def _arrow(self, batch: pa.RecordBatch, column: Column, first_row: int) -> pa.Array:
+        """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
+        array, convert = batch.column(column.name), partial(_for_polars, column=column)
+        try:
+            return convert(array)
+        except pa.ArrowException as error:
+            row, reason = first_fault(array, convert, error)
+            raise DatasetError(
+                f"{self.where}: column {column.name!r} {problem_of(reason)} (in row {first_row + row:,})"
+            ) from None
 
     def _check(self, frame: pl.DataFrame, native: Sequence[Column], first_row: int) -> None:
         """Refuse the batch with the name of the first document that breaks the contract."""
@@ -159,28 +171,22 @@ def _is_hollow(array: pa.Array) -> bool:
     return pt.is_list(array.type) and not len(array.values)
 
 
-def _arrow(batch: pa.RecordBatch, column: Column, where: str) -> pa.Array:
-    """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
-    array = batch.column(column.name)
-    try:
-        array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-        if pt.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        dtype = array.type
-        if column.kind in _APART:
-            return array
-        if column.kind is Kind.MOMENT:
-            array = utc(array)
-        elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter
-            array = array.cast(pa.list_(dtype.value_type))
-        elif pt.is_float16(dtype):
-            array = array.cast(pa.float32())
-        elif pt.is_decimal(dtype) and dtype.bit_width < 128:
-            array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
-        if column.key == COMPRESSION_TYPE:
-            return pc.utf8_upper(array.cast(pa.large_string()))
-    except pa.ArrowException as error:
-        raise DatasetError(f"{where}: column {column.name!r} cannot be read: {error}") from None
+def _for_polars(array: pa.Array, column: Column) -> pa.Array:
+    array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
+    array = spelled_out(array)
+    dtype = array.type
+    if column.kind in _APART:
+        return array
+    if column.kind is Kind.MOMENT:
+        array = utc(array)
+    elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter
+        array = array.cast(pa.list_(dtype.value_type))
+    elif pt.is_float16(dtype):
+        array = array.cast(pa.float32())
+    elif pt.is_decimal(dtype) and dtype.bit_width < 128:
+        array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
+    if column.key == COMPRESSION_TYPE:
+        return pc.utf8_upper(array.cast(pa.large_string()))
     return array
 
 

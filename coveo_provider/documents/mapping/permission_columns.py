@@ -16,7 +16,7 @@ from coveo_provider.documents.values.arrow_types import is_list, is_text
 from coveo_provider.documents.values.faults import FAULTS, converted, first_fault, problem_of
 from coveo_provider.documents.values.json_values import is_absent
 from coveo_provider.documents.values.nested_lists import elements
-from coveo_provider.documents.values.plain_arrays import plain
+from coveo_provider.documents.values.plain_arrays import plain, spelled_out
 from coveo_provider.documents.values.python_values import python_values
 from coveo_provider.errors import MappingError
 
@@ -52,9 +52,7 @@ def names_in(rows: Rows, column: str, separator: str) -> Names:
 
 def _lists(values: pa.Array, column: str, separator: str) -> pa.Array:
     values.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-    array = plain(values)
-    if pt.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = spelled_out(plain(values))
     if is_text(array.type):
         return pc.split_pattern(array.cast(pa.large_string()), separator)
     if is_list(array.type) and is_text(array.type.value_type) and not elements(array)[1].null_count:

@@ -60,10 +60,15 @@ def plain(array: pa.Array, *, nested: bool = False) -> pa.Array:
     if pt.is_run_end_encoded(dtype):
         return plain(pc.run_end_decode(array), nested=nested)
     if pt.is_dictionary(dtype):
-        return plain(array.dictionary).take(array.indices)
+        return spelled_out(array)
     if pt.is_nested(dtype):
         return with_parts(array, partial(plain, nested=True))
     return array.cast(plain_type(dtype))
+
+
+def spelled_out(array: pa.Array) -> pa.Array:
+    """Return a plain array in which each repeated value stands in full."""
+    return plain(array.dictionary).take(array.indices) if pt.is_dictionary(array.type) else array
 
 
 def with_parts(array: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> pa.Array:
