@@ -50,7 +50,8 @@ class CoveoTransformOperator(CoveoOperator):
         files in it is refused (templated)
     :param mapping: how the columns become those of the dataset; ``None`` when they are that already
     :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
-        the mapping. Whole numbers and booleans come as nullable dtypes. It must not depend on where batches begin
+        the mapping. Whole numbers and booleans come as nullable dtypes, lists and objects as lists and dicts; a
+        column that it does not change arrives as it stood. It must not depend on where batches begin
     :param kind: what the rows are: ``documents``, ``deletions`` or ``partial_updates``
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with 5 MiB;
         the manifest says it to the tasks that follow

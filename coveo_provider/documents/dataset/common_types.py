@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from coveo_provider.documents.values.arrow_types import is_list, is_text
-from coveo_provider.documents.values.nested_lists import elements, starts
+from coveo_provider.documents.values.arrow_types import is_binary, is_list, is_text
+from coveo_provider.documents.values.plain_arrays import plain, plain_type, spelled_out
+from coveo_provider.documents.values.python_values import short_floats
 from coveo_provider.errors import DatasetError
 
 _SHOWN = 60  # characters of a value that an error repeats
@@ -59,8 +60,13 @@ class CommonTypes:
             if field.name not in table.schema.names:
                 columns.append(pa.nulls(table.num_rows, _writable(field.type)))
                 continue
+            column = table.column(field.name)
             try:
-                columns.append(with_members(table.column(field.name).cast(field.type)))
+                if column.type != field.type:  # 0.1 of 32 bits is 0.1 of 64, not 0.10000000149011612
+                    column = pa.chunked_array([short_floats(chunk) for chunk in column.chunks]).cast(
+                        field.type
+                    )
+                columns.append(with_members(column))
             except pa.ArrowException as error:
                 own = table.schema.field(field.name).type
                 raise DatasetError(
@@ -85,66 +91,33 @@ class CommonTypes:
 
 def portable(table: pa.Table) -> pa.Table:
     """
-    Return a table without the types that only later versions of pyarrow fully know.
+    Return a table of plain types.
 
-    Before version 24, it cannot tell the size of views of texts and bytes. Before version 26, it does not read back
-    the nulls that it wrote to Parquet among lists of a fixed length.
+    Before version 24, pyarrow cannot tell the size of views of texts and bytes. Before version 26, it does not read
+    back the nulls that it wrote to Parquet among lists of a fixed length.
     """
     for position, each in enumerate(table.schema):
-        column = table.column(position)
-        if pt.is_fixed_size_list(each.type):
-            lists = pa.list_(each.type.value_field)
-            column = pa.chunked_array([_of_any_length(chunk, lists) for chunk in column.chunks], lists)
-        dtype = _without_views(column.type)
-        if dtype != column.type:
-            column = column.cast(dtype)
+        dtype = plain_type(each.type)
         if dtype != each.type:
+            column = pa.chunked_array([plain(chunk) for chunk in table.column(position).chunks], dtype)
             table = table.set_column(position, each.with_type(dtype), column)
     return table
-
-
-def _of_any_length(array: pa.Array, dtype: pa.DataType) -> pa.Array:
-    lengths, values = elements(array)  # a null list has none, where a cast would keep some
-    offsets = pa.array(starts(lengths), pa.int32())
-    return pa.ListArray.from_arrays(offsets, values, type=dtype, mask=array.is_null())
-
-
-def _without_views(dtype: pa.DataType) -> pa.DataType:
-    if pt.is_string_view(dtype):
-        return pa.large_string()
-    if pt.is_binary_view(dtype):
-        return pa.large_binary()
-    if pt.is_struct(dtype):
-        return pa.struct([_field(each) for each in dtype])
-    if pt.is_map(dtype):
-        return pa.map_(_field(dtype.key_field), _field(dtype.item_field))
-    if pt.is_list(dtype):
-        return pa.list_(_field(dtype.value_field))
-    if pt.is_large_list(dtype):
-        return pa.large_list(_field(dtype.value_field))
-    return dtype
-
-
-def _field(field: pa.Field) -> pa.Field:
-    return field.with_type(_without_views(field.type))
 
 
 def normalized(table: pa.Table) -> pa.Table:
     """
     Return a table whose types say what they hold, not how.
 
-    Repeated texts are spelled out, lists have no fixed length, and moments get the zone UTC, which is what the
-    contract takes them for. A column without any value is of no type, as pandas makes one of floats of it.
+    They are plain, repeated texts are spelled out, and moments get the zone UTC, which is what the contract takes
+    them for. A column without any value is of no type, as pandas makes one of floats of it.
     """
     columns = []
     for column in portable(table).columns:
         if column.null_count == len(column):
             column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pt.is_string_view(column.type):
-            column = column.cast(pa.string())
-        elif pt.is_timestamp(column.type) and column.type.tz != "UTC":
+            column = pa.chunked_array([spelled_out(chunk) for chunk in column.chunks], column.type.value_type)
+        if pt.is_timestamp(column.type) and column.type.tz != "UTC":
             column = column.cast(pa.timestamp(column.type.unit, "UTC"))
         columns.append(column)
     return pa.table(columns, names=table.column_names)
@@ -161,7 +134,7 @@ def _loses(one: pa.DataType, other: pa.DataType) -> bool:
         return any(_loses(one.field(name).type, other.field(name).type) for name in names)
     if pt.is_decimal(one):
         return bool(pt.is_floating(other))
-    return is_text(one) and bool(pt.is_binary(other) or pt.is_large_binary(other))
+    return is_text(one) and is_binary(other)
 
 
 def _first_value(column: pa.ChunkedArray, where: str) -> str:

@@ -19,28 +19,31 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pt
 
+from coveo_provider.documents.dataset.frames import arrow_of
+
 _NUMBERS = {int, float, Decimal}
 _SHOWN = 60  # characters of a value that an error repeats
 
 _Place: TypeAlias = "tuple[int, Any]"  # a row, and a value in it
 
 
-def column_of(series: pd.Series[Any], first_row: int) -> pa.ChunkedArray:
+def column_of(series: pd.Series[Any], first_row: int, like: pa.DataType | None = None) -> pa.ChunkedArray:
     """
     Return a column as Arrow.
 
     :param first_row: the number of its first row, for the error
+    :param like: what it was before it came to pandas
     :raises ValueError: shows two values that have no common type, and says what helps
     """
     try:
-        return _column_of(series, first_row)
+        return _column_of(series, first_row, like)
     except RecursionError:
         raise ValueError("they are nested too deeply") from None
 
 
-def _column_of(series: pd.Series[Any], first_row: int) -> pa.ChunkedArray:
+def _column_of(series: pd.Series[Any], first_row: int, like: pa.DataType | None) -> pa.ChunkedArray:
     try:
-        array = pa.array(series, from_pandas=True)
+        array = arrow_of(series, like)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         if series.dtype != object:
             raise ValueError(str(error)) from None
@@ -189,6 +192,8 @@ def _cure(name: str, kinds: set[str], *, nested: bool, wraps: bool) -> str:
         return (
             f"{column}.map(lambda value: value if isinstance(value, list) else [value], na_action='ignore')"
         )
+    if kinds == {"a date", "a moment"} and nested:
+        return f"{column}.map(lambda value: json.dumps(value, default=str), na_action='ignore')"
     if nested or kinds & _NESTS or kinds == {"true or false", "a number"}:
         return f"{column}.map(json.dumps, na_action='ignore')"
     if kinds == {"a date", "a moment"}:

@@ -7,7 +7,7 @@ The one module that reads and writes Parquet.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from coveo_provider.documents.dataset.foreign_parquet import (
     why_damaged,
     why_not_parquet,
 )
-from coveo_provider.documents.dataset.frame_columns import column_of
 from coveo_provider.documents.dataset.partition_columns import with_partitions
 from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.documents.encoding.columns import plan_documents
@@ -210,11 +209,10 @@ def write_documents(frame: pd.DataFrame | pa.Table, file: str | Any, *, index: i
         name = f"part-{index:05d}.parquet"
         file = f"{file.rstrip('/')}/{name}" if isinstance(file, str) else file / name
     where = str(file)
-    table = to_table(frame, where)
+    table = portable(to_table(frame, where))
     plan_documents(table.schema, where)
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
-    table = portable(table)
     table = pa.table([with_members(column) for column in table.columns], names=table.column_names)
     target = _local_path(file) if isinstance(file, str) else file
     if getattr(target, "protocol", "") in {"", "file", "local"} and hasattr(target, "parent"):
@@ -238,15 +236,26 @@ def _local_path(file: str) -> Path:
     return Path(unquote(parts.path))
 
 
-def to_table(frame: pd.DataFrame | pa.Table, where: str, first_row: int = 0) -> pa.Table:
+def to_table(
+    frame: pd.DataFrame | pa.Table,
+    where: str,
+    first_row: int = 0,
+    *,
+    like: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:
     """
     Return a DataFrame as an Arrow table, without its index.
 
     :param first_row: the number of its first row, for errors
+    :param like: what columns of these names were before they came to pandas
     :raises DatasetError: names the column whose values have no common type
     """
     if isinstance(frame, pa.Table):
         return frame
+    from coveo_provider.documents.dataset.frame_columns import (
+        column_of,  # loads pandas, which sending does without
+    )
+
     names = list(frame.columns)
     for name in names:
         if not isinstance(name, str):
@@ -256,7 +265,7 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str, first_row: int = 0) -> 
     columns = []
     for position, name in enumerate(names):
         try:
-            columns.append(column_of(frame.iloc[:, position], first_row))
+            columns.append(column_of(frame.iloc[:, position], first_row, (like or {}).get(name)))
         except ValueError as error:
             raise DatasetError(
                 f"{where}: column {name!r} holds values that have no common type: {error}"

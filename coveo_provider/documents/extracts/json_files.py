@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from coveo_provider.documents.dataset.frame_columns import with_decimals
+from coveo_provider.documents.dataset.frames import frame_of
 from coveo_provider.documents.dataset.partitions import refuse_other
-from coveo_provider.documents.extracts.frames import frame_of
 from coveo_provider.documents.extracts.json_records import MAX_DIGITS, BadRecord, plain_records, records_of
 from coveo_provider.documents.extracts.json_stream import LONGEST_RECORD, RecordArray, lines
 from coveo_provider.documents.extracts.source_files import BATCH_BYTES, SourceFile

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -157,7 +156,6 @@ def test_views_of_texts_in_parquet_are_texts(tmp_path: Path) -> None:
         pd.Series(pd.period_range("2020", periods=2)),
         pd.Series(pd.to_timedelta([1, 2], unit="s")),
         pd.Series(pd.interval_range(0, 2)),
-        [UUID(int=7)],
         [b"x"],
         [[["a"]]],
         [datetime(2020, 1, 1, 5).time()],
@@ -166,8 +164,7 @@ def test_views_of_texts_in_parquet_are_texts(tmp_path: Path) -> None:
 )
 def test_types_the_api_does_not_take_are_named(tmp_path: Path, values: Any) -> None:
     """By their column."""
-    refusals = "does not take as metadata|Could not convert UUID"  # before version 24, pyarrow knew no UUID
-    with pytest.raises(DatasetError, match=rf"part.parquet: column 'k' holds .*({refusals})"):
+    with pytest.raises(DatasetError, match=r"part.parquet: column 'k' holds .*does not take as metadata"):
         written(frame_of(values), tmp_path)
 
 

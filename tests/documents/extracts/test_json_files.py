@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coveo_provider.documents.extracts.frames import frame_of
+from coveo_provider.documents.dataset.frames import frame_of
 from coveo_provider.errors import DatasetError
 from tests.documents.files import batches, rows
 
