@@ -74,7 +74,6 @@ HOMES = {
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
     "tenacity": {"api/retries.py"},
-    "ijson": {"documents/extracts"},
     "pandas": {"documents/dataset", "documents/mapping", "documents/extracts"},
     "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"}
     | {"identities", "verification"},

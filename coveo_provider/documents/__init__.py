@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import write_documents
     from coveo_provider.documents.encoding.documents import encode_document
-    from coveo_provider.documents.mapping.document_mapping import Constant, DocumentMapping, Split, Template
+    from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
+    from coveo_provider.documents.mapping.text_rules import Constant, Split, Template
     from coveo_provider.documents.permissions.models import (
         PermissionIdentity,
         PermissionLevel,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Access": "coveo_provider.identities.access",
     "AccessRule": "coveo_provider.identities.access_rules",
-    "Constant": "coveo_provider.documents.mapping.document_mapping",
+    "Constant": "coveo_provider.documents.mapping.text_rules",
     "DisabledIdentityBody": "coveo_provider.identities.models",
     "DocumentMapping": "coveo_provider.documents.mapping.document_mapping",
     "Identity": "coveo_provider.identities.models",
@@ -49,8 +50,8 @@ _HOMES = {
     "PermissionLevels": "coveo_provider.documents.mapping.permission_rules",
     "PermissionSet": "coveo_provider.documents.permissions.models",
     "Permissions": "coveo_provider.documents.permissions.models",
-    "Split": "coveo_provider.documents.mapping.document_mapping",
-    "Template": "coveo_provider.documents.mapping.document_mapping",
+    "Split": "coveo_provider.documents.mapping.text_rules",
+    "Template": "coveo_provider.documents.mapping.text_rules",
     "check_access": "coveo_provider.identities.access_rules",
     "encode_document": "coveo_provider.documents.encoding.documents",
     "explain_access": "coveo_provider.identities.access",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import Api, counted
+from coveo_provider.errors import DatasetError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
@@ -16,6 +17,9 @@ from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.storage import list_parts, manifests_of
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.dataset.tables import Part
 
 
 class CoveoCheckDatasetOperator(SourceOperator):
@@ -75,10 +79,11 @@ class CoveoCheckDatasetOperator(SourceOperator):
         uris = list_parts(self.documents, "documents")
         gone: list[str] = []
         with (
-            open_parts(uris) as parts,
+            open_parts(uris, self.documents) as parts,
             open_input(self.deletions or None, DELETIONS, gone) as removals,
             ContentSpool(open_content) as contents,
         ):
+            _refuse_partitions(parts)
             load = {Section.ADD_OR_UPDATE: parts, Section.DELETE: removals}
             if self.source_id is not None:
                 refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
@@ -92,3 +97,13 @@ class CoveoCheckDatasetOperator(SourceOperator):
             return Api.STREAM if self.stream else Api.PUSH
         apis = {manifest.api for manifest in manifests_of(uris).values() if manifest is not None}
         return Api.STREAM if Api.STREAM.value in apis else Api.PUSH
+
+
+def _refuse_partitions(parts: Sequence[Part]) -> None:
+    """Refuse parts of which a column stands in the path: a task mapped over files would not know it."""
+    for part in parts:
+        if part.partitions:
+            raise DatasetError(
+                f"{part.name}: the value of {next(iter(part.partitions))} stands in its path, where tasks that are "
+                "mapped over files do not look. Let CoveoTransformOperator make a dataset of the folder first"
+            )

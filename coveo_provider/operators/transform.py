@@ -21,6 +21,7 @@ from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import content_stamp
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
+from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.storage import list_files, open_file
 
 if TYPE_CHECKING:
@@ -41,12 +42,16 @@ class CoveoTransformOperator(CoveoOperator):
     CSV is read without loss: a column becomes numbers only when every one of its values, over all files, could be
     written from its number again, so ``007`` stays text; empty means missing, and ``NA`` and ``null`` are texts.
 
+    JSON's numbers are values, not spellings, and keep every digit. Folders named ``column=value`` below the one
+    that is given make a column of texts of the rows below them, in any format.
+
     :param source: URI of a file or a folder, or a list of them, all of one format and never empty (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
         files in it is refused (templated)
     :param mapping: how the columns become those of the dataset; ``None`` when they are that already
     :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
-        the mapping. Whole numbers and booleans come as nullable dtypes. It must not depend on where batches begin
+        the mapping. Whole numbers and booleans come as nullable dtypes, lists and objects as lists and dicts; a
+        column that it does not change arrives as it stood. It must not depend on where batches begin
     :param kind: what the rows are: ``documents``, ``deletions`` or ``partial_updates``
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with 5 MiB;
         the manifest says it to the tasks that follow
@@ -123,7 +128,9 @@ class CoveoTransformOperator(CoveoOperator):
             ),
         )
         options.check()
-        files = [SourceFile(uri, partial(open_file, uri)) for uri in list_files(self.source, "source")]
+        uris = list_files(self.source, "source")
+        partitions = partitions_at(uris, self.source, "source", says_others=True)
+        files = [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
         options.format_of(files)
         api = Api.STREAM if self.stream else Api.PUSH
         manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform), api=api.value)

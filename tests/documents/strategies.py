@@ -207,7 +207,19 @@ def _column(column: pa.ChunkedArray) -> list[Any]:
     values = column.to_pylist()
     dtype = column.type
     if pa.types.is_map(dtype):
-        return [None if value is None else dict(value) for value in values]
+        short = pa.types.is_float32(dtype.item_type)
+        return [
+            value if value is None else {key: _shortest(one) if short else one for key, one in value}
+            for value in values
+        ]
+    if pa.types.is_struct(dtype):
+        short = {each.name for each in dtype if pa.types.is_float32(each.type)}
+        return [
+            value
+            if value is None
+            else {key: _shortest(one) if key in short else one for key, one in value.items()}
+            for value in values
+        ]
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
     if pa.types.is_float16(dtype) or pa.types.is_float32(dtype):

@@ -30,6 +30,7 @@ from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
 from coveo_provider.documents.records import ContentFile, Encoded
 from coveo_provider.documents.uris import without_query
+from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import DatasetError
 
 _PIECE_ROWS = 2_048
@@ -100,8 +101,12 @@ class PartWriter:
         :param hashes: those of the rows, when they are known
         :raises DataError: names what is wrong with them
         """
+        with data_errors(where):
+            return self._add(table, where, hashes)
+
+    def _add(self, table: pa.Table, where: str, hashes: bytes | None) -> tuple[int, int]:
         table = normalized(table)
-        self._types.add(table.schema, where)
+        self._types.add(table, where)
         row = size = 0
         for piece in _pieces(table):
             encoded = self._encoded(piece, where, row)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,8 +19,16 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.dataset.common_types import portable
+from coveo_provider.documents.dataset.common_types import portable, with_members
 from coveo_provider.documents.dataset.files import make_folder_of, stamp_of_open
+from coveo_provider.documents.dataset.foreign_parquet import (
+    nameless_index,
+    open_parquet,
+    why_damaged,
+    why_not_parquet,
+)
+from coveo_provider.documents.dataset.partition_columns import with_partitions
+from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.documents.encoding.columns import plan_documents
 from coveo_provider.documents.uris import encoded_place, local_path, shown_uri
 from coveo_provider.errors import DatasetError, FileChanged
@@ -44,19 +51,24 @@ class Part:
 
     :param file: open for reading in binary, seekable; local, as columns are read in turns
     :param name: the part's URI, for errors
+    :param partitions: columns whose values stand in the file's path
     :raises DatasetError: it is no Parquet file
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, partitions: Partitions | None = None) -> None:
         self.name = name
         self._file, self._stamp = file, stamp_of_open(file)
+        self.partitions = partitions or {}
         try:
             with _memory_given_back():
-                self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
+                self._parquet = open_parquet(file, name, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
             self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
-            self.schema: pa.Schema = portable(self._parquet.schema_arrow.empty_table()).schema
+            self.left_out = nameless_index(self._parquet.schema_arrow)
+            self.schema: pa.Schema = self._shaped(self._parquet.schema_arrow.empty_table()).schema
+        except DatasetError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise DatasetError(f"{name}: is not a Parquet file that can be read: {error}") from None
+            raise DatasetError(f"{name}: {why_not_parquet(file, error)}") from None
 
     @property
     def rows(self) -> int:
@@ -82,11 +94,11 @@ class Part:
             with _memory_given_back():
                 yield from self._read(columns)
             self._refuse_changed()
-        except FileChanged:
+        except DatasetError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
             self._refuse_changed()
-            raise DatasetError(f"{self.name}: is damaged: {error}") from None
+            raise DatasetError(f"{self.name}: {why_damaged(error)}") from None
 
     def _refuse_changed(self) -> None:
         if stamp_of_open(self._file) != self._stamp:
@@ -111,8 +123,16 @@ class Part:
 
     def _portable(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Return batches of so many rows as they stand in the file, in the types of the schema."""
-        for batch in self._parquet.iter_batches(batch_size=rows, columns=columns, use_threads=False):
-            yield from portable(pa.Table.from_batches([batch])).to_batches()
+        stored = columns and [name for name in columns if name in self._parquet.schema_arrow.names]
+        for batch in self._parquet.iter_batches(batch_size=rows, columns=stored or None, use_threads=False):
+            table = self._shaped(pa.Table.from_batches([batch]))
+            yield from (table.select(columns) if columns else table).to_batches()
+
+    def _shaped(self, table: pa.Table) -> pa.Table:
+        """Return rows of the file in the columns and types of the schema."""
+        if self.left_out:
+            table = table.select([n for n, one in enumerate(table.column_names) if one not in self.left_out])
+        return with_partitions(portable(table), self.partitions, self.name)
 
     def _rows_per_read(self) -> int:
         """
@@ -127,6 +147,19 @@ class Part:
             width = max(width, _weight(probe) / len(probe))
             break
         return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
+
+
+def say_what_is_left_out(parts: Sequence[Part]) -> bool:
+    """Log, once, that parts have columns which are no data; return whether they have."""
+    part = next((part for part in parts if part.left_out), None)
+    if part is not None:
+        _log.info(
+            "%s: left out %s: the index of a DataFrame, which has no name, as the file's own metadata say. To keep "
+            "its values, give it a name, or make a column of it with reset_index(), before to_parquet()",
+            part.name,
+            " and ".join(part.left_out),
+        )
+    return part is not None
 
 
 @contextmanager
@@ -213,7 +246,7 @@ def _rows_of(frame: Any, where: str) -> pa.Table:
     table = portable(to_table(frame, where))
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
-    return table
+    return pa.table([with_members(column) for column in table.columns], names=table.column_names)
 
 
 def _write(table: pa.Table, where: str, sink: IO[bytes]) -> None:
@@ -246,10 +279,18 @@ def _target(file: str | Any, name: str) -> tuple[str, Any]:
     return str(target.absolute() if isinstance(target, Path) else target), target
 
 
-def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
+def to_table(
+    frame: pd.DataFrame | pa.Table,
+    where: str,
+    first_row: int = 0,
+    *,
+    like: Mapping[str, pa.DataType] | None = None,
+) -> pa.Table:
     """
     Return a DataFrame as an Arrow table, without its index.
 
+    :param first_row: the number of its first row, for errors
+    :param like: what columns of these names were before they came to pandas
     :raises DatasetError: names the column whose values have no common type
     """
     if isinstance(frame, pa.Table):
@@ -258,6 +299,8 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
 
     if not isinstance(frame, pd.DataFrame):
         return _arrow_table(frame, where)
+    from coveo_provider.documents.dataset.frame_columns import column_of
+
     names = list(frame.columns)
     for name in names:
         if not isinstance(name, str):
@@ -267,8 +310,8 @@ def to_table(frame: pd.DataFrame | pa.Table, where: str) -> pa.Table:
     columns = []
     for position, name in enumerate(names):
         try:
-            columns.append(_column(frame.iloc[:, position]))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            columns.append(column_of(frame.iloc[:, position], first_row, (like or {}).get(name)))
+        except ValueError as error:
             raise DatasetError(
                 f"{where}: column {name!r} holds values that have no common type: {error}"
             ) from None
@@ -283,13 +326,6 @@ def _arrow_table(frame: Any, where: str) -> pa.Table:
             f"{where}: is {type(frame).__name__}, which is no table: {error}. Expected a DataFrame of pandas or "
             "polars, or an Arrow table"
         ) from None
-
-
-def _column(series: pd.Series[Any]) -> pa.ChunkedArray:
-    array = pa.array(series, from_pandas=True)
-    if pt.is_date(array.type) and any(isinstance(value, datetime) for value in series):
-        raise ValueError("dates and moments with a time of day, which would be lost")
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _rows_per_page(table: pa.Table) -> int:

@@ -9,7 +9,8 @@ sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -31,12 +32,13 @@ from coveo_provider.documents.encoding.columns import plan_deletions, plan_docum
 from coveo_provider.documents.permissions.arrays import permission_texts
 from coveo_provider.documents.permissions.spelling import warn_of_public
 from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind
+from coveo_provider.documents.values.faults import FAULTS, data_errors, first_fault, problem_of
 from coveo_provider.documents.values.json_values import dump, json_text
+from coveo_provider.documents.values.moments import ISO, NO_DATE, out_of_range, utc
+from coveo_provider.documents.values.plain_arrays import plain, spelled_out
+from coveo_provider.documents.values.python_values import python_values, without_zones
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
-_ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
-_YEARS = (-62_135_596_800, 253_402_300_799)  # seconds since the epoch of the years 1 and 9999
-_NO_DATE = "a date outside the years 1 to 9999"
 _APART = frozenset({Kind.JSON_TEXT, Kind.PERMISSIONS, Kind.VALUES})  # not written by polars as they are
 _NO_NUMBER = "infinity, which is no JSON number"
 
@@ -67,14 +69,18 @@ class Encoder:
         Return the JSON of a batch; batches may be encoded side by side.
 
         :param first_row: the number of its first row in the part, for errors
-        :raises DocumentError: names the first document at fault
+        :raises DataError: names the first document at fault, or the column
         """
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
+        with data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self.where}"):
+            return self._encode(batch, first_row)
+
+    def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
         files: Mapping[int, ContentFile] = {}
         if self._with_files is not None:
             batch, files = with_placeholders(batch, self._with_files, where=self.where, first_row=first_row)
-        arrays = {column.key: _arrow(batch, column, self.where) for column in self.columns}
+        arrays = {column.key: self._arrow(batch, column, first_row) for column in self.columns}
         apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
         native = [column for column in self.columns if column not in apart]
         frame = pl.DataFrame({c.key: pl.Series(c.key, arrays[c.key]) for c in native})
@@ -89,6 +95,17 @@ class Encoder:
             raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
         data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
         return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy(), files=files)
+
+    def _arrow(self, batch: pa.RecordBatch, column: Column, first_row: int) -> pa.Array:
+        """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
+        array, convert = batch.column(column.name), partial(_for_polars, column=column)
+        try:
+            return convert(array)
+        except pa.ArrowException as error:
+            row, reason = first_fault(array, convert, error)
+            raise DatasetError(
+                f"{self.where}: column {column.name!r} {problem_of(reason)} (in row {first_row + row:,})"
+            ) from None
 
     def _check(self, frame: pl.DataFrame, native: Sequence[Column], first_row: int) -> None:
         """Refuse the batch with the name of the first document that breaks the contract."""
@@ -123,8 +140,7 @@ class Encoder:
                 bad = series.list.eval(pl.element().is_infinite()).list.any().fill_null(False)
                 self._refuse(frame, bad, f"{column.key} holds {_NO_NUMBER}")
             elif column.kind is Kind.MOMENT:
-                bad = ~series.dt.epoch("s").is_between(*_YEARS).fill_null(True)
-                self._refuse(frame, bad, f"{column.key} holds {_NO_DATE}")
+                self._refuse(frame, out_of_range(series), f"{column.key} holds {NO_DATE}")
 
     def _texts(self, array: pa.Array, column: Column, ids: pl.Series) -> pl.Series:
         """Return the JSON text of each value of a column that polars cannot write."""
@@ -155,39 +171,23 @@ def _is_hollow(array: pa.Array) -> bool:
     return pt.is_list(array.type) and not len(array.values)
 
 
-def _arrow(batch: pa.RecordBatch, column: Column, where: str) -> pa.Array:
-    """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
-    array = batch.column(column.name)
-    try:
-        array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-        if pt.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        dtype = array.type
-        if column.kind in _APART:
-            return array
-        if pt.is_timestamp(dtype):
-            array = array.cast(pa.timestamp(dtype.unit))  # drops the zone's name and keeps UTC
-            array = _within_reach(array) if dtype.unit == "s" else array
-        elif pt.is_date(dtype):
-            array = array.cast(pa.timestamp("s") if pt.is_date32(dtype) else pa.timestamp("ms"))
-        elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter
-            array = array.cast(pa.list_(dtype.value_type))
-        elif pt.is_float16(dtype):
-            array = array.cast(pa.float32())
-        elif pt.is_decimal(dtype) and dtype.bit_width < 128:
-            array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
-        if column.key == COMPRESSION_TYPE:
-            return pc.utf8_upper(array.cast(pa.large_string()))
-    except pa.ArrowException as error:
-        raise DatasetError(f"{where}: column {column.name!r} cannot be read: {error}") from None
+def _for_polars(array: pa.Array, column: Column) -> pa.Array:
+    array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
+    array = spelled_out(array)
+    dtype = array.type
+    if column.kind in _APART:
+        return array
+    if column.kind is Kind.MOMENT:
+        array = utc(array)
+    elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter
+        array = array.cast(pa.list_(dtype.value_type))
+    elif pt.is_float16(dtype):
+        array = array.cast(pa.float32())
+    elif pt.is_decimal(dtype) and dtype.bit_width < 128:
+        array = array.cast(pa.decimal128(dtype.precision, dtype.scale))
+    if column.key == COMPRESSION_TYPE:
+        return pc.utf8_upper(array.cast(pa.large_string()))
     return array
-
-
-def _within_reach(seconds: pa.Array) -> pa.Array:
-    """Return moments that can be counted in milliseconds; those out of range stay out of it."""
-    first, last = _YEARS
-    clipped = pc.min_element_wise(seconds.cast(pa.int64()), last + 1, skip_nulls=False)
-    return pc.max_element_wise(clipped, first - 1, skip_nulls=False).cast(pa.timestamp("s"))
 
 
 def _lines(frame: pl.DataFrame, native: Sequence[Column], texts: dict[str, pl.Series]) -> pl.Series:
@@ -225,7 +225,7 @@ def _shape(value: pl.Expr, kind: Kind) -> pl.Expr:
     if kind is Kind.LIST:
         return value.list.drop_nulls()
     if kind is Kind.MOMENT:
-        return value.dt.strftime(_ISO)
+        return value.dt.strftime(ISO)
     if kind is Kind.DECIMAL:
         return value.cast(pl.String)
     if kind is Kind.BINARY:
@@ -249,28 +249,16 @@ def _quoted(key: str) -> str:
 
 
 def _texts(array: pa.Array, column: Column, ids: pl.Series) -> pl.Series:
+    plain_array = without_zones(plain(array))  # Python may not know them, and UTC is what is sent
+    try:
+        values = python_values(plain_array)
+    except FAULTS as error:
+        row, reason = first_fault(plain_array, python_values, error)
+        raise DocumentError(shown(ids[row]), f"{column.key} {problem_of(reason)}") from None
     texts: list[str | None] = []
-    for row, value in enumerate(_pylist(array, column, ids)):
+    for row, value in enumerate(values):
         try:
             texts.append(json_text(value))
         except (ValueError, TypeError) as error:  # orjson's for an integer beyond 64 bits is a TypeError
             raise DocumentError(shown(ids[row]), f"{column.key}: {error}") from None
     return pl.Series(texts, dtype=pl.String)
-
-
-def _pylist(array: pa.Array, column: Column, ids: pl.Series) -> list[Any]:
-    is_map = pt.is_map(array.type)
-    values = []
-    for row, scalar in enumerate(array):
-        try:
-            value = scalar.as_py()
-        except OverflowError:
-            raise DocumentError(shown(ids[row]), f"{column.key} holds {_NO_DATE}") from None
-        except (ArithmeticError, ValueError) as error:
-            raise DocumentError(shown(ids[row]), f"{column.key} cannot be read: {error}") from None
-        if is_map and value is not None:
-            pairs, value = value, dict(value)
-            if len(pairs) != len(value):
-                raise DocumentError(shown(ids[row]), f"{column.key} has a key twice in one object")
-        values.append(value)
-    return values

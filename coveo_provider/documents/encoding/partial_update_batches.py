@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import pyarrow as pa
 
@@ -16,6 +17,7 @@ from coveo_provider.documents.encoding.partial_updates import (
     value_texts,
 )
 from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.values.faults import FAULTS, data_errors, first_fault, problem_of
 from coveo_provider.errors import DocumentError, DocumentTooLarge
 
 
@@ -39,24 +41,34 @@ class PartialUpdateEncoder:
         Return the JSON of a batch.
 
         :param first_row: the number of its first row in the part, for errors
-        :raises DocumentError: names the first entry at fault
+        :raises DataError: names the first entry at fault, or the rows
         """
+        with data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self._where}"):
+            return self._encode(batch, first_row)
+
+    def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
         arrays = {key: batch.column(column.name) for key, column in self._columns.items()}
-        try:
-            for array in arrays.values():
-                array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
-            ids, operators, fields = (arrays[key].to_pylist() for key in ("documentId", "operator", "field"))
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise DocumentError(f"in {self._where}", f"cannot be read: {error}") from None
-        values = value_texts(arrays["value"], self._columns["value"].kind)
+        for array in arrays.values():
+            array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
+        ids, operators, fields = (arrays[key].to_pylist() for key in ("documentId", "operator", "field"))
+        values = self._values(arrays["value"], ids)
         entries = []
-        for row, (identifier, operator, field) in enumerate(zip(ids, operators, fields, strict=True)):
+        rows = zip(ids, operators, fields, values, strict=True)
+        for row, (identifier, operator, field, value) in enumerate(rows):
             name = checked_id(identifier, f"in row {first_row + row:,} of {self._where}")
             try:
-                entries.append((identifier, *entry_of(operator, field, next(values))))
+                entries.append((identifier, *entry_of(operator, field, value)))
             except (ValueError, TypeError, ArithmeticError) as error:
                 raise DocumentError(name, str(error)) from None
         return encoded_entries(entries, self._item_limit)
+
+    def _values(self, array: pa.Array, ids: list[str]) -> list[str | None]:
+        convert = partial(value_texts, kind=self._columns["value"].kind)
+        try:
+            return convert(array)
+        except FAULTS as error:
+            row, reason = first_fault(array, convert, error)
+            raise DocumentError(shown(ids[row]), f"value {problem_of(reason)}") from None
 
 
 def encoded_entries(entries: Iterable[tuple[str, str, str, bytes]], item_limit: int) -> Encoded:

@@ -8,12 +8,11 @@ the first is sent: over HTTP the service takes anything, and what it cannot appl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.types as pt
 
 from coveo_provider.documents.contract import DOCUMENT_ID, RESERVED_KEYS
 from coveo_provider.documents.encoding.checks import values_by_key
@@ -21,6 +20,8 @@ from coveo_provider.documents.encoding.columns import plan_named
 from coveo_provider.documents.records import Column, Kind
 from coveo_provider.documents.values.arrow_types import is_text
 from coveo_provider.documents.values.json_values import json_text
+from coveo_provider.documents.values.plain_arrays import plain, spelled_out
+from coveo_provider.documents.values.python_values import python_values, without_zones
 from coveo_provider.errors import DatasetError
 
 REPLACE = "fieldValueReplace"
@@ -54,20 +55,16 @@ def plan_partial_updates(schema: pa.Schema, where: str) -> list[Column]:
     return plan_named(schema, where, _KEYS, kind, what="a partial update", required=tuple(_KEYS.values()))
 
 
-def value_texts(array: pa.Array, kind: Kind) -> Iterator[str | None]:
+def value_texts(array: pa.Array, kind: Kind) -> list[str | None]:
     """
     Return each value of the column ``value`` as JSON text, ``None`` where there is none.
 
     A column of strings holds JSON; one of any other type holds the values themselves.
 
-    :raises ValueError: a value cannot be JSON
+    :raises ValueError: a value cannot be JSON; likewise ``TypeError``
     """
-    for scalar in array:
-        value = scalar.as_py()
-        if value is None or kind is Kind.JSON_TEXT:
-            yield value
-        else:
-            yield json_text(dict(value) if pt.is_map(array.type) else value)
+    values = python_values(without_zones(spelled_out(plain(array))))
+    return values if kind is Kind.JSON_TEXT else [None if one is None else json_text(one) for one in values]
 
 
 def entry_of(operator: str | None, field: str | None, text: str | None) -> tuple[str, str, bytes]:

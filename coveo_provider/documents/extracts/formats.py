@@ -109,11 +109,15 @@ class Csv(Format):
 
     def read(self, files: Sequence[SourceFile], batch_rows: int) -> Pieces:
         """Return the rows in types that lose nothing."""
+        from coveo_provider.documents.dataset.partition_columns import with_partitions
         from coveo_provider.documents.extracts.csv_files import CsvFiles
         from coveo_provider.documents.extracts.cutting import cut
 
         csv_files = CsvFiles(files, separator=self.separator, encoding=self.encoding, dtypes=self.dtypes)
-        return cut(csv_files.tables(), batch_rows)
+        tables = (
+            (file, with_partitions(table, file.partitions, file.name)) for file, table in csv_files.tables()
+        )
+        return cut(tables, batch_rows)
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Ndjson(Format):
         """Return the rows; each key of any object is a column."""
         from coveo_provider.documents.extracts.json_files import JsonFiles
 
-        return JsonFiles(files, lines=True, batch_rows=batch_rows).frames()
+        return JsonFiles(files, lines=True, batch_rows=batch_rows).batches()
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Json(Format):
         """Return the rows; each key of any object is a column."""
         from coveo_provider.documents.extracts.json_files import JsonFiles
 
-        return JsonFiles(files, lines=False, records=self.records, batch_rows=batch_rows).frames()
+        return JsonFiles(files, lines=False, records=self.records, batch_rows=batch_rows).batches()
 
 
 FORMATS: Mapping[str, type[Format]] = {one.name: one for one in (Parquet, Csv, Ndjson, Json)}

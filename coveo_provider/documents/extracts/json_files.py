@@ -1,35 +1,36 @@
 """
-NDJSON and JSON files → DataFrames, batch by batch.
+NDJSON and JSON files → tables, batch by batch.
 
 All files are read twice: to learn which keys there are and what stands in them over all records, and then batch by
-batch, each with all of these columns. Whole numbers stay whole where some are missing. Lists and objects stay what
-they are, as does a column whose values are of several kinds.
+batch, each with all of these columns. Numbers are values, not spellings (``1.50`` is ``1.5``) and keep every digit.
+Lists and objects stay what they are, as does a column whose values are of several kinds.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import IO, Any
+from decimal import Context, Decimal
+from itertools import chain
+from typing import Any
 
-import ijson
 import orjson
 import pandas as pd
 import pyarrow as pa
 
-from coveo_provider.documents.contract import MAX_CHUNK_BYTES
-from coveo_provider.documents.extracts.frames import frame_of
-from coveo_provider.documents.extracts.json_stream import READ_BYTES, BoundedJson
+from coveo_provider.documents.dataset.frame_columns import with_decimals
+from coveo_provider.documents.dataset.frames import frame_of
+from coveo_provider.documents.dataset.partitions import refuse_other
+from coveo_provider.documents.extracts.json_records import MAX_DIGITS, BadRecord, plain_records, records_of
+from coveo_provider.documents.extracts.json_stream import LONGEST_RECORD, RecordArray, lines
 from coveo_provider.documents.extracts.source_files import BATCH_BYTES, SourceFile
 from coveo_provider.errors import DatasetError
 
 _MAX_COLUMNS = 10_000
-_BOM = b"\xef\xbb\xbf"
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")  # orjson makes floats of whole numbers beyond 64 bits
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
+_NUMBERS = {int, float, Decimal}
+_DECIMAL128 = 38  # digits
+_ANY_DIGITS = Context(prec=1_000)
 _EXACT = range(-(2**53), 2**53 + 1)  # whole numbers that a 64-bit float keeps
 
 
@@ -48,147 +49,110 @@ class JsonFiles:
     ) -> None:
         self._files = files
         self._lines = lines
-        self._prefix = f"{records}.item" if records else "item"
+        self._path = records or ""
         self._batch_rows = batch_rows
+        self._plain: dict[str, bool] = {}  # files that were read once, and whether plainly
 
-    def frames(self) -> Iterator[tuple[SourceFile, pd.DataFrame]]:
+    def batches(self) -> Iterator[tuple[SourceFile, pa.Table | pd.DataFrame]]:
         """
-        Return the records of all files, in frames of bounded size.
+        Return the records of all files, in batches of bounded size; a DataFrame where there are lists or objects.
 
-        :raises DatasetError: names the file, and the line or record that is no JSON object
+        :raises DatasetError: names the file, and the line or record that is not one that arrives as it stands
         """
         columns = self._survey()
+        types = {name: column.type for name, column in columns.items()}
+        exact = {name for name, column in columns.items() if column.is_exact}
         for file in self._files:
             batch: list[dict[str, Any]] = []
             size = 0
-            for _, record, weight in self._records(file):
-                if batch and (len(batch) == self._batch_rows or size + weight > BATCH_BYTES):
-                    yield file, _frame(batch, columns)
-                    batch, size = [], 0
-                batch.append(record)
-                size += weight
+            for records, sizes in self._blocks(file):
+                for record, weight in zip(records, sizes, strict=True):
+                    if batch and (len(batch) == self._batch_rows or size + weight > BATCH_BYTES):
+                        yield file, _batch(batch, types, exact)
+                        batch, size = [], 0
+                    batch.append(record)
+                    size += weight
             if batch:
-                yield file, _frame(batch, columns)
+                yield file, _batch(batch, types, exact)
 
     def _survey(self) -> dict[str, _Column]:
-        """Return which keys there are, and what stands under each, over all records."""
+        """Return what stands under each key over all records."""
         columns: dict[str, _Column] = {}
         for file in self._files:
-            for place, record, _ in self._records(file):
-                for key, value in record.items():
-                    if key not in columns:
+            for records, _ in self._blocks(file):
+                for name, values in _by_key(records).items():
+                    if name not in columns:
                         if len(columns) == _MAX_COLUMNS:
                             raise DatasetError(
-                                f"{file.name}: {place} makes for more than {_MAX_COLUMNS:,} different keys; are "
-                                "values used as keys?"
+                                f"{file.name}: has more than {_MAX_COLUMNS:,} different keys; are values keys?"
                             )
-                        columns[key] = _Column()
-                    columns[key].look(value)
+                        columns[name] = _Column()
+                    columns[name].look(values)
+        measured = {name: one for name, one in columns.items() if one.is_exact and not one.is_nested}
+        if measured:
+            self._measure(measured)
         return columns
 
-    def _records(self, file: SourceFile) -> Iterator[tuple[str, dict[str, Any], int]]:
-        """Return where each record stands, itself, and about how large it is in bytes."""
+    def _measure(self, columns: dict[str, _Column]) -> None:
+        """Find out how many digits the columns have that no float and no 64 bits keep."""
+        for file in self._files:
+            for records, _ in self._blocks(file):
+                for name, column in columns.items():
+                    column.measure([record.get(name) for record in records])
+
+    def _blocks(self, file: SourceFile) -> Iterator[tuple[list[dict[str, Any]], list[int]]]:
+        """Return some records at a time, and how large each is in bytes."""
+        noun = "line" if self._lines else "record"
+        plain, known = True, self._plain.get(file.name, False)
         with file.text() as stream:
-            for place, record, weight in (
-                _in_lines(stream, file) if self._lines else _in_array(stream, file, self._prefix)
-            ):
-                if not isinstance(record, dict):
-                    raise DatasetError(
-                        f"{file.name}: {place} holds {_kind(record)}, expected an object with a record's keys"
-                    )
-                yield place, record, weight
-
-
-def _in_lines(stream: IO[bytes], file: SourceFile) -> Iterator[tuple[str, Any, int]]:
-    number = 0
-    while line := stream.readline(MAX_CHUNK_BYTES + 1):
-        number += 1
-        place = f"line {number:,}"
-        if len(line) > MAX_CHUNK_BYTES:
-            raise DatasetError(
-                f"{file.name}: {place} is longer than {MAX_CHUNK_BYTES:,} bytes; is it one JSON array? That is "
-                'file_format="json"'
+            pieces = (
+                lines(stream, file.name)
+                if self._lines
+                else RecordArray(stream, file.name, self._path).pieces()
             )
-        text = line.removeprefix(_BOM) if number == 1 else line
-        if not text.strip():
+            for numbers, texts in pieces:
+                sizes = list(map(len, texts))
+                if max(sizes) > LONGEST_RECORD:
+                    raise DatasetError(f"{file.name}: {noun} has more than {LONGEST_RECORD:,} bytes")
+                try:
+                    records, certain = (plain_records(texts), True) if known else records_of(texts)
+                except BadRecord as bad:
+                    place = f"{noun} {numbers[bad.position]:,}"
+                    raise DatasetError(f"{file.name}: {place} {bad.problem}") from None
+                except ValueError:
+                    raise DatasetError(f"{file.name}: changed while it was read") from None
+                for record in records if file.partitions else ():
+                    _add_partitions(record, file)
+                plain = plain and certain
+                yield records, sizes
+        self._plain[file.name] = plain
+
+
+def _add_partitions(record: dict[str, Any], file: SourceFile) -> None:
+    """Add what stands in the file's path; a record may say the same itself."""
+    for key, value in file.partitions.items():
+        if key not in record:
+            record[key] = value
             continue
-        try:
-            record = json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-            raise DatasetError(f"{file.name}: {place} is not JSON: {reason}") from None
-        yield place, record, len(line)
+        own = record[key]
+        refuse_other(
+            key,
+            value,
+            own if own is None or isinstance(own, str) else orjson.dumps(own, default=str).decode(),
+            file.name,
+        )
 
 
-def _in_array(stream: IO[bytes], file: SourceFile, prefix: str) -> Iterator[tuple[str, Any, int]]:
-    start = len(_BOM) if stream.read(len(_BOM)) == _BOM else 0
-    stream.seek(start)
-    number = -1
-    try:
-        for number, record in enumerate(_items(stream, start, prefix, file.name)):
-            yield f"record {number:,}", record, _weight(record)
-        if number < 0:
-            stream.seek(start)
-            _refuse_no_array(stream, file, prefix.rpartition(".")[0])
-    except DatasetError:
-        raise
-    except (ijson.JSONError, RecursionError, ValueError) as error:  # of a number of 5,000 digits a ValueError
-        reason = " ".join(str(error).split())[:200]
-        lines = '. One object a line is file_format="ndjson"' if "trailing garbage" in reason else ""
-        raise DatasetError(
-            f"{file.name}: is not JSON from record {number + 1:,} on: {reason}{lines}"
-        ) from None
-
-
-def _items(stream: IO[bytes], start: int, prefix: str, name: str) -> Iterator[Any]:
-    """Return the records; in a second attempt, when a whole number beyond 64 bits turns up, with every digit."""
-    done = 0
-    bounded = BoundedJson(stream, name)
-    try:
-        for record in ijson.items(bounded, prefix, use_float=True, buf_size=READ_BYTES):
-            bounded.record_ended()
-            yield record
-            done += 1
-        return
-    except ijson.JSONError as error:
-        if "integer overflow" not in str(error):
-            raise
-    stream.seek(start)
-    bounded = BoundedJson(stream, name)
-    for position, record in enumerate(ijson.items(bounded, prefix, buf_size=READ_BYTES)):
-        bounded.record_ended()
-        if position >= done:
-            yield _with_floats(record)
-
-
-def _with_floats(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {key: _with_floats(member) for key, member in value.items()}
-    return [_with_floats(member) for member in value] if isinstance(value, list) else value
-
-
-def _refuse_no_array(stream: IO[bytes], file: SourceFile, path: str) -> None:
-    """Refuse a file whose array is not where it is said to be; one that is there and empty is fine."""
-    if any(
-        prefix == path and event == "start_array"
-        for prefix, event, _ in ijson.parse(BoundedJson(stream, file.name), buf_size=READ_BYTES)
-    ):
-        return
-    stands = f"no array stands at {path!r}" if path else "it is no array"
-    raise DatasetError(
-        f"{file.name}: {stands}; expected an array of objects. json_records tells where it is, as data.products"
-    )
-
-
-def _weight(value: Any) -> int:
-    """Return about how many bytes a value takes as JSON."""
-    if isinstance(value, str):
-        return len(value) + 3
-    if isinstance(value, dict):
-        return sum(len(key) + 4 + _weight(member) for key, member in value.items())
-    return sum(map(_weight, value)) if isinstance(value, list) else 8
+def _by_key(records: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the values of each key."""
+    names = dict.fromkeys(chain.from_iterable(records))
+    if sum(map(len, records)) == len(names) * len(records):  # each record has all of them
+        return {name: [record[name] for record in records] for name in names}
+    values: dict[str, list[Any]] = {name: [] for name in names}
+    for record in records:
+        for name, value in record.items():
+            values[name].append(value)
+    return values
 
 
 class _Column:
@@ -196,27 +160,62 @@ class _Column:
 
     def __init__(self) -> None:
         self._kinds: set[type] = set()
+        self._numbers: set[type] = set()  # the kinds of numbers among them, and in their lists and objects
         self._least = self._most = 0
+        self._whole = self._scale = 0  # digits before and after the point
 
-    def look(self, value: Any) -> None:
-        """Take a further value into account."""
-        kind = type(value)
-        self._kinds.add(kind)
-        if kind is int:
-            self._least = min(self._least, value)
-            self._most = max(self._most, value)
+    def look(self, values: Sequence[Any]) -> None:
+        """Take further values into account."""
+        self._kinds |= set(map(type, values))
+        self._look_at_numbers(values)
+
+    def _look_at_numbers(self, values: Sequence[Any]) -> None:
+        kinds = set(map(type, values))
+        self._numbers |= kinds & _NUMBERS
+        if list in kinds:
+            self._look_at_numbers(list(chain.from_iterable(one for one in values if type(one) is list)))
+        if dict in kinds:
+            objects = (one.values() for one in values if type(one) is dict)
+            self._look_at_numbers(list(chain.from_iterable(objects)))
+        if int in kinds:
+            numbers = values if kinds == {int} else [value for value in values if type(value) is int]
+            self._least = min(self._least, *numbers)
+            self._most = max(self._most, *numbers)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether there are numbers that need decimals to keep their digits beside each other."""
+        if self._numbers <= {int}:
+            return not (self._within(_INT64) or (self._within(_UINT64) and not self.is_nested))
+        return Decimal in self._numbers or (int in self._numbers and not self._within(_EXACT))
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether there are other values than numbers."""
+        return not self._kinds <= {type(None), *_NUMBERS}
+
+    def measure(self, values: Sequence[Any]) -> None:
+        """Count the digits that the values have before and after the point."""
+        for value in values:
+            if value is not None:
+                number: Decimal = with_decimals(value).normalize(_ANY_DIGITS)
+                self._whole = max(self._whole, number.adjusted() + 1)
+                self._scale = max(self._scale, -int(number.as_tuple().exponent))
 
     @property
     def type(self) -> pa.DataType | None:
         """The type of all values; ``None`` when they have to stay what they are."""
         kinds = self._kinds - {type(None)}
+        if self.is_exact and not self.is_nested:
+            digits = max(self._whole + self._scale, 1)
+            if digits > MAX_DIGITS:
+                return None
+            return (pa.decimal128 if digits <= _DECIMAL128 else pa.decimal256)(digits, self._scale)
         if not kinds:
             return pa.string()
         if kinds == {int}:
-            if self._within(_INT64):
-                return pa.int64()
-            return pa.uint64() if self._within(_UINT64) else None
-        if kinds == {float} or (kinds == {int, float} and self._within(_EXACT)):
+            return pa.int64() if self._within(_INT64) else pa.uint64()
+        if kinds <= {int, float}:
             return pa.float64()
         return {frozenset({bool}): pa.bool_(), frozenset({str}): pa.string()}.get(frozenset(kinds))
 
@@ -224,22 +223,23 @@ class _Column:
         return self._least in numbers and self._most in numbers
 
 
-def _frame(records: list[dict[str, Any]], columns: dict[str, _Column]) -> pd.DataFrame:
+def _batch(
+    records: list[dict[str, Any]], columns: dict[str, pa.DataType | None], exact: set[str]
+) -> pa.Table | pd.DataFrame:
     typed: dict[str, pa.Array] = {}
     others: dict[str, list[Any]] = {}
-    for name, column in columns.items():
+    for name, dtype in columns.items():
         values = [record.get(name) for record in records]
-        if column.type is None:
+        if name in exact:
+            values = list(map(with_decimals, values))
+        if dtype is None:
             others[name] = values
         else:
-            typed[name] = pa.array(values, column.type)
+            typed[name] = pa.array(values, dtype)
+    if typed and not others:
+        return pa.table(typed)
     frame = frame_of(pa.table(typed)) if typed else pd.DataFrame(index=range(len(records)))
     for name, values in others.items():
         frame[name] = pd.Series(values, dtype=object)
     ordered: pd.DataFrame = frame[list(columns)]
     return ordered
-
-
-def _kind(value: Any) -> str:
-    names = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

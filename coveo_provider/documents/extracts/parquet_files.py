@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from coveo_provider.documents.dataset.tables import Part
+from coveo_provider.documents.dataset.tables import Part, say_what_is_left_out
 from coveo_provider.documents.extracts.source_files import SourceFile
 
 
@@ -16,7 +16,10 @@ def tables(files: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, pa.Table]]
 
     :raises DatasetError: a file is no Parquet, or damaged
     """
+    said = False
     for file in files:
         with file.open() as stream:
-            for batch in Part(stream, file.name).batches():
+            part = Part(stream, file.name, file.partitions)
+            said = said or say_what_is_left_out([part])
+            for batch in part.batches():
                 yield file, pa.Table.from_batches([batch])

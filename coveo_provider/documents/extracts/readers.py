@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coveo_provider.documents.extracts.formats import FORMATS, Format, format_of
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFile, rows_named
+from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -97,8 +98,14 @@ def read_batches(files: Sequence[SourceFile], options: ReadOptions) -> Iterator[
     :raises ConfigurationError: an option is wrong, or for another format
     """
     options.check()
-    name, row = "", 0
-    for file, rows in options.format_of(files).read(files, options.batch_rows):
+    pieces = options.format_of(files).read(files, options.batch_rows)
+    name, row = files[0].name, 0
+    while True:
+        with data_errors(f"{name}, from row {row:,} on"):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        file, rows = piece
         row = row if file.name == name else 0
         name = file.name
         yield Batch(rows, name, row)

@@ -10,6 +10,7 @@ from typing import IO, cast
 
 from coveo_provider.documents.contract import MIB
 from coveo_provider.documents.dataset.files import stamp_of_open
+from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.errors import DatasetError, FileChanged
 
 BATCH_ROWS = 10_000
@@ -26,10 +27,17 @@ class SourceFile:
 
     :param name: its URI, for errors, and for its format when none is given
     :param opener: opens it for reading in binary, seekable; called more than once
+    :param partitions: columns whose values stand in its path
     """
 
-    def __init__(self, name: str, opener: Callable[[], AbstractContextManager[IO[bytes]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], AbstractContextManager[IO[bytes]]],
+        partitions: Partitions | None = None,
+    ) -> None:
         self.name = name
+        self.partitions = partitions or {}
         self._opener = opener
         self._stamp: object = None
 

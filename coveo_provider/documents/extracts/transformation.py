@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.documents.extracts.readers import Batch
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
-from coveo_provider.errors import MappingError
+from coveo_provider.documents.mapping.rows import Rows
+from coveo_provider.errors import DatasetError, MappingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,31 +25,39 @@ def rows_of(batch: Batch, *, transform: Transform | None, mapping: DocumentMappi
     """
     Return what a batch becomes; without function and mapping, what it is.
 
-    What the function raises is passed on, and the rows it failed on are logged.
+    What a function of the user raises is passed on, and the rows it failed on are logged.
 
     :raises MappingError: the function returns no DataFrame, or the mapping and its columns do not fit
-    :raises DatasetError: a column's values have no common type
+    :raises DatasetError: a column's values have no common type, or are none that pandas can hold
     """
-    if transform is None and mapping is None:
-        return to_table(batch.rows, batch.where)
-    frame = _as_frame(batch)
+    rows, where = batch.rows, batch.where
+    like: dict[str, pa.DataType] = {}
     if transform is not None:
-        frame = _applied(transform, frame, batch)
-    if mapping is not None:
-        try:
-            frame = mapping.apply(frame)
-        except MappingError as error:
-            counted = " (row 0 is the first of them)" if batch.first_row or transform else ""
-            raise MappingError(f"{batch.where}{counted}: {error}") from None
-    return to_table(frame, batch.where)
+        frame, like = _as_frame(batch)
+        rows = _applied(transform, frame, batch)
+    if mapping is None:
+        return to_table(rows, where, 0 if transform else batch.first_row, like=like)
+    try:
+        return mapping.table_of(Rows(rows, like), where)
+    except MappingError as error:
+        counted = " (row 0 is the first of them)" if batch.first_row or transform else ""
+        raise MappingError(f"{where}{counted}: {error}") from None
 
 
-def _as_frame(batch: Batch) -> pd.DataFrame:
+def _as_frame(batch: Batch) -> tuple[pd.DataFrame, dict[str, pa.DataType]]:
+    """Return a batch as a function gets it, and the types of its columns."""
     import pandas as pd
 
-    from coveo_provider.documents.extracts.frames import frame_of
+    from coveo_provider.documents.dataset.frames import frame_of, types_of
 
-    return batch.rows if isinstance(batch.rows, pd.DataFrame) else frame_of(batch.rows)
+    if isinstance(batch.rows, pd.DataFrame):
+        return batch.rows, {}
+    try:
+        return frame_of(batch.rows, batch.first_row), types_of(batch.rows)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{batch.file}: {error}. A function of yours gets a DataFrame, which cannot hold that"
+        ) from None
 
 
 def _applied(transform: Transform, frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:

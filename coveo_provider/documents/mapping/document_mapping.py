@@ -1,133 +1,26 @@
 """
 :class:`DocumentMapping`: which column of a DataFrame feeds which key of a document.
 
-A small declared table, checked against the frame once, before the first row is touched.
+A small declared table, checked against the frame once, before the first row is touched. Its rules work on columns
+of Arrow; pandas is needed for functions of the user only.
 """
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from coveo_provider.documents.contract import DOCUMENT_ID, PARENT_ID, URI_EXPECTED, URI_PATTERN, shown
 from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
+from coveo_provider.documents.mapping.text_rules import Constant, Split, Template
 from coveo_provider.errors import MappingError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-
-@dataclass(frozen=True)
-class Template:
-    """
-    A text with columns in it: ``Template("product://{sku}")``.
-
-    ``{sku:uri}`` percent-encodes what a URI cannot hold, ``/`` left as it is. A row in which one of the
-    columns is empty, or holds nothing but blanks, has no value.
-
-    :param text: with ``{column}`` for each column, and ``{{`` for a brace
-    """
-
-    text: str
-
-    def pieces(self) -> list[tuple[str, str | None, bool]]:
-        """
-        Return the template as (text, column or ``None``, percent-encode?) in order.
-
-        :raises MappingError: it cannot be read
-        """
-        try:
-            parsed = list(string.Formatter().parse(self.text))
-        except ValueError as error:
-            raise MappingError(f"template {self.text!r} cannot be read: {error}") from None
-        pieces = []
-        for text, column, spec, conversion in parsed:
-            if column == "" or conversion or (spec and spec != "uri"):
-                raise MappingError(
-                    f"template {self.text!r} cannot be read: expected {{column}} or {{column:uri}}, and "
-                    "{{ for a brace"
-                )
-            pieces.append((text, column, spec == "uri"))
-        return pieces
-
-    def columns(self) -> list[str]:
-        """Return the columns it needs."""
-        return [column for _, column, _ in self.pieces() if column is not None]
-
-    def build(self, frame: pd.DataFrame) -> pd.Series[Any]:
-        """Return one text per row."""
-        import pandas as pd
-
-        result: pd.Series[Any] = pd.Series("", index=frame.index, dtype="string")
-        for text, column, encode in self.pieces():
-            result = result + text
-            if column is not None:
-                values = frame[column].astype("string")
-                values = values.mask(values.str.strip() == "")
-                result = result + (
-                    values.map(_percent, na_action="ignore").astype("string") if encode else values
-                )
-        return result
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The same value in every row: ``Constant("Product")``."""
-
-    value: Any
-
-    def columns(self) -> list[str]:
-        """Return the columns it needs: none."""
-        return []
-
-    def build(self, frame: pd.DataFrame) -> pd.Series[Any]:
-        """Return the value once per row."""
-        import pandas as pd
-
-        column: pd.Series[Any] = pd.Series([self.value] * len(frame), index=frame.index)
-        return column
-
-
-@dataclass(frozen=True)
-class Split:
-    """
-    A text taken apart into a multi-value field: ``Split("tags", ";")``.
-
-    Blanks around the values and empty values are dropped; a row whose column is empty has no value.
-
-    :param column: the column to take apart
-    :param separator: what stands between the values
-    """
-
-    column: str
-    separator: str = ";"
-
-    def columns(self) -> list[str]:
-        """
-        Return the columns it needs.
-
-        :raises MappingError: the separator is empty
-        """
-        if not self.separator:
-            raise MappingError(f"Split({self.column!r}): the separator is empty")
-        return [self.column]
-
-    def build(self, frame: pd.DataFrame) -> pd.Series[Any]:
-        """
-        Return one list of texts per row.
-
-        :raises MappingError: a row holds a list or an object already
-        """
-        return frame[self.column].astype(object).map(self._parts, na_action="ignore").astype(object)
-
-    def _parts(self, text: Any) -> list[str]:
-        if isinstance(text, Iterable) and not isinstance(text, str):
-            raise MappingError(f"Split({self.column!r}): a {type(text).__name__} stands there, expected text")
-        return [part for part in (piece.strip() for piece in str(text).split(self.separator)) if part]
-
+    from coveo_provider.documents.mapping.rows import Rows
 
 # Keys that hold an id, where 7.0 would be another one than 7.
 _IDS = frozenset({DOCUMENT_ID.lower(), PARENT_ID.lower()})
@@ -146,8 +39,8 @@ class DocumentMapping:
     """
     Declares how the columns of a DataFrame become the columns of a documents dataset.
 
-    :param document_id: a template for ``documentId``; a number in it must not be a float, as
-        ``product://7.0`` is not ``product://7``
+    :param document_id: a template for ``documentId``; a number in it must not be a float, as two ids may be one
+        float
     :param fields: key of the document to the rule that fills it
     :param keep: columns that go along under their own names: ``"*"`` for all not used above, or their names
     :param drop: columns that do not go along, with ``keep="*"``
@@ -176,13 +69,82 @@ class DocumentMapping:
             object.__setattr__(self, "keep", _names(self.keep))
         object.__setattr__(self, "drop", _names(self.drop))
 
-    def check(self, frame: pd.DataFrame) -> None:
+    def check(self, frame: pd.DataFrame | pa.Table) -> None:
         """
         Check the mapping against a frame's columns, before any row is read.
 
         :raises MappingError: names every missing column at once, and every key that two rules fill
         """
-        present = list(frame.columns)
+        from coveo_provider.documents.mapping.rows import Rows
+
+        self._check(Rows(frame))
+
+    @overload
+    def apply(self, frame: pd.DataFrame) -> pd.DataFrame: ...
+
+    @overload
+    def apply(self, frame: pa.Table) -> pa.Table: ...
+
+    def apply(self, frame: pd.DataFrame | pa.Table) -> pd.DataFrame | pa.Table:
+        """
+        Return the documents of a frame: one row each, ``documentId`` first.
+
+        :param frame: a DataFrame, or an Arrow table, which is faster and makes a table
+        :raises MappingError: a column is missing, a key is filled twice, an id is empty or not a URI, a rule cannot
+            take a value
+        """
+        import pyarrow as pa
+
+        from coveo_provider.documents.mapping.rows import Rows
+
+        rows = Rows(frame)
+        return (
+            self.table_of(rows, "the table") if isinstance(frame, pa.Table) else self._frame_of(rows, frame)
+        )
+
+    def table_of(self, rows: Rows, where: str) -> pa.Table:
+        """
+        Return the documents of rows as a table.
+
+        :param where: which rows these are, for errors about values that have no common type
+        :raises DataError: as :meth:`apply`
+        """
+        import pyarrow as pa
+
+        columns = {}
+        for key, made in self._built(rows).items():
+            if isinstance(made, str):
+                columns[key] = rows.kept(made, where)
+            elif isinstance(made, pa.Array):
+                columns[key] = pa.chunked_array([made])
+            else:
+                columns[key] = rows.made(key, made, where)
+        return pa.table(columns)
+
+    def _frame_of(self, rows: Rows, frame: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+        import pyarrow as pa
+
+        from coveo_provider.documents.dataset.frames import series_of
+
+        columns: dict[str, pd.Series[Any]] = {}
+        for key, made in self._built(rows).items():
+            if isinstance(made, pa.Array):
+                columns[key] = series_of(made).set_axis(frame.index)
+            else:
+                columns[key] = frame[made] if isinstance(made, str) else made
+        documents: pd.DataFrame = pd.DataFrame(columns, index=frame.index)
+        return documents
+
+    def _built(self, rows: Rows) -> dict[str, str | pa.Array | pd.Series[Any]]:
+        """Return what each key is filled with: a column as it is, by its name, or a new one."""
+        self._check(rows)
+        columns = {key: _build(key, rule, rows) for key, rule in self._rules().items()}
+        self._check_ids(columns[DOCUMENT_ID])
+        return {**columns, **{column: column for column in self._kept(rows.names)}}
+
+    def _check(self, rows: Rows) -> None:
+        present = rows.names
         nameless = [column for column in present if not isinstance(column, str)]
         if nameless:
             raise MappingError(f"the frame has column {nameless[0]!r}, which is not named by a text")
@@ -194,28 +156,10 @@ class DocumentMapping:
         if len(set(present)) != len(present):
             twice = sorted({column for column in present if present.count(column) > 1})
             raise MappingError(f"the frame has column {twice[0]!r} twice")
-        self._refuse_equal_keys(frame)
+        self._refuse_equal_keys(present)
         for key, rule in self._rules().items():
             if key.lower() in _IDS and isinstance(rule, Template):
-                _refuse_floats(key, rule, frame)
-
-    def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """
-        Return the documents of a frame: one row each, ``documentId`` first.
-
-        :raises MappingError: a column is missing, a key is filled twice, an id is empty or not a URI
-        """
-        import pandas as pd
-
-        self.check(frame)
-        columns: dict[str, pd.Series[Any]] = {}
-        for key, rule in self._rules().items():
-            columns[key] = _build(key, rule, frame)
-        for column in self._kept(frame):
-            columns[column] = frame[column]
-        self._check_ids(columns[DOCUMENT_ID], frame)
-        documents: pd.DataFrame = pd.DataFrame(columns, index=frame.index)
-        return documents
+                _refuse_floats(key, rule, rows)
 
     def _rules(self) -> dict[str, Rule]:
         return {DOCUMENT_ID: Template(self.document_id), **self.fields}
@@ -230,16 +174,16 @@ class DocumentMapping:
             needed.setdefault(column, "keep or drop")
         return needed
 
-    def _kept(self, frame: pd.DataFrame) -> list[str]:
+    def _kept(self, present: list[str]) -> list[str]:
         if self.keep != "*":
             return list(self.keep)
         renamed = {column for key, rule in self._rules().items() for column in _columns(key, rule)}
         gone = renamed | set(self.drop)
-        return [column for column in frame.columns if column not in gone]
+        return [column for column in present if column not in gone]
 
-    def _refuse_equal_keys(self, frame: pd.DataFrame) -> None:
+    def _refuse_equal_keys(self, present: list[str]) -> None:
         spellings: dict[str, str] = {}
-        keys = [DOCUMENT_ID, *self.fields, *self._kept(frame)]
+        keys = [DOCUMENT_ID, *self.fields, *self._kept(present)]
         for key in keys:
             twin = spellings.setdefault(key.lower(), key)
             if keys.count(key) > 1 or twin != key:
@@ -247,37 +191,41 @@ class DocumentMapping:
                     f"keys {twin!r} and {key!r} are filled by two rules; to the API they are the same key"
                 )
 
-    def _check_ids(self, ids: pd.Series[Any], frame: pd.DataFrame) -> None:
-        empty = ids.isna()
-        if empty.any():
-            row = int(empty.to_numpy().argmax())
+    def _check_ids(self, ids: pa.Array) -> None:
+        import pyarrow.compute as pc
+
+        if ids.null_count:
+            row = pc.index(ids.is_null(), True).as_py()
             used = ", ".join(repr(c) for c in Template(self.document_id).columns())
             raise MappingError(
                 f"row {row:,}: documentId {self.document_id!r} cannot be made, as {used} is empty there"
             )
-        good = ids.str.fullmatch(URI_PATTERN)
-        if not good.all():
-            row = int((~good).to_numpy().argmax())
-            raise MappingError(f"row {row:,}: documentId {shown(ids.iloc[row])} is not {URI_EXPECTED}")
+        row = pc.index(pc.match_substring_regex(ids, URI_PATTERN), False).as_py()
+        if row >= 0:
+            raise MappingError(f"row {row:,}: documentId {shown(ids[row].as_py())} is not {URI_EXPECTED}")
 
 
 def _names(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _refuse_floats(key: str, template: Template, frame: pd.DataFrame) -> None:
-    import pandas as pd
+def _refuse_floats(key: str, template: Template, rows: Rows) -> None:
+    """Refuse ids of floats: from some size on, two of them are one, and a fraction is none that is meant."""
+    import pyarrow as pa
+    import pyarrow.types as pt
 
     for column in template.columns():
-        values = frame[column]
-        categories = getattr(values.dtype, "categories", None)
-        dtype = values.dtype if categories is None else categories.dtype
-        inferred = pd.api.types.infer_dtype(values, skipna=True) if dtype.kind == "O" else ""
-        floats = dtype.kind == "f" or inferred in {"floating", "mixed-integer-float"}
-        if floats and values.notna().any():
+        values = rows.column(column)
+        if isinstance(values, pa.Array):
+            dtype = values.type.value_type if pt.is_dictionary(values.type) else values.type
+            floats = pt.is_floating(dtype) and values.null_count < len(values)
+        else:
+            floats = any(isinstance(value, float) and value == value for value in values)
+        if floats:
             raise MappingError(
-                f"column {column!r} holds floats, so {key} would read 7.0 where 7 is meant: cast it first, "
-                f"e.g. frame[{column!r}].astype('Int64')"
+                f"column {column!r} holds floats, of which one may stand for several {key}s: read it as text, "
+                f"for CSV by dtypes={{{column!r}: 'string'}}, or cast it first, e.g. "
+                f"frame[{column!r}].astype('Int64')"
             )
 
 
@@ -294,13 +242,14 @@ def _columns(key: str, rule: Rule) -> list[str]:
     )
 
 
-def _build(key: str, rule: Rule, frame: pd.DataFrame) -> pd.Series[Any]:
+def _build(key: str, rule: Rule, rows: Rows) -> Any:
+    if isinstance(rule, str):
+        return rule
+    if isinstance(rule, _RULES):
+        return _made_by(key, rule, rows)
     import pandas as pd
 
-    if isinstance(rule, str):
-        return frame[rule]
-    if isinstance(rule, _RULES):
-        return rule.build(frame)
+    frame = rows.frame
     series = rule(frame)
     if not isinstance(series, pd.Series):
         raise MappingError(f"{key}: the function returned {type(series).__name__}, expected a Series")
@@ -312,5 +261,12 @@ def _build(key: str, rule: Rule, frame: pd.DataFrame) -> pd.Series[Any]:
     return series
 
 
-def _percent(text: str) -> str:
-    return quote(text, safe="/")
+def _made_by(key: str, rule: Any, rows: Rows) -> pa.Array:
+    from coveo_provider.documents.values.faults import FAULTS, problem_of
+
+    try:
+        return rule.build(rows)
+    except MappingError:
+        raise
+    except FAULTS as error:
+        raise MappingError(f"{key}: a column {problem_of(error)}") from error

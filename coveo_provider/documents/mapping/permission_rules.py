@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coveo_provider.documents.permissions.spelling import IdentityType
-from coveo_provider.documents.values.json_values import is_absent
 from coveo_provider.errors import MappingError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
+
+    from coveo_provider.documents.mapping.rows import Rows
 
 _IDENTITIES = {
     "allowed_users": ("allowedPermissions", IdentityType.USER),
@@ -60,64 +61,35 @@ class PermissionColumns:
             raise MappingError("PermissionColumns: no column is named, so nobody could see a document")
         return [column for column in named if isinstance(column, str)]
 
-    def build(self, frame: pd.DataFrame) -> pd.Series[Any]:
+    def build(self, rows: Rows) -> pa.Array:
         """
         Return ``permissions`` for each row: the simplified model, of one set.
 
         :raises MappingError: a value is neither a text nor a list of texts
         """
-        return _series([[each] for each in self.sets(frame)], frame)
+        from coveo_provider.documents.mapping.permission_columns import side_by_side
 
-    def sets(self, frame: pd.DataFrame) -> list[dict[str, Any]]:
-        """Return one permission set for each row."""
-        flags = self._flags(frame)
-        sets: list[dict[str, Any]] = [
-            {"allowAnonymous": flag, "allowedPermissions": [], "deniedPermissions": []} for flag in flags
-        ]
-        provider = {"securityProvider": self.security_provider} if self.security_provider else {}
+        return side_by_side([self.sets(rows, provided=bool(self.security_provider))])
+
+    def sets(self, rows: Rows, *, provided: bool) -> pa.Array:
+        """
+        Return one permission set for each row.
+
+        :param provided: whether identities have a place for a security provider
+        """
+        from coveo_provider.documents.mapping.permission_columns import flags, identities, names_in, sets
+
+        by_key: dict[str, list[pa.Array]] = {"allowedPermissions": [], "deniedPermissions": []}
         for parameter, column in self._sources().items():
-            if column is None:
-                continue
-            key, kind = _IDENTITIES[parameter]
-            for row, value in enumerate(frame[column].tolist()):
-                for name in self._names(value, column, row):
-                    sets[row][key].append({"identity": name, "identityType": kind.value, **provider})
-        return sets
+            if column is not None:
+                key, kind = _IDENTITIES[parameter]
+                by_key[key].append((names_in(rows, column, self.separator), kind.value))
+        provider = (self.security_provider or None, provided)
+        lists = {key: identities(found, len(rows), *provider) for key, found in by_key.items()}
+        return sets(flags(rows, self.allow_anonymous), **lists)
 
     def _sources(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in _IDENTITIES}
-
-    def _flags(self, frame: pd.DataFrame) -> list[bool]:
-        column = self.allow_anonymous
-        if isinstance(column, bool):
-            return [column] * len(frame)
-        flags = []
-        for row, value in enumerate(frame[column].astype(object).tolist()):
-            if is_absent(value):
-                flags.append(False)
-            elif isinstance(value, bool) or type(value).__name__ in {"bool", "bool_"}:
-                flags.append(bool(value))
-            else:
-                raise MappingError(
-                    f"row {row:,}: column {column!r} holds {value!r}, expected true or false: whether a "
-                    "document is public is not guessed"
-                )
-        return flags
-
-    def _names(self, value: Any, column: str, row: int) -> list[str]:
-        if is_absent(value):
-            return []
-        if isinstance(value, str):
-            value = value.split(self.separator)
-        if isinstance(value, Mapping) or not isinstance(value, Iterable):
-            raise MappingError(f"row {row:,}: column {column!r} holds {value!r}, expected names")
-        names = []
-        for name in value:
-            if not isinstance(name, str):
-                raise MappingError(f"row {row:,}: column {column!r} holds the name {name!r}, expected a text")
-            if name.strip() and name.strip() not in names:
-                names.append(name.strip())
-        return names
 
 
 @dataclass(frozen=True)
@@ -147,30 +119,24 @@ class PermissionLevels:
             dict.fromkeys(column for _, sets in self._sets() for each in sets for column in each.columns())
         )
 
-    def build(self, frame: pd.DataFrame) -> pd.Series[Any]:
+    def build(self, rows: Rows) -> pa.Array:
         """
         Return ``permissions`` for each row: the complete model.
 
         :raises MappingError: a value is neither a text nor a list of texts
         """
-        by_level = [
+        from coveo_provider.documents.mapping.permission_columns import levels, side_by_side
+
+        provided = any(each.security_provider for _, sets in self._sets() for each in sets)
+        return side_by_side(
             [
-                {"name": name, "permissionSets": list(sets)}
-                for sets in zip(*(each.sets(frame) for each in columns), strict=True)
+                levels(name, side_by_side([each.sets(rows, provided=provided) for each in sets]))
+                for name, sets in self._sets()
             ]
-            for name, columns in self._sets()
-        ]
-        return _series([list(levels) for levels in zip(*by_level, strict=True)], frame)
+        )
 
     def _sets(self) -> list[tuple[str, tuple[PermissionColumns, ...]]]:
         return [
             (name, (sets,) if isinstance(sets, PermissionColumns) else tuple(sets))
             for name, sets in self.levels.items()
         ]
-
-
-def _series(values: list[Any], frame: pd.DataFrame) -> pd.Series[Any]:
-    import pandas as pd
-
-    column: pd.Series[Any] = pd.Series(values, index=frame.index, dtype=object)
-    return column

@@ -12,6 +12,7 @@ from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
 from coveo_provider.documents.uris import file_name
 from coveo_provider.errors import DatasetError
+from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
 from coveo_provider.operators.support.storage import (
     files_in,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_parts(uris: Sequence[str]) -> Iterator[list[Part]]:
+def open_parts(uris: Sequence[str], named: Any = None) -> Iterator[list[Part]]:
     """
     Open the parts of a dataset for reading, and close them in the end.
 
@@ -34,13 +35,19 @@ def open_parts(uris: Sequence[str]) -> Iterator[list[Part]]:
     column, back and forth, which object storage answers slowly. A part whose folder has a manifest must be the
     file that was written.
 
+    :param named: what the parts were listed from, when it may be a folder of folders whose names hold values
     :raises DatasetError: a part is missing, damaged, not Parquet, or has no rows
     """
-    from coveo_provider.documents.dataset.tables import Part
+    from coveo_provider.documents.dataset.tables import Part, say_what_is_left_out
 
+    partitions = {} if named is None else partitions_at(uris, named, "the dataset")
     with ExitStack() as stack:
         entries = _entries(uris)
-        parts = [Part(stack.enter_context(open_file(uri, entries.get(uri))), uri) for uri in uris]
+        parts = [
+            Part(stack.enter_context(open_file(uri, entries.get(uri))), uri, partitions.get(uri))
+            for uri in uris
+        ]
+        say_what_is_left_out(parts)
         for part in parts:
             if not part.rows:
                 raise DatasetError(f"{part.name}: has no rows; leave an empty part out")

@@ -45,7 +45,7 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
         with ExitStack() as stack:
             with _ids_explained(name):
                 own = list_parts(value, name)
-                parts = stack.enter_context(open_parts(own))
+                parts = stack.enter_context(open_parts(own, value))
             uris.extend(own)
             yield parts
     elif is_frame(inline[0]):
@@ -65,7 +65,7 @@ def _inline(value: Any, name: str) -> list[Any]:
         "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in members
     }
     if len(kinds) > 1:
-        raise DatasetError(f"{name} holds {' and '.join(sorted(kinds))}; expected one kind of them")
+        raise DatasetError(f"{name} holds {' and '.join(sorted(kinds, reverse=True))}; expected one kind of them")
     if kinds == {"URIs"}:
         return _rows_of_ids(members) if name == DELETIONS else []
     return members

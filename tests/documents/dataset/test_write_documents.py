@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -93,7 +92,6 @@ def test_pandas_values_arrive(tmp_path: Path, values: Any, expected: list[Any]) 
         ["a", ["a"]],
         [{"a": 1}, {"a": "x"}],
         [{1: 2}],
-        [2**70],
         ["\ud800"],
         [date(2020, 1, 1), datetime(2020, 1, 1, 5)],
         [datetime(2020, 1, 1, 5), date(2020, 1, 1)],
@@ -158,7 +156,6 @@ def test_views_of_texts_in_parquet_are_texts(tmp_path: Path) -> None:
         pd.Series(pd.period_range("2020", periods=2)),
         pd.Series(pd.to_timedelta([1, 2], unit="s")),
         pd.Series(pd.interval_range(0, 2)),
-        [UUID(int=7)],
         [b"x"],
         [[["a"]]],
         [datetime(2020, 1, 1, 5).time()],
@@ -167,8 +164,7 @@ def test_views_of_texts_in_parquet_are_texts(tmp_path: Path) -> None:
 )
 def test_types_the_api_does_not_take_are_named(tmp_path: Path, values: Any) -> None:
     """By their column."""
-    refusals = "does not take as metadata|Could not convert UUID"  # before version 24, pyarrow knew no UUID
-    with pytest.raises(DatasetError, match=rf"part.parquet: column 'k' holds .*({refusals})"):
+    with pytest.raises(DatasetError, match=r"part.parquet: column 'k' holds .*does not take as metadata"):
         written(frame_of(values), tmp_path)
 
 
@@ -268,7 +264,6 @@ def test_anything_that_opens_for_writing_will_do() -> None:
     assert pq.read_table(remote.sink).num_rows == 1
 
 
-def test_what_parquet_cannot_hold_is_named(tmp_path: Path) -> None:
-    """An object without any key, in every row."""
-    with pytest.raises(DatasetError, match=r"part.parquet: cannot be written"):
-        written(frame_of([{}]), tmp_path)
+def test_objects_without_any_key_are_kept(tmp_path: Path) -> None:
+    """Though Parquet has no type for them, when they are so in every row."""
+    assert [document.get("k") for document in written(frame_of([{}, None]), tmp_path)] == [{}, None]

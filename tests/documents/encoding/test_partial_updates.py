@@ -154,6 +154,16 @@ def test_a_column_may_hold_the_values_themselves() -> None:
     assert [e["value"] for e in of_columns(stores, "dictionaryPut")] == [{"store1": "5.00"}]
 
 
+def test_values_of_a_column_keep_what_they_say() -> None:
+    """Floats of 32 bits their digits, moments their nanoseconds; one that is no value names its item."""
+    assert [one["value"] for one in of_columns(pa.array([0.1, 2.5], pa.float32()))] == [0.1, 2.5]
+    moments = pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "Mars/Olympus"))
+    assert of_columns(moments)[0]["value"] == "2023-11-14T22:13:20.123456789Z"
+    far = pa.array([0, 2**31 - 1], pa.int32()).cast(pa.date32())
+    with pytest.raises(DocumentError, match=r"product://1: value holds a date outside the years 1 to 9999"):
+        of_columns(far)
+
+
 def test_an_empty_cell_removes_nothing() -> None:
     """An absent price is a mistake of the extract far more often than a wish; JSON null is the wish."""
     with pytest.raises(

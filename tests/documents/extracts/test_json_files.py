@@ -7,10 +7,12 @@ import json
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coveo_provider.documents.dataset.frames import frame_of
 from coveo_provider.errors import DatasetError
 from tests.documents.files import batches, rows
 
@@ -28,6 +30,10 @@ _VALUES = st.one_of(
 _RECORDS = st.lists(st.dictionaries(st.sampled_from("abc"), _VALUES), min_size=1, max_size=6)
 
 
+def as_frame(rows: pa.Table | pd.DataFrame) -> pd.DataFrame:
+    return rows if isinstance(rows, pd.DataFrame) else frame_of(rows)
+
+
 def ndjson(records: list[Any]) -> bytes:
     return "\n".join(map(json.dumps, records)).encode()
 
@@ -40,7 +46,7 @@ def test_what_stands_in_json_is_what_comes_out(records: list[Any], batch_rows: i
 
     found = batches(file, batch_rows=batch_rows)
 
-    frames = [batch.rows for batch in found]
+    frames = [as_frame(batch.rows) for batch in found]
     assert all(len(frame) <= batch_rows for frame in frames)
     assert len({tuple(frame.columns) for frame in frames}) == 1
     assert len({tuple(map(str, frame.dtypes)) for frame in frames}) == 1  # batches never disagree
@@ -61,7 +67,9 @@ def _same(value: Any, expected: Any) -> bool:
 
 def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
     """Over all batches, though one of them has none at all."""
-    frames = [batch.rows for batch in batches(("a.ndjson", b'{"n": 1}\n{"m": true}\n'), batch_rows=1)]
+    frames = [
+        as_frame(batch.rows) for batch in batches(("a.ndjson", b'{"n": 1}\n{"m": true}\n'), batch_rows=1)
+    ]
 
     assert [[str(dtype) for dtype in frame.dtypes] for frame in frames] == [["Int64", "boolean"]] * 2
 
@@ -108,7 +116,7 @@ def test_the_array_may_stand_anywhere(path: str | None, data: bytes, expected: l
         ("a.ndjson", b'{"a": 1}\n\n{"a": }\n', {}, r"a\.ndjson: line 3 is not JSON"),
         ("a.ndjson", b'{"a": 1}\n[1]\n', {}, r"a\.ndjson: line 2 holds an array, expected an object"),
         ("a.ndjson", b'{"a": 1', {}, "line 1 is not JSON"),
-        ("a.ndjson", b'{"a": "\xff"}', {}, "line 1 is not JSON"),
+        ("a.ndjson", b'{"a": "\xff"}', {}, "line 1 is not UTF-8"),
         ("a.ndjson", b'{"a": 12345678901234567890, }', {}, "line 1 is not JSON"),
         ("a.json", b'[{"a": 1}, 2]', {}, r"a\.json: record 1 holds a number, expected an object"),
         ("a.json", b'[{"a": 1}, {"a"', {}, r"a\.json: is not JSON from record 1 on"),
@@ -128,7 +136,7 @@ def test_values_used_as_keys_are_refused() -> None:
     """They would be a column each."""
     record = json.dumps({f"id-{n}": n for n in range(10_001)}).encode()
 
-    with pytest.raises(DatasetError, match=r"line 1 makes for more than 10,000 different keys"):
+    with pytest.raises(DatasetError, match=r"a\.ndjson: has more than 10,000 different keys"):
         rows(("a.ndjson", record))
 
 

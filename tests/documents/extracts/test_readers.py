@@ -17,8 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from coveo_provider.documents.dataset.frames import frame_of
 from coveo_provider.documents.extracts import csv_files
-from coveo_provider.documents.extracts.frames import frame_of
 from coveo_provider.documents.extracts.readers import read_batches
 from coveo_provider.errors import ConfigurationError, DatasetError
 from tests.documents.files import batches, options_of, rows, source

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from coveo_provider.documents import Constant, DocumentMapping, Split, Template
+from coveo_provider.documents import Constant, DocumentMapping, PermissionColumns, Split, Template
 from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.errors import MappingError
 from tests.documents.strategies import encode
@@ -101,6 +105,120 @@ def test_a_split_takes_numbers_as_text() -> None:
     ]
 
 
+MIXED = {
+    "price": [38.0, 38.5, None],
+    "flag": [True, False, None],
+    "many": [1e21, 5.0, None],
+    "amount": [Decimal("1.10"), Decimal("38.00"), None],
+    "day": [date(2026, 1, 31), date(2026, 2, 1), None],
+    "at": [datetime(2026, 1, 31, 5), datetime(2026, 1, 31, 5, 6, 7, 89), None],
+}
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        ("price", ["38", "38.5", None]),
+        ("flag", ["true", "false", None]),
+        ("many", ["1" + "0" * 21, "5", None]),
+        ("amount", ["1.10", "38.00", None]),
+        ("day", ["2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z", None]),
+        ("at", ["2026-01-31T05:00:00Z", "2026-01-31T05:06:07.000089Z", None]),
+    ],
+)
+def test_values_stand_in_texts_as_in_json(kind: Any, column: str, texts: list[str | None]) -> None:
+    """Never as Python spells them: 38.0, True, 1e+21."""
+    mapping = DocumentMapping("a:{n}", {"t": Template(f"{{{column}}}"), "s": Split(column, "|")})
+    made = documents(mapping, kind({"n": [1, 2, 3], **MIXED}))
+
+    assert [document.get("t") for document in made] == texts
+    assert [document.get("s") for document in made] == [text if text is None else [text] for text in texts]
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (["a", "b"], "a list"),
+        ({"a": 1}, "an object"),
+        (b"x", "bytes"),
+        (time(5), "time64"),
+        (math.inf, "infinity"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    ("mapping", "rule"),
+    [
+        (DocumentMapping("a:{k}"), "template 'a:{k}': column 'k': "),
+        (DocumentMapping("a:{n}", {"parentId": Template("a:{k:uri}")}), "template 'a:{k:uri}': column 'k': "),
+        (DocumentMapping("a:{n}", {"t": Template("{n} {k}")}), "template '{n} {k}': column 'k': "),
+        (DocumentMapping("a:{n}", {"t": Split("k")}), r"Split('k'): "),
+    ],
+    ids=["id", "parent", "template", "split"],
+)
+def test_what_no_text_stands_for_is_refused_by_row_and_column(
+    kind: Any, value: Any, problem: str, mapping: DocumentMapping, rule: str
+) -> None:
+    """Above all in ids."""
+    said = f"row 1: {rule}{problem}"
+    if isinstance(value, float) and rule.startswith("template 'a"):
+        said = "column 'k' holds floats"
+    with pytest.raises(MappingError, match=re.escape(said)):
+        mapping.apply(kind({"n": [1, 2], "k": [None, value]}))
+
+
+def test_values_of_several_types_are_spelled_one_by_one() -> None:
+    """As JSON files hold them; the row at fault is named."""
+    frame = pd.DataFrame({"n": [1, 2, 3, 4], "k": pd.Series(["1|2", 3, 38.0, True], dtype=object)})
+    mapping = DocumentMapping("a:{n}", {"t": Template("x{k}"), "s": Split("k", "|")})
+
+    assert [document["t"] for document in documents(mapping, frame)] == ["x1|2", "x3", "x38", "xtrue"]
+    assert [document["s"] for document in documents(mapping, frame)] == [["1", "2"], ["3"], ["38"], ["true"]]
+    with pytest.raises(MappingError, match=r"row 2: template 'x\{k\}': column 'k': a list stands there"):
+        mapping.apply(frame.assign(k=["a", 1, [2], 3.0]))
+
+
+@pytest.mark.parametrize("text", ["", " ", ";", " ; ;", "\t"])
+def test_a_split_of_blanks_has_no_value(text: str) -> None:
+    """As has one of nothing."""
+    frame = pd.DataFrame({"n": [1, 2], "k": ["a", text]})
+
+    assert documents(DocumentMapping("a:{n}", {"k": Split("k")}), frame) == [
+        {"documentId": "a:1", "k": ["a"]},
+        {"documentId": "a:2"},
+    ]
+
+
+def test_a_table_becomes_what_a_frame_becomes() -> None:
+    """All rules at once, on Arrow's columns; those that go along are the very same."""
+    mapping = DocumentMapping(
+        "product://{sku}",
+        {
+            "title": "name",
+            "objecttype": Constant("Product"),
+            "labels": Constant(["a", None]),
+            "clickableuri": Template("https://shop.example.com/{{new}}/{name:uri}"),
+            "ec_tags": Split("tags"),
+            "permissions": PermissionColumns(allowed_groups="tags", denied_users="name"),
+            "ec_price": lambda frame: frame["price"] * 2,
+        },
+        keep="*",
+    )
+    table = to_table(FRAME.assign(other=[{"a": 2**53 + 1}, {"a": None}]), "frame")
+    made = mapping.apply(table)
+
+    assert encode(made) == documents(mapping, FRAME.assign(other=[{"a": 2**53 + 1}, {"a": None}]))
+    assert made["other"].equals(table["other"])
+
+
+def test_a_constant_that_no_column_holds_is_refused() -> None:
+    """By its value."""
+    with pytest.raises(MappingError, match=r"Constant\(\['a', 1\]\) cannot be sent"):
+        DocumentMapping("a:{sku}", {"k": Constant(["a", 1])}).apply(FRAME)
+
+
 def test_all_other_columns_may_go_along() -> None:
     """Without those that a rule used, and those that are dropped."""
     mapping = DocumentMapping("a:{sku}", {"title": "name"}, keep="*", drop="tags")
@@ -150,8 +268,11 @@ def test_all_missing_columns_are_named_at_once() -> None:
         (DocumentMapping("a:{sku:>9}"), "expected {column} or {column:uri}"),
         (DocumentMapping("a:{sku}", {"k": 5}), "k: 5 is no rule"),  # type: ignore[dict-item]
         (DocumentMapping("a:{sku}", {"k": Split("tags", "")}), "the separator is empty"),
-        (DocumentMapping("a:{price}"), r"so documentId would read 7.0 .*frame\['price'\].astype\('Int64'\)"),
-        (DocumentMapping("a:{sku}", {"parentId": Template("a:{price}")}), "so parentId would read 7.0"),
+        (DocumentMapping("a:{price}"), r"column 'price' holds floats.* several documentIds"),
+        (
+            DocumentMapping("a:{sku}", {"parentId": Template("a:{price}")}),
+            r"parentIds.*dtypes={'price': 'string'}.*frame\['price'\].astype\('Int64'\)",
+        ),
     ],
 )
 def test_a_mapping_that_does_not_fit_is_refused(mapping: DocumentMapping, problem: str) -> None:

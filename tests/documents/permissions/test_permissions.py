@@ -377,6 +377,52 @@ def test_rules_that_cannot_be_meant_are_refused(rule: Any, problem: str) -> None
         mapped(rule)
 
 
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.table])
+@pytest.mark.parametrize("column", ["allowed_users", "allowed_groups", "denied_users", "denied_groups"])
+@pytest.mark.parametrize("names", [["ann", None], [None]])
+def test_a_null_among_names_is_refused(kind: Any, column: str, names: list[Any]) -> None:
+    """Whoever was meant there, leaving a denial out would widen access."""
+    rule = PermissionColumns(**{column: "who"})
+    mapping = DocumentMapping("test://{n}", fields={"permissions": rule})
+
+    with pytest.raises(MappingError, match="row 1: column 'who' holds the name None, expected a text"):
+        mapping.apply(kind({"n": [1, 2], "who": [None, names]}))
+
+
+_NAMES = st.lists(st.text("ab ;", max_size=4), max_size=4)
+
+
+@given(
+    st.lists(
+        st.tuples(_NAMES, st.text("ab ;", max_size=6), st.booleans() | st.none()), min_size=1, max_size=4
+    )
+)
+def test_names_are_taken_one_by_one_as_by_column(rows: list[tuple[list[str], str, bool | None]]) -> None:
+    """Without blanks, each once and in their order; users before groups; a row with nobody hides the item."""
+
+    def said(names: list[str], kind: str) -> list[dict[str, str]]:
+        present = dict.fromkeys(name.strip() for name in names if name.strip())
+        return [{"identity": name, "identityType": kind} for name in present]
+
+    lists, texts, public = zip(*rows, strict=True)
+    table = pa.table(
+        {"n": list(map(str, range(len(rows)))), "l": lists, "t": texts, "p": pa.array(public, pa.bool_())}
+    )
+    rule = PermissionColumns(allowed_users="l", allowed_groups="t", denied_groups="l", allow_anonymous="p")
+    made = DocumentMapping("test://{n}", fields={"permissions": rule}).apply(table)
+
+    assert [document["permissions"] for document in encode(made)] == [
+        [
+            {
+                "allowAnonymous": bool(flag),
+                "allowedPermissions": [*said(names, "User"), *said(text.split(";"), "Group")],
+                "deniedPermissions": said(names, "Group"),
+            }
+        ]
+        for names, text, flag in rows
+    ]
+
+
 def test_a_name_that_is_a_number_is_refused() -> None:
     """7.0 is not 7."""
     frame = FRAME.assign(users=[[7.0], None, None])
