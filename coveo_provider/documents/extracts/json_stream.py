@@ -181,7 +181,7 @@ class RecordArray:
                 self._refuse_here(f"{head[:40]!r} is unexpected")
             return "item"
         try:
-            (key,) = orjson.loads(b"{" + head + b"0}")
+            (key,) = orjson.loads(b"{" + head + b"null}")
         except ValueError:
             self._refuse_here(f"{head[:40]!r} is unexpected")
         return str(key)
@@ -217,14 +217,13 @@ class RecordArray:
 
     def _rest(self) -> bytes:
         """Return what is left, or the beginning of it."""
-        rest = b""
-        while not rest.strip(_BLANKS):
-            rest = b"".join(self._before) + self._data[self._at :]
-            self._at = len(self._data)
-            self._before = []
+        while True:
+            rest = b"".join([*self._before, self._data[self._at :]])
+            if rest.strip(_BLANKS):
+                return rest
+            self._before, self._at = [], len(self._data)
             if not self._more(required=False):
-                break
-        return rest
+                return b"".join(self._before)
 
     def _upto(self, cut: int) -> bytes:
         text = b"".join([*self._before, self._data[self._at : cut]])
@@ -256,8 +255,11 @@ class RecordArray:
             self._refuse(f"more than {LONGEST_RECORD:,} bytes follow each other without the end of a record")
         block = self._stream.read(READ_BYTES)
         self._take(block)
-        if not block and required:
-            self._refuse_here("it is cut off")
+        if not block:
+            if required:
+                self._refuse_here("it is cut off")
+            self._before.append(self._data)  # a backslash that escapes nothing
+            self._at = len(self._data)
         return bool(block)
 
     def _take(self, block: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -58,11 +59,18 @@ def test_what_stands_in_json_is_what_comes_out(records: list[Any], batch_rows: i
 
 
 def _same(value: Any, expected: Any) -> bool:
-    if isinstance(expected, (list, dict)):
-        return bool(value == expected)
-    if expected is None or isinstance(expected, (str, bool)):
-        return value is expected if expected is None else bool(value == expected)
-    return bool(value == expected) and not isinstance(value, bool)
+    return bool(_as_written(value) == _as_written(expected))
+
+
+def _as_written(value: Any) -> Any:
+    """Return a value with its numbers as they are written, told from booleans."""
+    if isinstance(value, dict):
+        return {key: _as_written(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_as_written(member) for member in value]
+    if value is None or isinstance(value, (str, bool, Decimal)):
+        return (bool, value) if isinstance(value, bool) else value
+    return Decimal(str(value))
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing() -> None:

@@ -217,6 +217,8 @@ def test_latin_1_is_named(name: str) -> None:
         (b'[{"a": 1]]', None, "record 0 is not JSON"),
         (b'[{"a": 1}}', None, r"from record 0 on: \[ is ended by }"),
         (b'[{"a": 1}] x', None, "something follows its end"),
+        (b'[{"a": 1}]\\', None, "something follows its end"),
+        (b"\\", None, "record 0"),
         (b'[{"a": 1}][', None, "something follows its end"),
         (b'[{"a": 1}', None, "it is cut off"),
         (b"", None, "it is empty"),
@@ -229,6 +231,7 @@ def test_latin_1_is_named(name: str) -> None:
         (b'{,"d": [{"a": 1}]}', "d", "nothing stands before a comma"),
         (b'{"d": [{"a": 1}] 5}', "d", "is unexpected"),
         (b'{"d" [{"a": 1}]}', "d", "is unexpected"),
+        (b'{"d": 1[{"a": 1}]}', "d", "is unexpected"),
         (b'{"d": [{"a": 1}], "d": [{"a": 2}]}', "d", "twice"),
         (b'{"d": {"a": 1}}', "d", "no array stands at 'd'"),
         (b'{"d": null}', "d", "no array stands at 'd'"),
@@ -252,3 +255,30 @@ def test_what_stands_around_records_is_read_too(data: bytes, path: str | None, p
 def test_a_path_leads_to_the_array(data: bytes, path: str) -> None:
     """Through objects and arrays, past whatever stands beside it."""
     assert rows(("a.json", data), records=path) == [{"n": 1}]
+
+
+_EDITS = st.lists(st.tuples(st.integers(0, 80), st.sampled_from([*'[]{}",:\\ 01aue\n', ""])), max_size=3)
+
+
+@given(edits=_EDITS, around=st.booleans(), block=st.integers(1, 20))
+@settings(deadline=None)
+def test_a_file_is_read_where_an_independent_reader_takes_it(
+    edits: list[tuple[int, str]], around: bool, block: int
+) -> None:
+    """And refused where that one does, after any small damage."""
+    text = '[{"a": [{"c": "x\\"]"}, 2]}, {"a": {"k": "}{\\\\"}}, {}]'
+    text = f'{{"x": "]}}", "d": {{"q": [{{"r": 2}}], "r": {text}, "z": 0}}}}' if around else text
+    for place, put in edits:
+        text = text[:place] + put + text[place + 1 :]
+    try:
+        found = _independent(text)
+        expected = found["d"]["r"] if around else found
+        fits = isinstance(expected, list) and all(isinstance(record, dict) for record in expected)
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    with mock.patch.object(json_stream, "READ_BYTES", block):
+        answer = _answer("a.json", text.encode(), records="d.r" if around else None)
+    assert (answer[0] == "rows") == fits, text
+    if fits:
+        keys = {key for record in expected for key in record}
+        assert answer[1] == [{key: record.get(key) for key in keys} for record in expected]
