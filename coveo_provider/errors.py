@@ -340,7 +340,7 @@ class FileChanged(DatasetError):
 
 
 class MappingError(DataError):
-    """A mapping and the frame it is applied to do not fit."""
+    """A mapping and the frame it is applied to do not fit, or a rule cannot take a value."""
 
 
 class DocumentError(DataError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 from coveo_provider.documents.contract import DOCUMENT_ID, PARENT_ID, URI_EXPECTED, URI_PATTERN, shown
 from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
 from coveo_provider.documents.mapping.text_rules import Constant, Split, Template
-from coveo_provider.errors import MappingError
+from coveo_provider.errors import DatasetError, MappingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -268,5 +268,7 @@ def _made_by(key: str, rule: Any, rows: Rows) -> pa.Array:
         return rule.build(rows)
     except MappingError:
         raise
+    except DatasetError as error:
+        raise MappingError(f"{key}: {error}") from None
     except FAULTS as error:
         raise MappingError(f"{key}: a column {problem_of(error)}") from error
