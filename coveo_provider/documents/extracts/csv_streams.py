@@ -8,13 +8,16 @@ import io
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import IO, Any
 
 from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.extracts.csv_checks import null_value
+from coveo_provider.documents.extracts.csv_dialects import Dialect
 
 _PATIENCE = 10.0  # seconds; on a busy machine a thread may be late
 
-_unended: weakref.WeakSet[CountedQuotes] = weakref.WeakSet()
+_unended: weakref.WeakSet[ReadAhead] = weakref.WeakSet()
 
 
 @atexit.register
@@ -25,18 +28,17 @@ def _let_end() -> None:
         stream.ended.wait(max(until - time.monotonic(), 0))
 
 
-class CountedQuotes(io.RawIOBase):
-    """A file that counts the quotes read from it, and ends when nobody wants it any more."""
+class ReadAhead(io.RawIOBase):
+    """A file that Arrow reads in a thread of its own, and that ends when nobody wants it any more."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._reading = threading.Lock()
         self._given_up = False
         self.ended = threading.Event()
-        self.odd = False
         _unended.add(self)
 
-    def __enter__(self) -> CountedQuotes:
+    def __enter__(self) -> ReadAhead:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,16 +57,15 @@ class CountedQuotes(io.RawIOBase):
         if not data:
             self.ended.set()
             _unended.discard(self)
-        self.odd ^= bool(data.count(b'"') % 2)
         return data
 
 
-class Transcoded(io.RawIOBase):
-    """A file in some encoding, read as UTF-8."""
+class Converted(io.RawIOBase):
+    """A file whose bytes are converted as they are read."""
 
-    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+    def __init__(self, stream: IO[bytes], convert: Callable[[bytes], bytes]) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._convert = convert  # is called with nothing in the end
         self._held = b""
         self._ended = False
 
@@ -73,12 +74,40 @@ class Transcoded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill a buffer with UTF-8."""
+        """Fill a buffer."""
         while not self._held and not self._ended:
             data = self._stream.read(MIB)
             self._ended = not data
-            self._held = self._decoder.decode(data, final=self._ended).encode()
+            self._held = self._convert(data)
         taken = self._held[: len(buffer)]
         buffer[: len(taken)] = taken
         self._held = self._held[len(taken) :]
         return len(taken)
+
+
+def buffered(stream: IO[bytes], *conversions: Callable[[bytes], bytes]) -> IO[bytes]:
+    """Return a file read by way of conversions."""
+    for convert in conversions:
+        stream = io.BufferedReader(Converted(stream, convert), MIB)
+    return stream
+
+
+def to_utf8(encoding: str) -> Callable[[bytes], bytes]:
+    """Return what makes UTF-8 of an encoding, piece by piece."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    return lambda data: decoder.decode(data, final=not data).encode()
+
+
+def without_nulls(dialect: Dialect) -> Callable[[bytes], bytes]:
+    """Return what empties the values that say that there is none, line by line."""
+    null, empty = null_value(dialect), (dialect.quote or "").encode() * 2  # quoted, lest it be an empty line
+    rest = b""
+
+    def convert(data: bytes) -> bytes:
+        nonlocal rest
+        whole = rest + data
+        cut = (whole.rfind(b"\n") + 1 or whole.rfind(b"\r") + 1) if data else len(whole)
+        rest = whole[cut:]
+        return null.sub(empty, whole[:cut])
+
+    return convert
