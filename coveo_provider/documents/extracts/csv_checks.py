@@ -15,6 +15,8 @@ import numpy as np
 
 from coveo_provider.documents.extracts.csv_dialects import HOW, Dialect
 
+NO_VALUE = b"\0\0"
+"""What stands for no value, as long as one that is escaped; a file that holds NULs is refused."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -70,7 +72,7 @@ class QuoteCheck:
 
     def _end(self) -> None:
         if self.fault is None:
-            self._look(self._rest + b"\n")
+            self._look(self._rest, ended=True)
         if self._opened is not None:
             self._refuse(self._opened, f"a quote opened in {{line}} is never closed. Give {HOW}")
         if not self._sure and self._doubtful is not None:
@@ -83,7 +85,7 @@ class QuoteCheck:
     def _refuse(self, offset: int, problem: str) -> None:
         self.fault = self.fault or Fault(offset, problem)
 
-    def _look(self, data: bytes) -> None:
+    def _look(self, data: bytes, *, ended: bool = False) -> None:
         start, self._offset = self._offset, self._offset + len(data)
         if start == 0 and data.startswith(_BOM):
             data = b"\n" * len(_BOM) + data[len(_BOM) :]
@@ -96,6 +98,7 @@ class QuoteCheck:
             data, lone = self._escapes.taken(data)
             if lone is not None:
                 self._refuse(start + lone, self._escapes.problem)
+        data += b"\n" * ended
         if self._opened is None and self._quote not in data:
             return
         if self._dialect.quote is not None:
@@ -168,7 +171,12 @@ class QuoteCheck:
             begins = _line_start(data, first) if first >= 0 else 0
             lines = data[begins : _line_end(data, last)].splitlines()
             fits = all(line.count(self._separator) == self._separators for line in lines if line)
-            self._fits = fits and (self._fits if first < 0 else len(lines) > 1 or last == len(data))
+            if first < 0:
+                self._fits &= fits
+            else:  # one whole value between separators is what only who encloses values writes
+                self._fits = fits and (
+                    len(lines) > 1 or last == len(data) or self._separator in data[first:last]
+                )
             if last == len(data):
                 return
             if not self._fits:
@@ -214,7 +222,7 @@ class _Escapes:
         """Return as many bytes, of which none is escaped, with NULs for no value; and where an escape is lone."""
         if self._escape not in data:
             return data, None
-        data = self._null.sub(b"\0\0", self._pair.sub(b"__", data))
+        data = self._null.sub(NO_VALUE, self._pair.sub(b"__", data))
         lone = data.find(self._escape)
         return data, lone if lone >= 0 else None
 

@@ -17,10 +17,11 @@ from typing import IO, Any, NoReturn, cast
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.extracts.csv_checks import QuoteCheck
+from coveo_provider.documents.extracts.csv_checks import NO_VALUE, QuoteCheck
 from coveo_provider.documents.extracts.csv_dialects import (
     HOW,
     Dialect,
@@ -201,7 +202,8 @@ class CsvFiles:
                     if check is not None and check.fault is not None:
                         break
                     if len(batch):
-                        yield pa.Table.from_batches([batch])
+                        table = pa.Table.from_batches([batch])
+                        yield table if dialect.escape is None else _emptied(table)
             self._refuse_fault(file, check)
         except (pa.ArrowException, UnicodeError) as error:
             self._refuse_fault(file, check)
@@ -220,7 +222,7 @@ class CsvFiles:
         dialect = self._dialects[file.name]
         cure = "A value that holds the separator or a line end must stand in quotes"
         if dialect.quote is None:
-            cure = "Nothing encloses values here" + ("" if dialect.told else f"; {HOW}")
+            cure = "Nothing encloses values here" + ("" if dialect.told else f". Give {HOW}")
         other = (
             ", and csv_separator names a separator other than this one" if row.expected_columns == 1 else ""
         )
@@ -283,6 +285,12 @@ class CsvFiles:
 
 class _RowTooLong(Exception):
     """A row does not fit into a block."""
+
+
+def _emptied(table: pa.Table) -> pa.Table:
+    """Return texts, of which those are empty that stand for no value."""
+    columns = [pc.if_else(pc.equal(column, NO_VALUE.decode()), "", column) for column in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def _is_number(text: str) -> bool:

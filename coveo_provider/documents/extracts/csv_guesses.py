@@ -2,8 +2,8 @@
 What the texts of a column of CSV allow it to be.
 
 One rule: a column is of numbers, or of true and false, only if every value would be sent as the very text that
-stands in the file. ``12``, ``-3``, ``0.25`` and ``5.0`` would; ``007``, ``1.10``, ``1e3`` and ``True`` would not, nor
-would ``38`` beside ``38.5``, of which one type makes ``38.0``. Then all of the column stays text.
+stands in the file. ``12``, ``-3``, ``0.25`` and ``5.0`` would; ``007``, ``1.10``, ``1e3`` and ``True`` would not,
+nor would ``38`` beside ``38.5``, of which one type makes ``38.0``. Then all of the column stays text.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.extracts.csv_checks import null_value
+from coveo_provider.documents.extracts.csv_checks import NO_VALUE, null_value
 from coveo_provider.documents.extracts.csv_dialects import Dialect
 
 _PATIENCE = 10.0  # seconds; on a busy machine a thread may be late
@@ -99,8 +99,8 @@ def to_utf8(encoding: str) -> Callable[[bytes], bytes]:
 
 
 def without_nulls(dialect: Dialect) -> Callable[[bytes], bytes]:
-    """Return what empties the values that say that there is none, line by line."""
-    null, empty = null_value(dialect), (dialect.quote or "").encode() * 2  # quoted, lest it be an empty line
+    """Return what marks the values that say that there is none, line by line."""
+    null = null_value(dialect)
     rest = b""
 
     def convert(data: bytes) -> bytes:
@@ -108,6 +108,6 @@ def without_nulls(dialect: Dialect) -> Callable[[bytes], bytes]:
         whole = rest + data
         cut = (whole.rfind(b"\n") + 1 or whole.rfind(b"\r") + 1) if data else len(whole)
         rest = whole[cut:]
-        return null.sub(empty, whole[:cut])
+        return null.sub(NO_VALUE, whole[:cut])
 
     return convert

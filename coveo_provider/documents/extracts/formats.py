@@ -118,7 +118,10 @@ class Csv(Format):
         quote = None if self.quote == AUTO else self.quote
         for argument, mark in (("csv_quote", quote), ("csv_escape", self.escape)):
             if mark is not None and (
-                not isinstance(mark, str) or len(mark.encode()) != 1 or mark in "\r\n\0" or mark == separator
+                not isinstance(mark, str)
+                or len(mark.encode()) != 1
+                or mark in "\r\n\0"
+                or mark in (separator or ",\t")
             ):
                 raise ConfigurationError(
                     f"{argument} must be None or one character other than the separator and line ends, not {mark!r}"

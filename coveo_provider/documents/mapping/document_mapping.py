@@ -217,6 +217,19 @@ class DocumentMapping:
         documents: pd.DataFrame = pd.DataFrame(columns, index=frame.index)
         return documents
 
+    def passes(self, column: str) -> bool:
+        """Return whether a column's values may become a document's as they are, rather than parts of texts."""
+        rules = list(self._rules().values())
+        if any(not isinstance(rule, (str, *_RULES)) for rule in rules):  # a function sees all of the frame
+            return True
+        used = [rule for key, rule in self._rules().items() if column in _columns(key, rule)]
+        kept = not used and column not in self.drop if self.keep == "*" else column in self.keep
+        return kept or any(not isinstance(rule, (Template, Split)) for rule in used)
+
+    def text_columns(self) -> list[str]:
+        """Return the columns that become nothing but parts of texts, so that any type would do for them."""
+        return [column for column in self._needed() if column not in self.drop and not self.passes(column)]
+
     def _rules(self) -> dict[str, Rule]:
         return {DOCUMENT_ID: Template(self.document_id), **self.fields}
 
