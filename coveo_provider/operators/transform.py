@@ -42,8 +42,8 @@ class CoveoTransformOperator(CoveoOperator):
 
     CSV is read without loss. A column is of numbers, or of true and false, only if every value would be sent as
     the very text that stands in the file: ``12`` and ``0.25`` would, ``007``, ``1.10`` and ``True`` would not, nor
-    would ``38`` beside ``38.5``; then the whole column stays text. Empty means missing; ``NA`` and ``null`` are texts.
-    With ``state``, a column keeps the type that it had in the last load: a value of another one is refused.
+    would ``38`` beside ``38.5``; then all of the column stays text. Empty means missing; ``NA`` and ``null`` are
+    texts. With ``state``, a column keeps the type that it had in the last load: a value of another one is refused.
 
     :param source: URI of a file or a folder, or a list of them, all of one format and never empty (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
@@ -118,6 +118,7 @@ class CoveoTransformOperator(CoveoOperator):
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
         from coveo_provider.documents.dataset.part_writer import PartWriter
+        from coveo_provider.documents.extracts.local_dates import LocalDates
         from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
         from coveo_provider.documents.extracts.transformation import rows_of
         from coveo_provider.loading.progress import Progress
@@ -147,7 +148,7 @@ class CoveoTransformOperator(CoveoOperator):
         manifest = Manifest(kind, mapping=mapping, api=api.value)
         folder = prepared_output(self.output_uri, manifest, sources=self.source)
         progress = Progress(self.log.info, "Transformed", None)
-        read = 0
+        read, dates = 0, LocalDates()
         with PartWriter(
             folder,
             section=kind.section,
@@ -158,6 +159,7 @@ class CoveoTransformOperator(CoveoOperator):
             for batch in read_batches(files, options):
                 read += len(batch.rows)
                 rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
+                dates.look(rows)
                 progress.step(*writer.add(rows, batch.where))
             manifest = replace(
                 manifest,
@@ -174,6 +176,8 @@ class CoveoTransformOperator(CoveoOperator):
                 + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
             )
         replace_file(folder / MANIFEST, manifest.as_json())
+        for warning in dates.warnings():
+            self.log.warning(warning)
         self.log.info(
             "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
             f"{read:,}",

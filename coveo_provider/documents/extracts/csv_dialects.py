@@ -48,7 +48,7 @@ class Dialect:
             return cls(separator, quote, escape, first_line=first_line)
         return cls(separator, None if separator == "\t" else '"', escape, told=False, first_line=first_line)
 
-    def for_arrow(self, **options: Any) -> pc_csv.ParseOptions:
+    def for_arrow(self) -> pc_csv.ParseOptions:
         """Return it as Arrow takes it."""
         return pc_csv.ParseOptions(
             delimiter=self.separator,
@@ -56,7 +56,6 @@ class Dialect:
             double_quote=self.quote is not None,
             escape_char=self.escape or False,
             newlines_in_values=bool(self.quote or self.escape),
-            **options,
         )
 
     def rows(self, lines: Any) -> Any:
@@ -70,21 +69,15 @@ class Dialect:
         )
 
 
-def line_of_row(dialect: Dialect, stream: IO[bytes], number: int) -> int | None:
-    """
-    Return the line where a row begins, from 1; rows may span lines, and empty lines are no rows.
-
-    :param number: of the row, from 1, the header counted
-    """
+def numbered_rows(dialect: Dialect, stream: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
+    """Return the rows of a file with the line where each begins; rows may span lines, empty lines are no rows."""
     with _long_values():
         rows = dialect.rows(io.TextIOWrapper(stream, "utf-8-sig", newline=""))
-        line, counted = dialect.first_line, 0
+        line = dialect.first_line
         for row in rows:
-            counted += bool(row)
-            if counted == number:
-                return line
+            if row:
+                yield line, row
             line = rows.line_num + dialect.first_line
-    return None
 
 
 def line_of_byte(dialect: Dialect, stream: IO[bytes], offset: int) -> int:

@@ -12,7 +12,8 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from typing import IO, Any, NoReturn, cast
 
 import polars as pl
@@ -26,7 +27,7 @@ from coveo_provider.documents.extracts.csv_dialects import (
     HOW,
     Dialect,
     line_of_byte,
-    line_of_row,
+    numbered_rows,
     undecodable,
 )
 from coveo_provider.documents.extracts.csv_guesses import Guess
@@ -146,7 +147,7 @@ class CsvFiles:
 
     def _refuse_misfit(self, file: SourceFile, row: int, name: str, value: str) -> NoReturn:
         kept = self._types.kept[name]
-        line = self._line_of(file, row + 2)
+        line = self._line_of(file, row)
         raise DatasetError(
             f"{file.name}, {line}: column {name!r} holds {value[:100]!r}, and it was of {kept} in the last load. "
             "Another type would change the column in every document, so nothing is sent. If the value is right, "
@@ -176,12 +177,6 @@ class CsvFiles:
         self, file: SourceFile, header: list[str], check: QuoteCheck | None = None
     ) -> Iterator[pa.Table]:
         """Return a file's rows with every value as text."""
-        ragged: list[pc_csv.InvalidRow] = []
-
-        def refuse(row: pc_csv.InvalidRow) -> str:
-            ragged.append(row)
-            return "error"
-
         dialect = self._dialects[file.name]
         try:
             with ExitStack() as stack:
@@ -191,7 +186,7 @@ class CsvFiles:
                 reader = pc_csv.open_csv(
                     pa.PythonFile(stack.enter_context(ReadAhead(stream)), mode="r"),
                     read_options=pc_csv.ReadOptions(use_threads=False, block_size=self._blocks[file.name]),
-                    parse_options=dialect.for_arrow(invalid_row_handler=refuse),
+                    parse_options=dialect.for_arrow(),
                     convert_options=pc_csv.ConvertOptions(
                         column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False
                     ),
@@ -207,8 +202,8 @@ class CsvFiles:
             self._refuse_fault(file, check)
         except (pa.ArrowException, UnicodeError) as error:
             self._refuse_fault(file, check)
-            if ragged:
-                self._refuse_ragged(file, ragged[0])
+            if "columns, got" in str(error):
+                self._refuse_ragged(file, len(header))
             if "straddl" in str(error):
                 raise _RowTooLong from None
             self._refuse_unreadable(file, error)
@@ -218,19 +213,21 @@ class CsvFiles:
             line = self._line_at(file, fault.offset)
             raise DatasetError(f"{file.name}: {fault.problem.format(line=f'line {line:,}')}") from None
 
-    def _refuse_ragged(self, file: SourceFile, row: pc_csv.InvalidRow) -> NoReturn:
+    def _refuse_ragged(self, file: SourceFile, columns: int) -> None:
+        """Name the first row with too many or too few values."""
         dialect = self._dialects[file.name]
         cure = "A value that holds the separator or a line end must stand in quotes"
         if dialect.quote is None:
             cure = "Nothing encloses values here" + ("" if dialect.told else f". Give {HOW}")
-        other = (
-            ", and csv_separator names a separator other than this one" if row.expected_columns == 1 else ""
-        )
-        where = "a row" if row.number is None else self._line_of(file, row.number)
-        raise DatasetError(
-            f"{file.name}: {where} has {row.actual_columns} values, and the header {row.expected_columns} columns. "
-            f"{cure}{other}"
-        ) from None
+        if columns == 1:
+            cure += ", and csv_separator names a separator other than this one"
+        with self._opened(file) as stream, suppress(csv.Error):
+            for line, row in numbered_rows(dialect, stream):
+                if len(row) != columns:
+                    raise DatasetError(
+                        f"{file.name}: line {line:,} has {len(row)} values, and the header {columns} columns. "
+                        + cure
+                    ) from None
 
     def _refuse_unreadable(self, file: SourceFile, error: Exception) -> NoReturn:
         problem = str(error)
@@ -244,14 +241,12 @@ class CsvFiles:
             "named by csv_encoding, such as csv_encoding='cp1252'"
         ) from None
 
-    def _line_of(self, file: SourceFile, number: int) -> str:
-        """Return the line where a row begins; the header is number 1, and empty lines are no rows."""
-        try:
-            with self._opened(file) as stream:
-                line = line_of_row(self._dialects[file.name], stream, number)
-        except csv.Error:
-            line = None
-        return f"row {number:,}" if line is None else f"line {line:,}"
+    def _line_of(self, file: SourceFile, row: int) -> str:
+        """Return the line where a row begins, the first after the header being number 0."""
+        with self._opened(file) as stream, suppress(csv.Error):
+            for line, _ in islice(numbered_rows(self._dialects[file.name], stream), row + 1, None):
+                return f"line {line:,}"
+        return f"row {row:,}"
 
     def _line_at(self, file: SourceFile, offset: int) -> int:
         with self._opened(file) as stream:

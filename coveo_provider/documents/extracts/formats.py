@@ -195,6 +195,14 @@ FORMATS: Mapping[str, type[Format]] = {one.name: one for one in (Parquet, Csv, N
 _EXCEL_SUFFIXES = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 
 
+RAW_SUFFIXES = (
+    *(suffix for one in FORMATS.values() if one.packed for suffix in one.suffixes),
+    GZ,
+    *_EXCEL_SUFFIXES,
+)
+"""How the names of files end that are no part of a dataset."""
+
+
 def format_of(files: Sequence[SourceFile]) -> type[Format]:
     """
     Return the format of all files, by the suffixes of their names.
