@@ -177,7 +177,7 @@ class CoveoTransformOperator(CoveoOperator):
             )
         replace_file(folder / MANIFEST, manifest.as_json())
         for warning in dates.warnings():
-            self.log.warning(warning)
+            self.log.warning("%s", warning)
         self.log.info(
             "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
             f"{read:,}",

@@ -289,9 +289,8 @@ def _refuse_floats(key: str, template: Template, frame: pd.DataFrame) -> None:
         floats = dtype.kind == "f" or inferred in {"floating", "mixed-integer-float"}
         if floats and values.notna().any():
             raise MappingError(
-                f"column {column!r} holds floats, so {key} would read 7.0 where 7 is meant. Read a column of CSV "
-                f"as text, with dtypes={{{column!r}: 'string'}}; cast whole numbers of any other origin, with "
-                f"frame[{column!r}].astype('Int64')"
+                f"column {column!r} holds floats, so {key} would read 7.0 where 7 is meant: cast it first, "
+                f"e.g. frame[{column!r}].astype('Int64')"
             )
 
 
