@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from coveo_provider.documents.extracts.csv_dialects import HOW, Dialect
+from coveo_provider.documents.extracts.csv_dialects import ENCLOSED, HOW, Dialect
 
 NO_VALUE = b"\0\0"
 """What stands for no value, as long as one that is escaped; a file that holds NULs is refused."""
@@ -194,7 +194,7 @@ class QuoteCheck:
             if value is not None and len(value[0]) > 1 and value[0].endswith(self._quote):
                 self._refuse(
                     start + first,
-                    f"in {{line}} a value stands in quotes, which are text in some tab-separated files. Give {HOW}",
+                    ENCLOSED,
                 )
                 return
 

@@ -17,6 +17,7 @@ from coveo_provider.documents.extracts.csv_options import AUTO
 
 LONGEST_ROW = 64 * MIB
 HOW = "csv_quote='\"' if quotes enclose values in this file, csv_quote=None if they are text"
+ENCLOSED = f"in {{line}} a value stands in quotes, which are text in some tab-separated files. Give {HOW}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO
 
-from coveo_provider.documents.extracts.csv_dialects import Dialect
+from coveo_provider.documents.extracts.csv_dialects import ENCLOSED, Dialect
 from coveo_provider.documents.extracts.source_files import EXCEL
 from coveo_provider.errors import DatasetError
 
@@ -64,6 +64,9 @@ def header_of(name: str, stream: IO[bytes], dialect: Dialect) -> list[str]:
         text.detach()
     if not header:
         raise DatasetError(f"{name}: is empty: not even a header stands there. Did the extract fail?")
+    texts = header if dialect.quote is None and not dialect.told else ()
+    if any(len(text) > 1 and text[0] == text[-1] == '"' for text in texts):
+        raise DatasetError(f"{name}: {ENCLOSED.format(line='the header')}")
     if len(header) > _MAX_COLUMNS:
         raise DatasetError(f"{name}: has {len(header):,} columns, over the limit of {_MAX_COLUMNS:,}")
     if len(header) == 1:

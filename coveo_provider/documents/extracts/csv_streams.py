@@ -29,7 +29,12 @@ def _let_end() -> None:
 
 
 class ReadAhead(io.RawIOBase):
-    """A file that Arrow reads in a thread of its own, and that ends when nobody wants it any more."""
+    """
+    A file that Arrow reads in a thread of its own, and that ends when nobody wants it any more.
+
+    None of its blocks ends with a carriage return but the last: Arrow drops the line feed that the next one begins
+    with, within a quoted value too.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -54,6 +59,8 @@ class ReadAhead(io.RawIOBase):
         """Return the next bytes, none when it has ended."""
         with self._reading:
             data = b"" if self._given_up else self._stream.read(size)
+            while data.endswith(b"\r") and (more := self._stream.read(1)):
+                data += more
         if not data:
             self.ended.set()
             _unended.discard(self)

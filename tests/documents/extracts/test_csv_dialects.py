@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 from typing import Any
 
 import pytest
@@ -103,7 +105,7 @@ _FOLLOWS = r"text follows the quote that closes a value.* csv_escape='\\\\'.*csv
         ("a.csv", 'id,t\n1,5" x\n2,"a"b\n', {}, f"in line 3 {_FOLLOWS}"),
         ("a.csv", 'id,t\n1,"open\n2,x\n', {}, f"a quote opened in line 2 is never closed. Give {_TOLD}"),
         ("a.tsv", 'id\tt\n1\t"x"\n', {}, f"in line 2 a value stands in quotes.* Give {_TOLD}"),
-        ("a.tsv", '"id"\t"t"\n1\tx\n', {}, f"in line 1 a value stands in quotes.* Give {_TOLD}"),
+        ("a.tsv", '"id"\t"t"\n1\tx\n', {}, f"in the header a value stands in quotes.* Give {_TOLD}"),
         ("a.tsv", 'id\tt\n1\t"x\ny"\n', {}, f"line 2 has 2|line 3 has 1 values.*Give {_TOLD}"),
         ("a.csv", "id,t\n1,a\\b\n", {"escape": "\\"}, "in line 2 csv_escape stands where programs differ"),
         ("a.csv", 'id,t\n1,"a,\\N,b"\n', {"escape": "\\"}, "in line 2 csv_escape stands where"),
@@ -163,6 +165,15 @@ def test_a_dialect_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
     """Before a file is read."""
     with pytest.raises(ConfigurationError, match=r"csv_quote|csv_escape"):
         texts("", **options)
+
+
+@pytest.mark.parametrize("pad", range(32))
+def test_a_line_end_within_a_value_may_lie_between_blocks(monkeypatch: pytest.MonkeyPatch, pad: int) -> None:
+    """Where Arrow drops the second half of it."""
+    monkeypatch.setattr(csv_files, "_BLOCK", 32)
+    value = "x" * pad + "\r\ny\r\n\r\nz"
+
+    assert texts(f'id,t\r\n1,"{value}"\r\n2,b\r\n') == [(1, value), (2, "b")]
 
 
 def test_a_misplaced_quote_is_found_in_any_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,3 +324,52 @@ def test_nothing_is_read_in_two_ways(data: st.DataObject, separator: str, quote:
 
 def _enclosed(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] == '"'
+
+
+_ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
+_WORDS = st.lists(
+    st.sampled_from([*" ,;\t|'\"\n\\Nxé7.", "\r\n"]),
+    max_size=6,  # Python writes a carriage return alone as it is
+).map("".join)
+
+
+@given(
+    st.lists(st.lists(_WORDS, min_size=3, max_size=3), min_size=1, max_size=5),
+    _SEPARATORS,
+    st.sampled_from(['"', "'"]),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    st.sampled_from(["\n", "\r\n"]),
+    _ENCODINGS,
+    st.booleans(),
+    st.sampled_from([1, 5, 4096]),
+)
+@settings(deadline=None, max_examples=300)
+def test_what_a_writer_wrote_is_what_arrives(
+    table: list[list[str]],
+    separator: str,
+    quote: str,
+    quoting: Any,
+    end: str,
+    encoding: str,
+    packed: bool,
+    block: int,
+) -> None:
+    """In any dialect and encoding, packed or not; without being told of quotes it arrives or is refused."""
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, quotechar=quote, quoting=quoting, lineterminator=end).writerows(
+        [["a", "b", "c"], *table]
+    )
+    data = text.getvalue().encode(encoding)
+    name, data = ("a.csv.gz", gzip.compress(data)) if packed else ("a.csv", data)
+    options = {"separator": separator, "encoding": encoding}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_streams, "MIB", block)
+        patch.setattr(csv_files, "_BLOCK", max(block, 16))
+        assert arrives(data, name, quote=quote, **options) == table
+        if quote == '"':
+            try:
+                untold = arrives(data, name, **options)
+            except DatasetError:
+                return
+            assert untold == table
