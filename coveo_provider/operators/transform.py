@@ -125,7 +125,10 @@ class CoveoTransformOperator(CoveoOperator):
 
         kind = self._checked()
         mapping = fingerprint(self.mapping, self.transform)
-        types = ColumnTypes({**self._kept_types(mapping), **dict.fromkeys(self._text_columns(), TEXT)})
+        types = ColumnTypes(
+            kept={**self._kept_types(mapping), **dict.fromkeys(self._text_columns(), TEXT)},
+            spelled=frozenset(() if self.mapping is None else self.mapping.spelled()),
+        )
         options = ReadOptions(
             file_format=self.file_format,
             batch_rows=self.batch_rows,

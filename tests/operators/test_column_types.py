@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from coveo_provider._compat import AirflowFailException, AirflowSkipException
-from coveo_provider.documents import DocumentMapping, Split
+from coveo_provider.documents import DocumentMapping, Split, Template
 from coveo_provider.operators import CoveoTransformOperator
 from coveo_provider.task_groups import catalog_refresh, incremental_push
 from tests.operators.nights import Night, Nights
@@ -137,6 +137,20 @@ def test_a_column_that_nobody_sees_binds_nothing(nights: Nights) -> None:
     assert night(nights).read(f"{head}1.0,a,7,none\n2.5,b,8,6\nA-1,c,x;y,6.5\n", mapping=mapping).load() == 1
 
     assert nights.held()["product://A-1"]["tags"] == ["x", "y"]
+
+
+def test_a_number_is_spelled_as_it_stands_in_texts_too(nights: Nights) -> None:
+    """Where the number of 5.0 would be 5."""
+    mapping = DocumentMapping(
+        "product://{sku}", fields={"ec_name": Template("{name} {size}"), "size": "size", "width": "width"}
+    )
+
+    night(nights).read("sku,name,size,width\n1,a,5.0,5.0\n2,b,2.5,2.5\n", mapping=mapping).load()
+
+    assert [(item["ec_name"], item["size"], item["width"]) for _, item in sorted(nights.held().items())] == [
+        ("a 5.0", "5.0", 5.0),
+        ("b 2.5", "2.5", 2.5),
+    ]
 
 
 def test_a_function_may_see_any_column(nights: Nights) -> None:

@@ -62,7 +62,7 @@ def plan_deletions(schema: pa.Schema, where: str) -> list[Column]:
         fits = is_text(dtype) if key == DOCUMENT_ID else pt.is_boolean(dtype) or pt.is_null(dtype)
         if not fits:
             expected = "strings" if key == DOCUMENT_ID else "true or false"
-            hint = _as_text(dtype) if key == DOCUMENT_ID else ""
+            hint = _as_text(dtype) if key == DOCUMENT_ID else f" (of CSV: dtypes={{{key!r}: 'boolean'}})"
             raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}{hint}")
         return Kind.ABSENT if pt.is_null(dtype) else Kind.PLAIN
 

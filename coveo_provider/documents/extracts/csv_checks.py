@@ -54,7 +54,8 @@ class QuoteCheck:
         self._escapes = _Escapes(dialect) if dialect.escape else None
         self._offset = 0
         self._rest = b""
-        self._opened: int | None = None  # where the value began whose closing quote is still to come
+        self.opened: int | None = None
+        """Where the value began whose closing quote is still to come, in bytes."""
         self._fits = True  # whether each line of that value could be a row of its own
         self._sure = dialect.told or columns == 1  # that quotes enclose values, and are no stray ones
         self._doubtful: int | None = None
@@ -73,8 +74,8 @@ class QuoteCheck:
     def _end(self) -> None:
         if self.fault is None:
             self._look(self._rest, ended=True)
-        if self._opened is not None:
-            self._refuse(self._opened, f"a quote opened in {{line}} is never closed. Give {HOW}")
+        if self.opened is not None:
+            self._refuse(self.opened, f"a quote opened in {{line}} is never closed. Give {HOW}")
         if not self._sure and self._doubtful is not None:
             self._refuse(
                 self._doubtful,
@@ -99,7 +100,7 @@ class QuoteCheck:
             if lone is not None:
                 self._refuse(start + lone, self._escapes.problem)
         data += b"\n" * ended
-        if self._opened is None and self._quote not in data:
+        if self.opened is None and self._quote not in data:
             return
         if self._dialect.quote is not None:
             self._look_at_quotes(data, start)
@@ -109,7 +110,7 @@ class QuoteCheck:
     def _look_at_quotes(self, data: bytes, start: int) -> None:
         octets = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(octets == self._quote[0])
-        inside = self._opened is not None
+        inside = self.opened is not None
         # Without stray quotes they open and close in turns; a doubled one closes and opens again.
         opened, closed = quotes[int(inside) :: 2], quotes[1 - int(inside) :: 2]
         before, after = _before(octets, opened), octets[closed + 1]
@@ -125,9 +126,9 @@ class QuoteCheck:
         if not self._sure:
             self._tell_apart(data, start, opened.tolist(), closed.tolist())
         if len(opened) + inside == len(closed):
-            self._opened = None
+            self.opened = None
         elif len(opened):
-            self._opened = start + int(opened[-1])
+            self.opened = start + int(opened[-1])
 
     def _one_by_one(self, octets: Any, quotes: Any, start: int) -> tuple[Any, Any]:
         """Return where values are opened and closed when some quotes are text, up to what is wrong."""
@@ -135,7 +136,7 @@ class QuoteCheck:
         may_open = self._ends[_before(octets, quotes)].tolist()
         may_close = self._ends[octets[quotes + 1]].tolist()
         opened, closed = [], []
-        inside = self._opened is not None
+        inside = self.opened is not None
         number, count = 0, len(at)
         while number < count:
             if not inside:
@@ -164,7 +165,7 @@ class QuoteCheck:
         Two stray ones look like a value of several lines. So it is not sure as long as each of these lines would be
         a row of its own, and nothing else stands in quotes.
         """
-        if self._opened is not None:
+        if self.opened is not None:
             opened = [-1, *opened]
         for number, first in enumerate(opened):
             last = closed[number] if number < len(closed) else len(data)
@@ -183,7 +184,7 @@ class QuoteCheck:
                 self._sure = True
                 return
             if self._doubtful is None:
-                self._doubtful = self._opened if first < 0 else start + first
+                self._doubtful = self.opened if first < 0 else start + first
 
     def _refuse_enclosed(self, data: bytes, start: int) -> None:
         """Refuse a value that stands wholly in quotes where nobody said whether these are text."""

@@ -110,7 +110,9 @@ class CsvFiles:
                 header = own
                 self._refuse_unknown(header, file)
                 guesses = {
-                    name: Guess(self._types.kept.get(name)) for name in header if name not in self._dtypes
+                    name: Guess(self._types.kept.get(name), spelled=name in self._types.spelled)
+                    for name in header
+                    if name not in self._dtypes
                 }
             elif problem := compared(self._files[0].name, header, file.name, own):
                 raise DatasetError(problem)
@@ -140,8 +142,14 @@ class CsvFiles:
         except _RowTooLong:
             if self._blocks[file.name] < _LONGEST_ROW:
                 return False
+            where = (
+                ""
+                if check.opened is None
+                else f" One opens in line {self._line_at(file, check.opened):,}. Give {HOW}"
+            )
             raise DatasetError(
                 f"{file.name}: a row has more than {_LONGEST_ROW:,} bytes. Is a quote missing that ends a value?"
+                + where
             ) from None
         return True
 

@@ -22,9 +22,11 @@ class Guess:
     What all values of a column so far allow it to be.
 
     :param kept: the only type that it may be, if an earlier load found one
+    :param spelled: whether the values become parts of texts, where the number of ``5.0`` is spelled ``5``
     """
 
-    def __init__(self, kept: str | None = None) -> None:
+    def __init__(self, kept: str | None = None, *, spelled: bool = False) -> None:
+        self._spelled = spelled
         self._possible = list(_KINDS) if kept is None else [kept]
         self._kept = kept
         self._any_value = False
@@ -48,20 +50,25 @@ class Guess:
         if not len(present):
             return None
         self._any_value = True
-        self._possible = [kind for kind in self._possible if _stays(present, kind).all()]
+        self._possible = [kind for kind in self._possible if self._stays(present, kind).all()]
         if self._kept is None or self._possible:
             return None
         self._possible = [self._kept]
-        return (~(_stays(values, self._kept) | (values == ""))).arg_max()
+        return (~(self._stays(values, self._kept) | (values == ""))).arg_max()
 
-
-def _stays(texts: pl.Series, kind: str) -> pl.Series:
-    """Return for each text whether it is what would be sent of its value in a type."""
-    if kind == "boolean":
-        return texts.is_in(["true", "false"])
-    numbers = texts.cast(pl.Int64 if kind == "Int64" else pl.Float64, strict=False)
-    same: pl.Series = (numbers.cast(pl.String) == texts).fill_null(value=False)  # as the encoder writes it
-    if kind == "float64":
-        short = texts.str.len_bytes() - texts.str.starts_with("-").cast(pl.Int64) <= _DIGITS + 1
-        same &= short & (numbers.abs().is_between(_LEAST, _MOST).fill_null(value=False) | (texts == "0.0"))
-    return same
+    def _stays(self, texts: pl.Series, kind: str) -> pl.Series:
+        """Return for each text whether it is what would be sent of its value in a type."""
+        if kind == "boolean":
+            return texts.is_in(["true", "false"])
+        numbers = texts.cast(pl.Int64 if kind == "Int64" else pl.Float64, strict=False)
+        same: pl.Series = (numbers.cast(pl.String) == texts).fill_null(
+            value=False
+        )  # as the encoder writes it
+        if kind == "float64":
+            short = texts.str.len_bytes() - texts.str.starts_with("-").cast(pl.Int64) <= _DIGITS + 1
+            same &= short & (
+                numbers.abs().is_between(_LEAST, _MOST).fill_null(value=False) | (texts == "0.0")
+            )
+            if self._spelled:
+                same &= ~texts.str.ends_with(".0")
+        return same

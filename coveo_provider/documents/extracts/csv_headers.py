@@ -15,7 +15,7 @@ from coveo_provider.errors import DatasetError
 _LONGEST_HEADER = 4 * 1024 * 1024  # characters
 _MAX_COLUMNS = 10_000
 _SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}
-_MARKED = re.compile(rb"(?:\xef\xbb\xbf)?sep=([\x09\x20-\x7e])\r?\n")
+_MARKED = re.compile(rb"(?:\xef\xbb\xbf)?sep=([\t !#-&*+,./:;^|~-])\r?\n")
 _FOREIGN = {
     b"PK\x03\x04": f"is a zip archive, as Excel workbooks are, and no text. {EXCEL}",
     b"\xd0\xcf\x11\xe0": f"is a file of Excel or Word, and no text. {EXCEL}",

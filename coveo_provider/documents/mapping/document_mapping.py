@@ -228,7 +228,12 @@ class DocumentMapping:
 
     def text_columns(self) -> list[str]:
         """Return the columns that become nothing but parts of texts, so that any type would do for them."""
-        return [column for column in self._needed() if column not in self.drop and not self.passes(column)]
+        return [column for column in self.spelled() if not self.passes(column)]
+
+    def spelled(self) -> list[str]:
+        """Return the columns that become parts of texts, whatever else becomes of them."""
+        rules = [rule for rule in self._rules().values() if isinstance(rule, (Template, Split))]
+        return list(dict.fromkeys(column for rule in rules for column in rule.columns()))
 
     def _rules(self) -> dict[str, Rule]:
         return {DOCUMENT_ID: Template(self.document_id), **self.fields}

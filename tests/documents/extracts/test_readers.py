@@ -251,6 +251,10 @@ def test_a_row_may_be_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(csv_files, "_LONGEST_ROW", 256)
     with pytest.raises(DatasetError, match=r"a\.csv: a row has more than 256 bytes. Is a quote missing"):
         rows(("a.csv", text.encode()))
+    with pytest.raises(
+        DatasetError, match=r"(?:256 bytes.* One opens|a quote opened) in line 3.* Give csv_quote="
+    ):
+        rows(("a.csv", ('id,k\n1,x\n2,"' + "x,y\n" * 1_000).encode()))
 
 
 @pytest.mark.parametrize(
