@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from coveo_provider.documents.contract import MIB
 from coveo_provider.documents.extracts.csv_dialects import ENCLOSED, HOW, Dialect
 
 NO_VALUE = b"\0\0"
 """What stands for no value, as long as one that is escaped; a file that holds NULs is refused."""
+_LONG_LINE = 4 * MIB
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -61,13 +63,14 @@ class QuoteCheck:
         self._doubtful: int | None = None
 
     def look(self, data: bytes) -> bytes:
-        """Look at the next bytes up to the end of a line, and pass them on; none at all end the file."""
+        """Look at the next bytes, and pass them on; none at all end the file."""
         if not data:
             self._end()
         elif self.fault is None:
             whole = self._rest + data
-            cut = (whole.rfind(b"\n") + 1) or (whole.rfind(b"\r") + 1)
+            cut = cut_of(whole, self._dialect)
             self._rest = whole[cut:]
+            self._sure = self._sure or whole[cut - 1 : cut] not in {b"", b"\n", b"\r"}  # no row is as long
             self._look(whole[:cut])
         return data
 
@@ -92,7 +95,8 @@ class QuoteCheck:
             data = b"\n" * len(_BOM) + data[len(_BOM) :]
         if (nul := data.find(b"\0")) >= 0:
             self._refuse(
-                start + nul, "a NUL byte stands in {line}. UTF-16 is read with csv_encoding='utf-16-le'"
+                start + nul,
+                "a NUL byte stands in {line}. UTF-16 is read with csv_encoding='utf-16-le' or 'utf-16-be'",
             )
             return
         if self._escapes is not None:
@@ -226,6 +230,15 @@ class _Escapes:
         data = self._null.sub(NO_VALUE, self._pair.sub(b"__", data))
         lone = data.find(self._escape)
         return data, lone if lone >= 0 else None
+
+
+def cut_of(data: bytes, dialect: Dialect) -> int:
+    """Return up to where bytes can be looked at without what follows: a line's end, or within a long one a text."""
+    cut = (data.rfind(b"\n") + 1) or (data.rfind(b"\r") + 1)
+    if cut or len(data) < _LONG_LINE:
+        return cut
+    marks = "".join((dialect.separator, dialect.quote or '"', dialect.escape or "")).encode()
+    return next((at for at in range(len(data) - 1, 0, -1) if not {*data[at - 1 : at + 1]} & {*marks}), 0)
 
 
 def null_value(dialect: Dialect) -> re.Pattern[bytes]:

@@ -209,11 +209,11 @@ class CsvFiles:
                         yield table if dialect.escape is None else _emptied(table)
             self._refuse_fault(file, check)
         except (pa.ArrowException, UnicodeError) as error:
+            if "straddl" in str(error) and (check is None or not check.fault or check.opened is not None):
+                raise _RowTooLong from None
             self._refuse_fault(file, check)
             if "columns, got" in str(error):
                 self._refuse_ragged(file, len(header))
-            if "straddl" in str(error):
-                raise _RowTooLong from None
             self._refuse_unreadable(file, error)
 
     def _refuse_fault(self, file: SourceFile, check: QuoteCheck | None) -> None:

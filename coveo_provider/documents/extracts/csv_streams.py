@@ -12,20 +12,35 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from coveo_provider.documents.contract import MIB
-from coveo_provider.documents.extracts.csv_checks import NO_VALUE, null_value
+from coveo_provider.documents.extracts.csv_checks import NO_VALUE, cut_of, null_value
 from coveo_provider.documents.extracts.csv_dialects import Dialect
 
 _PATIENCE = 10.0  # seconds; on a busy machine a thread may be late
 
+_SHORT_PATIENCE = 1.0  # for what takes a moment, if nothing else holds it
+_STEP = 0.01
+
 _unended: weakref.WeakSet[ReadAhead] = weakref.WeakSet()
+_lent: dict[int, weakref.ref[memoryview]] = {}  # what Arrow has not given back yet
 
 
 @atexit.register
 def _let_end() -> None:
-    """Wait for what Arrow still reads ahead: Python must not end under its threads."""
+    """Wait for what Arrow still reads ahead or gives back: Python must not end under its threads."""
     until = time.monotonic() + _PATIENCE
     for stream in list(_unended):
         stream.ended.wait(max(until - time.monotonic(), 0))
+    until = time.monotonic() + _SHORT_PATIENCE
+    while _lent and time.monotonic() < until:
+        time.sleep(_STEP)
+
+
+def _lend(data: bytes) -> memoryview:
+    """Return bytes, and note until when they are in use."""
+    view = memoryview(data)
+    key = id(view)
+    _lent[key] = weakref.ref(view, lambda _: _lent.pop(key, None))
+    return view
 
 
 class ReadAhead(io.RawIOBase):
@@ -55,7 +70,7 @@ class ReadAhead(io.RawIOBase):
         """Say so."""
         return True
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> Any:
         """Return the next bytes, none when it has ended."""
         with self._reading:
             data = b"" if self._given_up else self._stream.read(size)
@@ -64,7 +79,7 @@ class ReadAhead(io.RawIOBase):
         if not data:
             self.ended.set()
             _unended.discard(self)
-        return data
+        return _lend(data)
 
 
 class Converted(io.RawIOBase):
@@ -113,7 +128,7 @@ def without_nulls(dialect: Dialect) -> Callable[[bytes], bytes]:
     def convert(data: bytes) -> bytes:
         nonlocal rest
         whole = rest + data
-        cut = (whole.rfind(b"\n") + 1 or whole.rfind(b"\r") + 1) if data else len(whole)
+        cut = cut_of(whole, dialect) if data else len(whole)
         rest = whole[cut:]
         return null.sub(NO_VALUE, whole[:cut])
 

@@ -167,6 +167,18 @@ def test_a_dialect_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
         texts("", **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"escape": "\\"}])
+def test_a_long_line_is_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+    """So that a row without end takes no more memory than its block."""
+    monkeypatch.setattr(csv_streams, "MIB", 8)
+    monkeypatch.setattr("coveo_provider.documents.extracts.csv_checks._LONG_LINE", 8)
+    long = 'xy ""z"" ' * 40
+
+    assert texts(f'id,t\n1,"{long}"\n', **options) == [(1, long.replace('""', '"'))]
+    with pytest.raises(DatasetError, match="in line 2 text follows"):
+        texts(f'id,t\n1,"{long}"x"{long}"\n', **options)
+
+
 @pytest.mark.parametrize("pad", range(32))
 def test_a_line_end_within_a_value_may_lie_between_blocks(monkeypatch: pytest.MonkeyPatch, pad: int) -> None:
     """Where Arrow drops the second half of it."""
