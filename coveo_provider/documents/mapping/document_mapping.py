@@ -190,7 +190,10 @@ class DocumentMapping:
             f"{column!r} (for {key})" for column, key in self._needed().items() if column not in present
         ]
         if missing:
-            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {', '.join(present)}")
+            names = ", ".join(
+                name if name == name.strip() else repr(name) for name in present
+            )  # blanks are seen
+            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {names}")
         if len(set(present)) != len(present):
             twice = sorted({column for column in present if present.count(column) > 1})
             raise MappingError(f"the frame has column {twice[0]!r} twice")
