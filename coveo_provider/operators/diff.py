@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context, XComArg
 
 from coveo_provider._compat import AirflowSkipException
-from coveo_provider.documents.changes.datasets import WrittenDataset
+from coveo_provider.documents.changes.datasets import WrittenDataset, refuse_other_types
 from coveo_provider.documents.changes.state import LastRun, Pending, State
 from coveo_provider.documents.contract import counted
 from coveo_provider.errors import DatasetError, SafetyStop
@@ -144,6 +144,7 @@ class CoveoDiffOperator(SourceOperator):
             last = None if reason else state.last()
             difference = None
             if last is not None:
+                refuse_other_types(datasets, last)
                 difference, reason = self._compare(datasets, current, state, last, pending, Path(scratch))
             if last is None or difference is None:
                 self._refuse_shrink(state, current, most_lost)

@@ -12,6 +12,7 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api
 from coveo_provider.documents.dataset.files import replace as replace_file
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.extracts.csv_options import AUTO, TEXT, ColumnTypes
 from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.documents.extracts.formats import Csv, Json
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFile
@@ -22,6 +23,7 @@ from coveo_provider.operators.support.content_files import content_stamp
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.partitions import partitions_at
+from coveo_provider.operators.support.states import state_at
 from coveo_provider.operators.support.storage import list_files, open_file
 
 if TYPE_CHECKING:
@@ -39,8 +41,10 @@ class CoveoTransformOperator(CoveoOperator):
     anywhere is refused. The folder gets a ``_manifest.json`` that later steps hold the parts against: a
     half-written dataset is never loaded. Memory is bounded by the batch. It calls no API and needs no connection.
 
-    CSV is read without loss: a column becomes numbers only when every one of its values, over all files, could be
-    written from its number again, so ``007`` stays text; empty means missing, and ``NA`` and ``null`` are texts.
+    CSV is read without loss. A column is of numbers, or of true and false, only if every value would be sent as
+    the very text that stands in the file: ``12`` and ``0.25`` would, ``007``, ``1.10`` and ``True`` would not, nor
+    would ``38`` beside ``38.5``; then all of the column stays text. Empty means missing; ``NA`` and ``null`` are
+    texts. With ``state``, a column keeps the type that it had in the last load: a value of another one is refused.
 
     JSON's numbers are values, not spellings, and keep every digit. Folders named ``column=value`` below the one
     that is given make a column of texts of the rows below them, in any format.
@@ -62,6 +66,13 @@ class CoveoTransformOperator(CoveoOperator):
     :param dtypes: pandas dtypes of columns of CSV, instead of finding out: ``{"sku": "string"}``
     :param csv_separator: between the values of CSV; by default a comma, or a tab in ``.tsv``
     :param csv_encoding: of CSV; by default UTF-8
+    :param csv_quote: what encloses values of CSV, and is doubled in them; ``None`` when quotes are text. By default
+        ``"``, but text where tabs separate: there a value that stands wholly in quotes is refused until this says
+        which. So is a file of which all quotes could be stray ones, and make one value of several rows
+    :param csv_escape: what takes the meaning of the quote, separator, line end or escape after it, such as
+        a backslash of MySQL, Hive and Spark, which write ``NULL`` as one with ``N``; by default nothing does
+    :param state: URI of the folder that outlives runs, as it is given to ``CoveoDiffOperator``, for the types of
+        the columns of CSV. A task group that gets what this task returns gives it its own (templated)
     :param json_records: where the array stands in JSON files, as ``data.products``; by default the file is the
         array
     :param content_stamp: what tells :class:`~coveo_provider.operators.diff.CoveoDiffOperator` that a file which
@@ -73,7 +84,7 @@ class CoveoTransformOperator(CoveoOperator):
         (``[core] max_map_length``)
     """
 
-    template_fields: Sequence[str] = ("source", "output_uri")
+    template_fields: Sequence[str] = ("source", "output_uri", "state")
 
     def __init__(
         self,
@@ -90,6 +101,9 @@ class CoveoTransformOperator(CoveoOperator):
         dtypes: Mapping[str, Any] | None = None,
         csv_separator: str | None = None,
         csv_encoding: str | None = None,
+        csv_quote: str | None = AUTO,
+        csv_escape: str | None = None,
+        state: str | XComArg | None = None,
         json_records: str | None = None,
         content_stamp: str = "time",
         **kwargs: Any,
@@ -107,23 +121,39 @@ class CoveoTransformOperator(CoveoOperator):
         self.dtypes = dtypes
         self.csv_separator = csv_separator
         self.csv_encoding = csv_encoding
+        self.csv_quote = csv_quote
+        self.csv_escape = csv_escape
+        self.state: Any = state
         self.json_records = json_records
         self.content_stamp = content_stamp
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
         from coveo_provider.documents.dataset.part_writer import PartWriter
+        from coveo_provider.documents.extracts.local_dates import LocalDates
         from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
         from coveo_provider.documents.extracts.transformation import rows_of
         from coveo_provider.loading.progress import Progress
 
         kind = self._checked()
         stamp = content_stamp(self.content_stamp)
+        mapping = fingerprint(self.mapping, self.transform)
+        types = ColumnTypes(
+            kept={**self._kept_types(mapping), **dict.fromkeys(self._text_columns(), TEXT)},
+            spelled=frozenset(() if self.mapping is None else self.mapping.spelled()),
+        )
         options = ReadOptions(
             file_format=self.file_format,
             batch_rows=self.batch_rows,
             formats=(
-                Csv(self.dtypes, self.csv_separator, self.csv_encoding),
+                Csv(
+                    dtypes=self.dtypes,
+                    separator=self.csv_separator,
+                    encoding=self.csv_encoding,
+                    quote=self.csv_quote,
+                    escape=self.csv_escape,
+                    types=types,
+                ),
                 Json(self.json_records),
             ),
         )
@@ -133,10 +163,10 @@ class CoveoTransformOperator(CoveoOperator):
         files = [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
         options.format_of(files)
         api = Api.STREAM if self.stream else Api.PUSH
-        manifest = Manifest(kind, mapping=fingerprint(self.mapping, self.transform), api=api.value)
+        manifest = Manifest(kind, mapping=mapping, api=api.value)
         folder = prepared_output(self.output_uri, manifest, sources=self.source)
         progress = Progress(self.log.info, "Transformed", None)
-        read = 0
+        read, dates = 0, LocalDates()
         with PartWriter(
             folder,
             section=kind.section,
@@ -147,8 +177,16 @@ class CoveoTransformOperator(CoveoOperator):
             for batch in read_batches(files, options):
                 read += len(batch.rows)
                 rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
+                dates.look(rows)
                 progress.step(*writer.add(rows, batch.where))
-            manifest = replace(manifest, complete=True, parts=writer.finish(), sha256=writer.sha256)
+            manifest = replace(
+                manifest,
+                complete=True,
+                parts=writer.finish(),
+                sha256=writer.sha256,
+                types={name: found for name, found in types.found.items() if self._passes(name)},
+                declared=tuple(sorted(types.declared)),
+            )
         if not manifest.rows:
             raise DatasetError(
                 f"source: {files[0].name}{' and the others hold' if len(files) > 1 else ' holds'} "
@@ -156,6 +194,8 @@ class CoveoTransformOperator(CoveoOperator):
                 + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
             )
         replace_file(folder / MANIFEST, manifest.as_json())
+        for warning in dates.warnings():
+            self.log.warning("%s", warning)
         self.log.info(
             "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
             f"{read:,}",
@@ -166,6 +206,25 @@ class CoveoTransformOperator(CoveoOperator):
             folder,
         )
         return mappable([str(folder / part.name) for part in manifest.parts])
+
+    def _kept_types(self, mapping: str) -> dict[str, str]:
+        """Return the types of columns in the last load that went through; none when it cannot be told."""
+        if self.state is None:
+            return {}
+        try:
+            last = state_at(self.state).last()
+        except DatasetError as error:
+            self.log.warning("%s. The types of the columns of CSV are found anew", error)
+            return {}
+        return {} if last is None else last.types_of(mapping)
+
+    def _passes(self, column: str) -> bool:
+        """Return whether the type of a column of CSV may be seen in a document."""
+        return self.transform is not None or self.mapping is None or self.mapping.passes(column)
+
+    def _text_columns(self) -> list[str]:
+        """Return the columns of CSV that become nothing but parts of texts."""
+        return [] if self.transform is not None or self.mapping is None else self.mapping.text_columns()
 
     def _checked(self) -> DatasetKind:
         least, most = MIN_PART_BYTES, MAX_CHUNK_BYTES

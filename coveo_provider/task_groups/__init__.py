@@ -25,7 +25,7 @@ Arguments that mean the same in each group:
   returns (templated); with ``state`` it must be a dataset that this operator wrote
 * ``state``: URI of a folder that outlives runs, one for each source, for what the index holds. With it only what
   changed since the last successful run is sent, and what is gone is deleted by its id; the first run sends
-  everything (templated)
+  everything. A transform whose output is given as ``documents`` keeps the types of columns of CSV in it (templated)
 * ``full``: with ``state``, whether to send everything this time (templated)
 * ``queue_delay``: minutes the service waits before it deletes what was not renewed (templated)
 * ``min_documents``: the fewest documents the dataset may have; 0 allows to empty the source (templated)

@@ -14,6 +14,7 @@ from coveo_provider.operators import (
     CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
+    CoveoTransformOperator,
     CoveoVerifyOperator,
 )
 
@@ -75,7 +76,10 @@ def compared(
     guards: Mapping[str, Any],
     source: Mapping[str, Any],
 ) -> CoveoDiffOperator:
-    """Return the task that finds out what changed."""
+    """Return the task that finds out what changed; what is read from CSV keeps the types in the state."""
+    for operator, _ in XComArg.iter_xcom_references(documents):
+        if isinstance(operator, CoveoTransformOperator) and operator.state is None:
+            operator.state = state
     return CoveoDiffOperator(
         task_id="diff",
         documents=documents,

@@ -27,7 +27,11 @@ def source(name: str, data: bytes) -> SourceFile:
 
 def options_of(**options: Any) -> ReadOptions:
     """Return options, each of CSV and JSON for its own format."""
-    csv = {name: options.pop(name) for name in ("dtypes", "separator", "encoding") if name in options}
+    csv = {
+        name: options.pop(name)
+        for name in ("dtypes", "separator", "encoding", "quote", "escape", "types")
+        if name in options
+    }
     json = {name: options.pop(name) for name in ("records",) if name in options}
     return ReadOptions(**options, formats=(Csv(**csv), Json(**json)))
 

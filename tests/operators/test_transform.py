@@ -348,3 +348,42 @@ def test_what_it_was_checked_for_is_said_once(connected: Sandbox, staging: Stagi
         file.write(text.replace('"api": "push"', '"api": "stream"'))
     with pytest.raises(AirflowFailException, match="3,000,000"):
         run(CoveoCheckDatasetOperator(task_id="check", documents=parts))
+
+
+def test_dates_in_a_local_order_are_warned_of_once(
+    staging: Staging, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the name that the column has in the documents."""
+    rows = [{**row, "price": "31/12/2026"} for row in SHOES]
+
+    staging.make(staging.put("a.csv", csv(rows)), batch_rows=7)
+
+    assert capsys.readouterr().out.count("Column 'price' holds dates in a local order") == 1
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.json", "a.xlsx"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_extract_is_no_dataset(staging: Staging, name: str, inside: bool) -> None:
+    """Whoever hands one to an operator that takes datasets is told which one makes them."""
+    source = staging.put(f"extract/{name}", csv(SHOES))
+    documents = str(staging.root / "raw" / "extract") if inside else source
+    check = CoveoCheckDatasetOperator(task_id="check", documents=documents)
+
+    with pytest.raises(
+        AirflowFailException, match=rf"{name} is .*CoveoTransformOperator makes a dataset of CSV"
+    ):
+        run(check)
+
+
+def test_the_dialect_of_csv_is_given(staging: Staging) -> None:
+    """As arguments of the operator."""
+    text = "sku;name;price\n1;'He said \\'hi\\'; really';\\N\n"
+    options = {"csv_separator": ";", "csv_quote": "'", "csv_escape": "\\"}
+
+    parts = staging.make(staging.put("a.csv", text.encode()), **options)
+
+    (row,) = rows_of(parts)
+    assert (row["ec_name"], row.get("price")) == ("He said 'hi'; really", None)
+    assert staging.manifest()["types"] == {"name": "string"}
+    with pytest.raises(AirflowFailException, match="csv_quote is for csv files, and these are ndjson"):
+        staging.make(staging.put("b.ndjson", ndjson(SHOES)), csv_quote=None)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from coveo_provider.documents.changes.state import DatasetRecord
+from coveo_provider.documents.changes.state import DatasetRecord, LastRun
 from coveo_provider.documents.contract import DOCUMENT_ID
 from coveo_provider.documents.dataset.files import opened_local
 from coveo_provider.documents.dataset.manifest import HASHES, MANIFEST, Manifest
 from coveo_provider.documents.extracts.source_files import SourceFile
+from coveo_provider.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,26 @@ class WrittenDataset:
             rows=self.manifest.rows,
             files=tuple(part.name for part in self.manifest.parts),
             manifest=self.manifest_uri,
+            types=self.manifest.types,
         )
+
+
+def refuse_other_types(datasets: Sequence[WrittenDataset], last: LastRun) -> None:
+    """
+    Refuse a column of CSV that became of another type since the last load, unless the user gave its type.
+
+    :raises DatasetError: names the column
+    """
+    for dataset in datasets:
+        manifest, kept = dataset.manifest, last.types_of(dataset.manifest.mapping)
+        for name, kind in manifest.types.items():
+            if kept.get(name, kind) != kind and name not in manifest.declared:
+                raise DatasetError(
+                    f"{dataset.manifest_uri}: column {name!r} was of {kept[name]} in the last load, and is of "
+                    f"{kind} now, which would change it in every document. Nothing was sent. Give "
+                    "CoveoTransformOperator the same state, so that the type stays, or give it the type: "
+                    f"dtypes={{{name!r}: {kind!r}}}"
+                )
 
 
 def refuse_shared_ids(datasets: Sequence[WrittenDataset]) -> None:

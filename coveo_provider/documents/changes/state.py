@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,7 @@ class DatasetRecord:
     :param rows: documents
     :param files: names of its files of hashes, in order
     :param manifest: URI of its manifest; the same content may lie elsewhere another time
+    :param types: of the columns of its CSV files, as its manifest has them
     """
 
     sha256: str
@@ -68,6 +69,7 @@ class DatasetRecord:
     rows: Count = 0
     files: tuple[str, ...] = ()
     manifest: str = field(default="", compare=False)
+    types: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,21 @@ class LastRun:
     def mappings(self) -> list[str]:
         """Fingerprints of what made the datasets, in whatever order these are."""
         return sorted(dataset.mapping for dataset in self.datasets)
+
+    def types_of(self, mapping: str) -> dict[str, str]:
+        """
+        Return the types of the columns of CSV files that a mapping was applied to.
+
+        Of several datasets that one mapping made, those in which they agree.
+
+        :param mapping: its fingerprint; another mapping sends everything anew, so that no type is kept
+        """
+        found: dict[str, set[str]] = {}
+        for dataset in self.datasets:
+            if dataset.mapping == mapping:
+                for name, kind in dataset.types.items():
+                    found.setdefault(name, set()).add(kind)
+        return {name: kinds.pop() for name, kinds in found.items() if len(kinds) == 1}
 
     def unlike(self, current: LastRun) -> str | None:
         """Return why this says nothing about the source of the current run; ``None`` when it does."""

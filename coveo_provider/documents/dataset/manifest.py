@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, TypeAlias
 
@@ -98,6 +98,8 @@ class Manifest:
     :param sha256: over the hashes of all rows in order, in hex: the same however the rows are cut into parts
     :param parts: in order
     :param api: the API for which its items were found small enough, ``push`` or ``stream``; empty when unknown
+    :param types: of the columns of its CSV files that have any value, as pandas names them
+    :param declared: names of those columns whose type the user gave
     """
 
     kind: DatasetKind
@@ -106,6 +108,8 @@ class Manifest:
     sha256: str = ""
     parts: tuple[PartEntry, ...] = ()
     api: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -135,6 +139,8 @@ class Manifest:
             mapping=self.mapping,
             api=self.api,
             parts=self.parts,
+            types=self.types,
+            declared=self.declared,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
@@ -183,6 +189,8 @@ class _File(msgspec.Struct):
     mapping: str
     parts: tuple[PartEntry, ...]
     api: str = ""
+    types: Mapping[str, str] = {}
+    declared: tuple[str, ...] = ()
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
@@ -200,7 +208,16 @@ def read_manifest(text: bytes, where: str) -> Manifest:
                 "version of airflow-provider-coveo. Write the dataset again"
             )
         file = msgspec.json.decode(text, type=_File)
-        manifest = Manifest(file.kind, file.complete, file.mapping, file.sha256, file.parts, file.api)
+        manifest = Manifest(
+            kind=file.kind,
+            complete=file.complete,
+            mapping=file.mapping,
+            sha256=file.sha256,
+            parts=file.parts,
+            api=file.api,
+            types=file.types,
+            declared=file.declared,
+        )
         _check(file, manifest)
     except DatasetError:
         raise

@@ -62,7 +62,8 @@ def plan_deletions(schema: pa.Schema, where: str) -> list[Column]:
         fits = is_text(dtype) if key == DOCUMENT_ID else pt.is_boolean(dtype) or pt.is_null(dtype)
         if not fits:
             expected = "strings" if key == DOCUMENT_ID else "true or false"
-            raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}")
+            hint = _as_text(dtype) if key == DOCUMENT_ID else f" (of CSV: dtypes={{{key!r}: 'boolean'}})"
+            raise DatasetError(f"column {key!r} holds {dtype}, expected {expected}{hint}")
         return Kind.ABSENT if pt.is_null(dtype) else Kind.PLAIN
 
     return plan_named(schema, where, DELETION_KEYS, kind, what="a deletion", required=(DOCUMENT_ID,))
@@ -142,8 +143,10 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
         return Kind.BINARY
     if key in DOCUMENT_KEYS.values():
         if not is_text(dtype):
-            hint = " (only compressedBinaryData may hold bytes)" if key in BODY_KEYS else ""
-            raise DatasetError(f"column {key} holds {dtype}, expected strings{hint}")
+            hint = (
+                " (only compressedBinaryData may hold bytes)" if key in BODY_KEYS and is_binary(dtype) else ""
+            )
+            raise DatasetError(f"column {key} holds {dtype}, expected strings{hint}{_as_text(dtype)}")
         return Kind.CONTENT if key == CONTENT_URI else Kind.PLAIN
     kind = _metadata_kind(dtype)
     if kind is not None and pt.is_struct(dtype):
@@ -155,6 +158,16 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
             "drop it"
         )
     return kind
+
+
+def _as_text(dtype: pa.DataType) -> str:
+    """Return how numbers become texts, by where they come from."""
+    if not (pt.is_integer(dtype) or pt.is_floating(dtype) or pt.is_boolean(dtype)):
+        return ""
+    return (
+        ". Read a column of CSV as text, with its name in dtypes={'…': 'string'}; cast any other, with "
+        "frame['…'].astype('string')"
+    )
 
 
 def _permissions_kind(dtype: pa.DataType) -> Kind:

@@ -1,97 +1,74 @@
-"""What the texts of a column of CSV allow it to be, so that nothing of how they were written is lost."""
+"""
+What the texts of a column of CSV allow it to be.
+
+One rule: a column is of numbers, or of true and false, only if every value would be sent as the very text that
+stands in the file. ``12``, ``-3``, ``0.25`` and ``5.0`` would; ``007``, ``1.10``, ``1e3`` and ``True`` would not,
+nor would ``38`` beside ``38.5``, of which one type makes ``38.0``. Then all of the column stays text.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import polars as pl
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from coveo_provider.documents.extracts.csv_options import TEXT
 
-_INTEGER = r"^(?:0|-?[1-9][0-9]{0,18})$"
-_DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
-_NEGATIVE_ZERO = r"^-0(?:\.0*)?$"
+_KINDS = ("Int64", "float64", "boolean")
+_LEAST, _MOST = 1e-4, 1e15  # beyond, programs differ in how they write a fraction
 _DIGITS = 15  # that every 64-bit float keeps
-_BOOLEANS = (("true", "false"), ("True", "False"), ("TRUE", "FALSE"))
 
 
-@dataclass
 class Guess:
-    """What all values of a column so far allow it to be."""
+    """
+    What all values of a column so far allow it to be.
 
-    integer: bool = True
-    decimal: bool = True
-    booleans: set[tuple[str, str]] = field(default_factory=lambda: set(_BOOLEANS))
-    any_value: bool = False
-    padded: bool = False  # 1.50
-    pointed: bool = False  # 5.0
-    scales: set[int] = field(default_factory=set)  # numbers of decimals
+    :param kept: the only type that it may be, if an earlier load found one
+    :param spelled: whether the values become parts of texts, where the number of ``5.0`` is spelled ``5``
+    """
 
-    @property
-    def type(self) -> pa.DataType:
-        """The narrowest type that loses nothing."""
-        if not self.any_value:
-            return pa.string()
-        if self.integer:
-            return pa.int64()
-        if self.decimal and self._regular:
-            return pa.float64()
-        return pa.bool_() if self.booleans else pa.string()
+    def __init__(self, kept: str | None = None, *, spelled: bool = False) -> None:
+        self._spelled = spelled
+        self._possible = list(_KINDS) if kept is None else [kept]
+        self._kept = kept
+        self._any_value = False
 
     @property
-    def _regular(self) -> bool:
+    def type(self) -> str | None:
+        """Its type, as pandas names it; ``None`` as long as it has no value and nothing is kept."""
+        if self._kept is not None or not self._any_value:
+            return self._kept
+        return self._possible[0] if self._possible else TEXT
+
+    def look(self, values: pl.Series) -> int | None:
         """
-        Whether the numbers tell how they were written.
+        Take further values into account, an empty one being none.
 
-        All with as many decimals as prices have, or all as short as can be, or as most programs write floats: as
-        short as can be, with ``.0`` for none.
+        :return: the position of the first that is not of the type that is kept; ``None`` when all are
         """
-        short = not self.padded and not (self.pointed and 0 in self.scales)
-        return len(self.scales) == 1 or short
+        if self._kept == TEXT or (self._any_value and not self._possible):
+            return None
+        present = values.filter(values != "")
+        if not len(present):
+            return None
+        self._any_value = True
+        self._possible = [kind for kind in self._possible if self._stays(present, kind).all()]
+        if self._kept is None or self._possible:
+            return None
+        self._possible = [self._kept]
+        return (~(self._stays(values, self._kept) | (values == ""))).arg_max()
 
-    def look(self, column: pa.ChunkedArray) -> None:
-        """Take further values into account."""
-        if not (self.integer or self.decimal or self.booleans):
-            return
-        values = column.filter(pc.not_equal(column, ""))
-        if not len(values):
-            return
-        self.any_value = True
-        self.integer = self.integer and _all(pc.match_substring_regex(values, _INTEGER)) and _fit(values)
-        if self.decimal:
-            self._look_at_decimals(values)
-        self.booleans = {pair for pair in self.booleans if _all(pc.is_in(values, pa.array(pair)))}
-
-    def _look_at_decimals(self, values: pa.ChunkedArray) -> None:
-        self.decimal = _all(pc.match_substring_regex(values, _DECIMAL)) and not _any(
-            pc.match_substring_regex(values, _NEGATIVE_ZERO)
-        )
-        if not self.decimal:
-            return
-        point = pc.find_substring(values, ".")
-        length = pc.utf8_length(values)
-        signs = pc.cast(pc.starts_with(values, "-"), pa.int32())
-        fractional = pc.greater_equal(point, 0)
-        digits = pc.subtract(pc.subtract(length, signs), pc.cast(fractional, pa.int32()))
-        self.decimal = pc.max(digits).as_py() <= _DIGITS
-        scales = pc.if_else(fractional, pc.subtract(length, pc.add(point, 1)), 0)
-        self.scales.update(pc.unique(scales).to_pylist())
-        zeros = pc.and_(fractional, pc.ends_with(values, "0"))
-        self.padded = self.padded or _any(pc.and_(zeros, pc.greater(scales, 1)))
-        self.pointed = self.pointed or _any(pc.and_(zeros, pc.equal(scales, 1)))
-
-
-def _all(mask: pa.ChunkedArray) -> bool:
-    return bool(pc.all(mask).as_py())
-
-
-def _any(mask: pa.ChunkedArray) -> bool:
-    return bool(pc.any(mask).as_py())
-
-
-def _fit(values: pa.ChunkedArray) -> bool:
-    """Return whether whole numbers of up to 19 digits fit into 64 bits."""
-    try:
-        pc.cast(values, pa.int64())
-    except pa.ArrowInvalid:
-        return False
-    return True
+    def _stays(self, texts: pl.Series, kind: str) -> pl.Series:
+        """Return for each text whether it is what would be sent of its value in a type."""
+        if kind == "boolean":
+            return texts.is_in(["true", "false"])
+        numbers = texts.cast(pl.Int64 if kind == "Int64" else pl.Float64, strict=False)
+        same: pl.Series = (numbers.cast(pl.String) == texts).fill_null(
+            value=False
+        )  # as the encoder writes it
+        if kind == "float64":
+            short = texts.str.len_bytes() - texts.str.starts_with("-").cast(pl.Int64) <= _DIGITS + 1
+            same &= short & (
+                numbers.abs().is_between(_LEAST, _MOST).fill_null(value=False) | (texts == "0.0")
+            )
+            if self._spelled:
+                same &= ~texts.str.ends_with(".0")
+        return same

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from coveo_provider.documents.extracts.csv_options import TEXT
 from coveo_provider.errors import ConfigurationError, DatasetError
 
 
@@ -40,6 +41,14 @@ def arrow_type(name: str, dtype: Any) -> pa.DataType:
     )
 
 
+_NAMES = {pa.int64(): "Int64", pa.float64(): "float64", pa.bool_(): "boolean", pa.string(): TEXT}
+
+
+def type_name(dtype: pa.DataType) -> str | None:
+    """Return the name of a type that is kept from one load to the next; ``None`` for any other."""
+    return _NAMES.get(dtype)
+
+
 def converted(column: pa.ChunkedArray, dtype: pa.DataType, name: str, place: str) -> pa.ChunkedArray:
     """
     Return texts as values of a type; an empty one is missing.
@@ -52,7 +61,10 @@ def converted(column: pa.ChunkedArray, dtype: pa.DataType, name: str, place: str
     try:
         if pt.is_timestamp(dtype) and dtype.tz is not None:
             return _moments(texts, dtype)
-        return texts.cast(dtype)
+        values = texts.cast(dtype)
+        if pt.is_floating(dtype) and pc.any(pc.is_nan(values)).as_py():
+            raise ValueError("NaN is no number, and only an empty value is none")
+        return values
     except (pa.ArrowException, ValueError) as error:
         raise DatasetError(
             f"{place}: column {name!r} holds what is no {dtype}: {error}. Give it another type in dtypes"

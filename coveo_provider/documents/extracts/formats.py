@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from coveo_provider.documents.extracts.source_files import GZ, SourceFile
+from coveo_provider.documents.extracts.csv_options import AUTO, ColumnTypes
+from coveo_provider.documents.extracts.source_files import EXCEL, GZ, SourceFile
 from coveo_provider.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ class Format(ABC):
 
     def options(self) -> list[str]:
         """Return the options that are not left to their defaults, as users name them."""
-        return [self.arguments[one.name] for one in fields(self) if getattr(self, one.name) != one.default]
+        return [
+            self.arguments[one.name]
+            for one in fields(self)
+            if one.name in self.arguments and getattr(self, one.name) != one.default
+        ]
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,10 @@ class Csv(Format):
     :param dtypes: types of columns, as pandas names them, instead of finding out
     :param separator: between values; a comma, or a tab in ``.tsv``, when ``None``
     :param encoding: UTF-8 when ``None``
+    :param quote: what encloses values, and is doubled in them; ``None`` when nothing does. ``auto`` is ``"``, but
+        between tabs quotes are text, and a value that stands wholly in them is refused until this says which
+    :param escape: what takes the meaning of the quote, separator, line end or escape after it
+    :param types: types of columns from an earlier load, and of this one
     """
 
     name: ClassVar[str] = "csv"
@@ -85,14 +94,19 @@ class Csv(Format):
         "dtypes": "dtypes",
         "separator": "csv_separator",
         "encoding": "csv_encoding",
+        "quote": "csv_quote",
+        "escape": "csv_escape",
     }
 
     dtypes: Mapping[str, Any] | None = None
     separator: str | None = None
     encoding: str | None = None
+    quote: str | None = AUTO
+    escape: str | None = None
+    types: ColumnTypes | None = None
 
     def check(self) -> None:
-        """Check separator and encoding."""
+        """Check separator, quote, escape and encoding."""
         separator = self.separator
         if separator is not None and (
             not isinstance(separator, str) or len(separator.encode()) != 1 or separator in '"\r\n'
@@ -100,6 +114,21 @@ class Csv(Format):
             raise ConfigurationError(
                 f"csv_separator must be one character such as ';', not {separator!r}; quotes and line ends cannot "
                 "separate"
+            )
+        quote = None if self.quote == AUTO else self.quote
+        for argument, mark in (("csv_quote", quote), ("csv_escape", self.escape)):
+            if mark is not None and (
+                not isinstance(mark, str)
+                or len(mark.encode()) != 1
+                or mark in "\r\n\0"
+                or mark in (separator or ",\t")
+            ):
+                raise ConfigurationError(
+                    f"{argument} must be None or one character other than the separator and line ends, not {mark!r}"
+                )
+        if self.escape is not None and self.escape == ('"' if self.quote == AUTO else self.quote):
+            raise ConfigurationError(
+                "csv_escape is the quote itself: a quote that is doubled in a value needs no csv_escape"
             )
         if self.encoding is not None:
             try:
@@ -113,7 +142,15 @@ class Csv(Format):
         from coveo_provider.documents.extracts.csv_files import CsvFiles
         from coveo_provider.documents.extracts.cutting import cut
 
-        csv_files = CsvFiles(files, separator=self.separator, encoding=self.encoding, dtypes=self.dtypes)
+        csv_files = CsvFiles(
+            files,
+            separator=self.separator,
+            quote=self.quote,
+            escape=self.escape,
+            encoding=self.encoding,
+            dtypes=self.dtypes,
+            types=self.types,
+        )
         tables = (
             (file, with_partitions(table, file.partitions, file.name)) for file, table in csv_files.tables()
         )
@@ -159,6 +196,17 @@ FORMATS: Mapping[str, type[Format]] = {one.name: one for one in (Parquet, Csv, N
 """Every format there is, by name."""
 
 
+_EXCEL_SUFFIXES = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
+
+
+RAW_SUFFIXES = (
+    *(suffix for one in FORMATS.values() if one.packed for suffix in one.suffixes),
+    GZ,
+    *_EXCEL_SUFFIXES,
+)
+"""How the names of files end that are no part of a dataset."""
+
+
 def format_of(files: Sequence[SourceFile]) -> type[Format]:
     """
     Return the format of all files, by the suffixes of their names.
@@ -181,5 +229,6 @@ def _by_suffix(name: str) -> type[Format]:
             return one
     known = ", ".join(suffix for one in FORMATS.values() for suffix in one.suffixes)
     raise DatasetError(
-        f"{name}: the name does not say what it holds: expected {known}, text also with {GZ}. Give file_format"
+        f"{name}: the name does not say what it holds: expected {known}, text also with {GZ}. "
+        + (EXCEL if text.endswith(_EXCEL_SUFFIXES) else "Give file_format")
     )

@@ -17,8 +17,8 @@ BATCH_ROWS = 10_000
 BATCH_BYTES = 64 * MIB
 """A batch ends at its number of rows or at this much data, whichever comes first, but has one row at least."""
 
-
 GZ = ".gz"
+EXCEL = "Read workbooks by pandas.read_excel in a @task that writes Parquet, or save them as CSV"
 
 
 class SourceFile:

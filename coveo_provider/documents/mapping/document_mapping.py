@@ -152,7 +152,10 @@ class DocumentMapping:
             f"{column!r} (for {key})" for column, key in self._needed().items() if column not in present
         ]
         if missing:
-            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {', '.join(present)}")
+            names = ", ".join(
+                name if name == name.strip() else repr(name) for name in present
+            )  # blanks are seen
+            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {names}")
         if len(set(present)) != len(present):
             twice = sorted({column for column in present if present.count(column) > 1})
             raise MappingError(f"the frame has column {twice[0]!r} twice")
@@ -160,6 +163,24 @@ class DocumentMapping:
         for key, rule in self._rules().items():
             if key.lower() in _IDS and isinstance(rule, Template):
                 _refuse_floats(key, rule, rows)
+
+    def passes(self, column: str) -> bool:
+        """Return whether a column's values may become a document's as they are, rather than parts of texts."""
+        rules = list(self._rules().values())
+        if any(not isinstance(rule, (str, *_RULES)) for rule in rules):  # a function sees all of the frame
+            return True
+        used = [rule for key, rule in self._rules().items() if column in _columns(key, rule)]
+        kept = not used and column not in self.drop if self.keep == "*" else column in self.keep
+        return kept or any(not isinstance(rule, (Template, Split)) for rule in used)
+
+    def text_columns(self) -> list[str]:
+        """Return the columns that become nothing but parts of texts, so that any type would do for them."""
+        return [column for column in self.spelled() if not self.passes(column)]
+
+    def spelled(self) -> list[str]:
+        """Return the columns that become parts of texts, whatever else becomes of them."""
+        rules = [rule for rule in self._rules().values() if isinstance(rule, (Template, Split))]
+        return list(dict.fromkeys(column for rule in rules for column in rule.columns()))
 
     def _rules(self) -> dict[str, Rule]:
         return {DOCUMENT_ID: Template(self.document_id), **self.fields}

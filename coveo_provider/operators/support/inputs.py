@@ -65,7 +65,9 @@ def _inline(value: Any, name: str) -> list[Any]:
         "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in members
     }
     if len(kinds) > 1:
-        raise DatasetError(f"{name} holds {' and '.join(sorted(kinds, reverse=True))}; expected one kind of them")
+        raise DatasetError(
+            f"{name} holds {' and '.join(sorted(kinds, reverse=True))}; expected one kind of them"
+        )
     if kinds == {"URIs"}:
         return _rows_of_ids(members) if name == DELETIONS else []
     return members

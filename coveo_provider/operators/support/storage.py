@@ -13,12 +13,16 @@ from airflow.sdk import ObjectStoragePath
 from coveo_provider.documents.contract import shown
 from coveo_provider.documents.dataset.files import opened_local, read_if_there
 from coveo_provider.documents.dataset.manifest import MANIFEST, Manifest, PartEntry, read_manifest
+from coveo_provider.documents.extracts.formats import RAW_SUFFIXES
 from coveo_provider.documents.uris import shown_uri, without_secrets
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.frames import is_frame
 from coveo_provider.operators.support.paths import folder_at, folder_of, is_storage, misspelt, path_at
 
 _PARQUET = ".parquet"
+_MADE = (
+    "CoveoTransformOperator makes a dataset of CSV, NDJSON, JSON and Parquet files: pass on what it returns"
+)
 
 
 def list_files(uris: Any, name: str) -> list[str]:
@@ -59,6 +63,8 @@ def _files_at(uri: str, name: str, suffix: str) -> list[str]:
     with _errors_named(uri, name):
         path = path_at(uri)
         if path.is_file():
+            if suffix and uri.lower().endswith(RAW_SUFFIXES):
+                raise DatasetError(f"{name}: {uri} is no part of a dataset. {_MADE}")
             return [uri]
         if not path.is_dir():
             raise DatasetError(f"{name}: {shown_uri(uri)} is missing{misspelt(uri)}")
@@ -70,6 +76,7 @@ def _files_at(uri: str, name: str, suffix: str) -> list[str]:
         raise DatasetError(
             f"{name}: {path / other[0]} is not a {suffix} file; a dataset's folder holds its parts and nothing "
             "else (names that begin with _ or . are passed over)"
+            + (f". {_MADE}" if other[0].lower().endswith(RAW_SUFFIXES) else "")
         )
     if manifest is not None:
         manifest.check_files(sizes, f"{name}: {uri}")

@@ -270,6 +270,25 @@ def test_of_what_was_refused_one_file_is_kept(tmp_path: Path) -> None:
     assert names[0] == names[1] != names[2]
 
 
+def test_the_types_of_columns_are_remembered(tmp_path: Path) -> None:
+    """By what made the dataset; of several that one mapping made, where they agree. They make no other content."""
+    datasets = (
+        replace(ONE, types={"price": "Int64", "size": "string"}),
+        replace(ONE, sha256="def", types={"price": "string", "width": "float64"}),
+        replace(ONE, sha256="ghi", mapping="other", types={"size": "boolean"}),
+    )
+    current = last_run(datasets=datasets)
+
+    state_in(tmp_path / "state").remember(current, [hashes_in(tmp_path)] * 3, None)
+
+    last = state_in(tmp_path / "state").last()
+    assert last == current == last_run(datasets=tuple(replace(one, types={}) for one in datasets))
+    assert last is not None
+    assert last.types_of("m") == {"size": "string", "width": "float64"}
+    assert last.types_of("other") == {"size": "boolean"}
+    assert last.types_of("new") == {}
+
+
 def test_what_is_equal_is_remembered_already() -> None:
     """Wherever the dataset lay, and whatever was refused of it."""
     elsewhere = replace(ONE, manifest="file:///n")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def test_what_is_written_is_read() -> None:
     assert read_manifest(MANIFEST.as_json(), "m") == MANIFEST
     assert (MANIFEST.rows, MANIFEST.bytes, MANIFEST.encoded_bytes) == (5, 150, 130)
     assert json.loads(MANIFEST.as_json())["rows"] == 5
+    typed = replace(MANIFEST, types={"price": "Int64", "sku": "string"}, declared=("sku",))
+    assert read_manifest(typed.as_json(), "m") == typed
 
 
 def test_a_manifest_of_an_earlier_version_is_read() -> None:

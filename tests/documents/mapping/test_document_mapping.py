@@ -27,6 +27,29 @@ def documents(mapping: DocumentMapping, frame: pd.DataFrame = FRAME) -> list[Any
     return encode(to_table(mapping.apply(frame), "frame"))
 
 
+@pytest.mark.parametrize(
+    ("options", "passes", "spelled"),
+    [
+        ({}, "", "a"),
+        ({"fields": {"x": "b", "y": Split("c")}}, "b", "ac"),
+        ({"fields": {"x": "a"}}, "a", "a"),
+        ({"keep": "*"}, "bcd", "a"),
+        ({"keep": "*", "drop": "d", "fields": {"y": Template("{c}")}}, "b", "ac"),
+        ({"keep": ("a", "d")}, "ad", "a"),
+        ({"fields": {"permissions": PermissionColumns(allowed_users="b")}}, "b", "a"),
+        ({"fields": {"x": len}}, "abcd", "a"),
+    ],
+    ids=repr,
+)
+def test_it_tells_which_columns_pass_as_they_are(options: dict[str, Any], passes: str, spelled: str) -> None:
+    """And which become parts of texts, or nothing else."""
+    mapping = DocumentMapping("product://{a}", **options)
+
+    assert [column for column in "abcd" if mapping.passes(column)] == list(passes)
+    assert mapping.spelled() == list(spelled)
+    assert mapping.text_columns() == [column for column in spelled if column not in passes]
+
+
 def test_a_frame_becomes_documents() -> None:
     """All rules at once, empty values left out, the id first."""
     mapping = DocumentMapping(
