@@ -55,7 +55,7 @@ def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def table_of(ids: list[Any] | None = None, **columns: Any) -> pa.Table:
+def table_of(ids: list[Any] | None = None, /, **columns: Any) -> pa.Table:
     """Return a table of documents; the ids are made up when none are given."""
     rows = len(next(iter(columns.values()))) if columns else 1
     names = ids if ids is not None else [f"test://{row}" for row in range(rows)]

@@ -113,10 +113,10 @@ def normalized(table: pa.Table) -> pa.Table:
     """
     columns = []
     for column in portable(table).columns:
-        if column.null_count == len(column):
-            column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_dictionary(column.type):
             column = pa.chunked_array([spelled_out(chunk) for chunk in column.chunks], column.type.value_type)
+        if column.null_count == len(column):
+            column = pa.chunked_array([pa.nulls(len(column))])
         if pt.is_timestamp(column.type) and column.type.tz != "UTC":
             column = column.cast(pa.timestamp(column.type.unit, "UTC"))
         columns.append(column)
