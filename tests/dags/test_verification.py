@@ -213,7 +213,7 @@ def test_a_part_that_was_accepted_and_lost_is_seen(
     run = nightly.night()
 
     assert run.state == "failed"
-    assert "4 items are neither indexed nor refused" in nightly.error
+    assert "4 items neither indexed nor refused" in nightly.error
     assert "doc://" in nightly.error
 
 
