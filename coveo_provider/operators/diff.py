@@ -231,7 +231,7 @@ class CoveoDiffOperator(SourceOperator):
     ) -> list[dict[str, Any]]:
         from coveo_provider.operators.support.changes import write_changes
 
-        place = folder_at(self.output_uri) if self.output_uri else changes
+        place = folder_at(self.output_uri, "output") if self.output_uri else changes
         return write_changes(place, datasets=datasets, difference=difference, ids_path=ids)
 
     def _tell(self, context: Context, own: Pending, current: LastRun, reason: str | None) -> None:

@@ -81,7 +81,7 @@ def whole_datasets(documents: Any) -> list[WrittenDataset]:
     """
     uris: dict[str, list[str]] = {}
     for uri in flat(documents, "documents"):
-        path = path_at(uri)
+        path = path_at(uri, "documents")
         uris.setdefault(str(path) if path.is_dir() else folder_of(str(path)), []).append(str(path))
     if not uris:
         raise DatasetError("documents: the list of parts is empty")

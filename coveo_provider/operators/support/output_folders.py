@@ -31,9 +31,9 @@ def prepared_output(output: Any, manifest: Manifest, *, sources: Any = ()) -> Ob
     """
     if not isinstance(output, (str, ObjectStoragePath)) or not str(output).strip():
         raise ConfigurationError(f"output must be the URI of a folder, not {output!r}")
-    folder = folder_at(output)
+    folder = folder_at(output, "output")
     for uri in flat(sources, "source"):
-        _refuse_overlap(folder, path_at(uri))
+        _refuse_overlap(folder, path_at(uri, "source"))
     if folder.is_file():
         raise ConfigurationError(f"output: {output} is a file, expected a folder")
     files = files_in(folder) if folder.is_dir() else {}

@@ -21,16 +21,25 @@ from coveo_provider.errors import DatasetError
 _CHAIN = "::"
 
 
-def path_at(uri: Any) -> ObjectStoragePath:
+def path_at(uri: Any, name: str = "") -> ObjectStoragePath:
     """
     Return the path of the very file or folder that a URI names.
 
     ``ObjectStoragePath(uri)`` reads names literally too, but drops a ``#`` or ``?`` at the end of one, tabs and
     line ends, and what follows ``::``. Such a name is joined to the root of its storage, which reads all of it.
 
+    :param name: the argument's name, for errors
     :raises DatasetError: it is no URI, or the storage's library takes it for another one all the same
     """
-    text = str(uri)
+    try:
+        return _path_at(str(uri))
+    except DatasetError as error:
+        if not name:
+            raise
+        raise DatasetError(f"{name}: {error}") from None
+
+
+def _path_at(text: str) -> ObjectStoragePath:
     scheme, place, path = parts_of(text)
     local = local_path(text)
     if local is not None:
@@ -52,13 +61,14 @@ def path_at(uri: Any) -> ObjectStoragePath:
     return found
 
 
-def folder_at(uri: Any) -> ObjectStoragePath:
+def folder_at(uri: Any, name: str = "") -> ObjectStoragePath:
     """
     Return the path of a folder, to which names can be joined.
 
+    :param name: the argument's name, for errors
     :raises DatasetError: as :func:`path_at`, or its name holds ``::``, on another storage than this machine's
     """
-    folder = path_at(uri)
+    folder = path_at(uri, name)
     if folder.protocol and _CHAIN in folder.path:
         raise DatasetError(
             f"{shown_uri(str(uri))}: a folder's name must not hold {_CHAIN}, which the storage's library takes "

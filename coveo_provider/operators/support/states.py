@@ -27,7 +27,7 @@ def state_at(uri: Any) -> State:
     """
     if not isinstance(uri, (str, ObjectStoragePath)) or not str(uri).strip():
         raise ConfigurationError(f"state must be the URI of a folder, not {uri!r}")
-    folder = folder_at(uri)
+    folder = folder_at(uri, "state")
     return State(folder, files_in(folder) if folder.is_dir() else ())
 
 

@@ -61,7 +61,7 @@ def _listed(uris: Any, name: str, noun: str, suffix: str) -> list[str]:
 
 def _files_at(uri: str, name: str, suffix: str) -> list[str]:
     with _errors_named(uri, name):
-        path = path_at(uri)
+        path = path_at(uri, name)
         if path.is_file():
             if suffix and uri.lower().endswith(RAW_SUFFIXES):
                 raise DatasetError(f"{name}: {uri} is no part of a dataset. {_MADE}")
