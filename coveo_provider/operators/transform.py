@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api
+from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api, counted
 from coveo_provider.documents.dataset.files import replace as replace_file
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.csv_options import AUTO, TEXT, ColumnTypes
@@ -20,6 +20,7 @@ from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import content_stamp
+from coveo_provider.operators.support.frames import frame_file, frames_in
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.partitions import partitions_at
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.extracts.transformation import Transform
 
 MIN_PART_BYTES = MIB
+_FRAME = "source given as a DataFrame"
 
 
 class CoveoTransformOperator(CoveoOperator):
@@ -49,7 +51,8 @@ class CoveoTransformOperator(CoveoOperator):
     JSON's numbers are values, not spellings, and keep every digit. Folders named ``column=value`` below the one
     that is given make a column of texts of the rows below them, in any format.
 
-    :param source: URI of a file or a folder, or a list of them, all of one format and never empty (templated)
+    :param source: URI of a file or a folder, or a list of them, all of one format and never empty; or a DataFrame
+        that a task returns (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
         files in it is refused (templated)
     :param mapping: how the columns become those of the dataset; ``None`` when they are that already
@@ -136,6 +139,7 @@ class CoveoTransformOperator(CoveoOperator):
         from coveo_provider.loading.progress import Progress
 
         kind = self._checked()
+        frames = frames_in(self.source)
         stamp = content_stamp(self.content_stamp)
         mapping = fingerprint(self.mapping, self.transform)
         types = ColumnTypes(
@@ -143,7 +147,7 @@ class CoveoTransformOperator(CoveoOperator):
             spelled=frozenset(() if self.mapping is None else self.mapping.spelled()),
         )
         options = ReadOptions(
-            file_format=self.file_format,
+            file_format="parquet" if frames else self.file_format,
             batch_rows=self.batch_rows,
             formats=(
                 Csv(
@@ -158,13 +162,11 @@ class CoveoTransformOperator(CoveoOperator):
             ),
         )
         options.check()
-        uris = list_files(self.source, "source")
-        partitions = partitions_at(uris, self.source, "source", says_others=True)
-        files = [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
+        files = [SourceFile(_FRAME, partial(frame_file, frame, _FRAME)) for frame in frames] or self._files()
         options.format_of(files)
         api = Api.STREAM if self.stream else Api.PUSH
         manifest = Manifest(kind, mapping=mapping, api=api.value)
-        folder = prepared_output(self.output_uri, manifest, sources=self.source)
+        folder = prepared_output(self.output_uri, manifest, sources=() if frames else self.source)
         progress = Progress(self.log.info, "Transformed", None)
         read, dates = 0, LocalDates()
         with PartWriter(
@@ -197,15 +199,19 @@ class CoveoTransformOperator(CoveoOperator):
         for warning in dates.warnings():
             self.log.warning("%s", warning)
         self.log.info(
-            "Made %s rows into %s %s, %s bytes of JSON, in %s parts in %s",
-            f"{read:,}",
-            f"{manifest.rows:,}",
-            kind.value,
-            f"{manifest.encoded_bytes:,}",
-            f"{len(manifest.parts):,}",
+            "Made %s of %s, %s of JSON, in %s in %s",
+            counted(manifest.rows, kind.value.removesuffix("s").replace("_", " ")),
+            counted(read, "row"),
+            counted(manifest.encoded_bytes, "byte"),
+            counted(len(manifest.parts), "part"),
             folder,
         )
         return mappable([str(folder / part.name) for part in manifest.parts])
+
+    def _files(self) -> list[SourceFile]:
+        uris = list_files(self.source, "source")
+        partitions = partitions_at(uris, self.source, "source", says_others=True)
+        return [SourceFile(uri, partial(open_file, uri), partitions[uri]) for uri in uris]
 
     def _kept_types(self, mapping: str) -> dict[str, str]:
         """Return the types of columns in the last load that went through; none when it cannot be told."""

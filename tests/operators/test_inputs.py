@@ -11,10 +11,12 @@ import pytest
 from airflow.sdk import dag, task
 
 from coveo_provider._compat import AirflowFailException
+from coveo_provider.documents import DocumentMapping
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDiffOperator,
     CoveoPushBatchOperator,
+    CoveoTransformOperator,
     CoveoUpdateStreamOperator,
 )
 from coveo_provider.sandbox import Sandbox
@@ -202,3 +204,31 @@ def test_an_id_where_a_dataset_is_meant_is_said_to_be_one(connected: Sandbox, ar
     options: dict[str, Any] = {argument: ["product://1"]}
     with pytest.raises(AirflowFailException, match=r"product://1 is no URI of a file.*rows: "):
         run(CoveoUpdateStreamOperator(task_id="t", source_id="products", **options))
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_frame_is_made_into_a_dataset(connected: Sandbox, tmp_path: Any, name: str) -> None:
+    """By the transform, with a mapping, in as many batches as it takes."""
+    parts = run(
+        CoveoTransformOperator(
+            task_id="t",
+            source=FRAMES[name],
+            output=(tmp_path / "documents").as_uri(),
+            mapping=DocumentMapping("{documentId}", {"title": "name"}, keep="*"),
+            batch_rows=1,
+        )
+    )
+    push(documents=parts)
+    connected.settle()
+
+    assert connected.items("files") == {
+        key: {("title" if field == "name" else field): value for field, value in item.items()}
+        for key, item in HELD.items()
+    }
+
+
+def test_a_frame_that_cannot_be_a_dataset_is_refused_by_name(connected: Sandbox, tmp_path: Any) -> None:
+    """As a file is."""
+    frame = pd.DataFrame({"documentId": ["product://1", "two"], "x": [1, 2]})
+    with pytest.raises(AirflowFailException, match=r"document 'two': documentId is not a URI"):
+        run(CoveoTransformOperator(task_id="t", source=frame, output=(tmp_path / "x").as_uri()))

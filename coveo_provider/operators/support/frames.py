@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -11,6 +11,22 @@ from typing import IO, Any
 def is_frame(value: Any) -> bool:
     """Return whether a value is a table in memory: of pandas, polars or Arrow."""
     return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__dataframe__")
+
+
+def members(value: Any) -> Iterator[Any]:
+    """Return what stands in lists, however deep; a value that is no list, by itself."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
+        for position in range(len(value)):
+            yield from members(value[position])
+    else:
+        yield value
+
+
+def frames_in(value: Any) -> list[Any]:
+    """Return the DataFrames that a value is or lists; none when it holds anything else."""
+    found = list(members(value))
+    return found if all(map(is_frame, found)) else []
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from coveo_provider.documents.contract import DOCUMENT_ID, shown
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.datasets import open_parts
-from coveo_provider.operators.support.frames import frame_file, is_frame
+from coveo_provider.operators.support.frames import frame_file, is_frame, members
 from coveo_provider.operators.support.paths import is_storage
 from coveo_provider.operators.support.storage import list_parts
 
@@ -60,27 +60,17 @@ def _inline(value: Any, name: str) -> list[Any]:
     """Return the rows or the DataFrames that an argument holds, none when it holds URIs."""
     if isinstance(value, Mapping):
         raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
-    members = list(_members(value))
+    found = list(members(value))
     kinds = {
-        "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in members
+        "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in found
     }
     if len(kinds) > 1:
         raise DatasetError(
             f"{name} holds {' and '.join(sorted(kinds, reverse=True))}; expected one kind of them"
         )
     if kinds == {"URIs"}:
-        return _rows_of_ids(members) if name == DELETIONS else []
-    return members
-
-
-def _members(value: Any) -> Iterator[Any]:
-    """Return what stands in lists, however deep."""
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
-        for position in range(len(value)):
-            yield from _members(value[position])
-    else:
-        yield value
+        return _rows_of_ids(found) if name == DELETIONS else []
+    return found
 
 
 def _rows_of_ids(texts: Sequence[Any]) -> list[dict[str, str]]:
