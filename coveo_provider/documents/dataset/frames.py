@@ -8,6 +8,7 @@ again what they were before a function of the user got them: the types they had 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -117,12 +118,10 @@ def arrow_of(series: pd.Series[Any], like: pa.DataType | None = None) -> pa.Arra
     if series.dtype != object:
         return pa.array(series, from_pandas=True)
     if like is not None and _is_object(like):
-        try:
+        with suppress(*FAULTS):
             array = pa.array(series, like, from_pandas=True)
-        except FAULTS:
-            return _inferred(series)
-        if _same(array.to_pylist(), series.tolist()):
-            return array
+            if _same(python_values(array), series.tolist()):
+                return array
     return _inferred(series)
 
 

@@ -48,8 +48,10 @@ def starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def joined(lengths: npt.NDArray[np.int64], texts: pl.Series) -> pl.Series:
     """Return the JSON of each list, from that of all elements."""
     flat = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
-    lists = pl.Series("", pa.LargeListArray.from_arrays(pa.array(starts(lengths)), flat))
-    return pl.select("[" + pl.lit(lists).list.join(",") + "]").to_series()
+    lists = pa.LargeListArray.from_arrays(pa.array(starts(lengths)), flat)
+    # By Arrow: before 1.37 polars panics here.
+    members = pl.Series("", pc.binary_join(lists, pa.scalar(",", flat.type)), dtype=pl.String)
+    return pl.select("[" + members + "]").to_series()
 
 
 def json_strings(texts: pl.Series) -> pl.Series:
