@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from airflow.sdk import dag, task
+from airflow.sdk import ObjectStoragePath, dag, task
 
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.documents import DocumentMapping
@@ -16,6 +17,7 @@ from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDiffOperator,
     CoveoPushBatchOperator,
+    CoveoSecurityExpansionOperator,
     CoveoTransformOperator,
     CoveoUpdateStreamOperator,
 )
@@ -126,6 +128,22 @@ def test_where_a_dataset_is_needed_the_lines_that_make_one_are_told(
     """A dataset is what is mapped over, or compared."""
     with pytest.raises(AirflowFailException, match=r"documents is a DataFrame.*\n.*import write_documents\n"):
         run(operator(pd.DataFrame(ROWS)))
+
+
+def test_identities_are_told_the_lines_that_write_them(connected: Sandbox, tmp_path: Any) -> None:
+    """And these do work."""
+    operator = CoveoSecurityExpansionOperator(
+        task_id="t", provider_id="acme", members=pd.DataFrame({"name": ["ann"], "type": ["USER"]})
+    )
+    with pytest.raises(AirflowFailException, match=r"members is a DataFrame.*") as raised:
+        run(operator)
+
+    given, written, returned = str(raised.value).split("\n")
+    assert "expected the URI" in given
+    names: dict[str, Any] = {"folder": ObjectStoragePath(tmp_path.as_uri()), "frame": pd.DataFrame(ROWS)}
+    exec(written, names)
+    assert pq.read_table(tmp_path / "members.parquet").num_rows == 2
+    assert eval(returned.removeprefix("return "), names) == str(names["folder"] / "members.parquet")
 
 
 @pytest.mark.parametrize(

@@ -111,12 +111,7 @@ def flat(uris: Any, name: str) -> Iterator[str]:
     :raises DatasetError: something else stands among them
     """
     if is_frame(uris):
-        raise DatasetError(
-            f"{name} is a DataFrame, expected the URI of a file or folder. CoveoTransformOperator(source=…) makes "
-            "a dataset of it; or let the task that has it write it, and return where:\n"
-            "from coveo_provider.documents import write_documents\n"
-            "return write_documents(frame, folder / 'part-00000.parquet')  # folder is an ObjectStoragePath"
-        )
+        raise DatasetError(f"{name} is a DataFrame, expected the URI of a file or folder. {_cure_of(name)}")
     if isinstance(uris, (str, ObjectStoragePath)):
         uri = str(uris)
         if not uri.strip():
@@ -137,6 +132,22 @@ def flat(uris: Any, name: str) -> Iterator[str]:
             yield from _member(uri, name)
     else:
         raise DatasetError(f"{name} must be the URI of a file or folder, or a list of them, not {uris!r}")
+
+
+def _cure_of(name: str) -> str:
+    """Return how a DataFrame becomes what an argument takes."""
+    if name == "documents":
+        return (
+            "CoveoTransformOperator(source=…) makes a dataset of it; or let the task that has it write it, and "
+            "return where:\n"
+            "from coveo_provider.documents import write_documents\n"
+            "return write_documents(frame, folder / 'part-00000.parquet')  # folder is an ObjectStoragePath"
+        )
+    return (
+        "Let the task that has it write it, and return where; folder is an ObjectStoragePath:\n"
+        f"with (folder / '{name}.parquet').open('wb') as file: frame.to_parquet(file)\n"
+        f"return str(folder / '{name}.parquet')"
+    )
 
 
 def _member(uri: Any, name: str) -> Iterator[str]:
