@@ -41,6 +41,9 @@ FRAMES: dict[str, Any] = {
     "of a library over pandas": OurFrame(ROWS),
     "polars": pl.DataFrame(ROWS),
     "Arrow": pa.Table.from_pylist(ROWS),
+    "with an index that is a column": pd.DataFrame(ROWS).set_index("documentId", drop=False),
+    "sparse": pd.DataFrame(ROWS).astype({"size": "Sparse[int]"}),
+    "rows in a generator": (dict(row) for row in ROWS),
     "a list of them": [pd.DataFrame(ROWS[:1]), pl.DataFrame(ROWS[1:])],
 }
 
@@ -134,8 +137,26 @@ def test_where_a_dataset_is_needed_the_lines_that_make_one_are_told(
         [["product://1"], []],
         [{"documentId": "product://1"}],
         pd.DataFrame({"documentId": ["product://1"]}),
+        {"product://1"},
+        (one for one in ["product://1"]),
+        pd.Series(["product://1"]),
+        pl.Series(["product://1"]),
+        pd.Index(["product://1"]),
+        pd.Series(["product://1"]).to_numpy(),
     ],
-    ids=["list", "text", "lists of mapped tasks", "rows", "frame"],
+    ids=[
+        "list",
+        "text",
+        "lists of mapped tasks",
+        "rows",
+        "frame",
+        "set",
+        "generator",
+        "column",
+        "column of polars",
+        "index",
+        "array",
+    ],
 )
 def test_ids_are_taken_as_ids(connected: Sandbox, ids: Any) -> None:
     """In `deletions`, however they are given; of a web page, too, which nobody fetches."""
@@ -176,7 +197,6 @@ def test_deletions_may_be_a_dataset_as_ever(connected: Sandbox, write_part: Writ
         (["product://1", "file:///data/gone/"], ["product://1", "file:///data/gone/", "one kind"]),
         ([{"documentId": "product://1"}, "product://2"], ["rows", "URIs", "one kind"]),
         ([7], ["deletions must hold URIs, found 7"]),
-        ([], ["empty"]),
     ],
 )
 def test_what_may_be_id_or_file_is_refused(connected: Sandbox, deletions: Any, words: list[str]) -> None:
@@ -202,3 +222,45 @@ def test_an_id_where_a_dataset_is_meant_is_said_to_be_one(connected: Sandbox, ar
     options: dict[str, Any] = {argument: ["product://1"]}
     with pytest.raises(AirflowFailException, match=r"product://1 is no URI of a file.*rows: "):
         run(CoveoUpdateStreamOperator(task_id="t", source_id="products", **options))
+
+
+@pytest.mark.parametrize("argument", ["documents", "deletions"])
+def test_the_text_that_a_template_makes_of_a_list_is_told_as_such(connected: Sandbox, argument: str) -> None:
+    """As `"{{ ti.xcom_pull('transform') }}"` gives it."""
+    with pytest.raises(AirflowFailException, match=r"is the text of a list, .*render_template_as_native_obj"):
+        push(**{argument: "['file:///data/part-0.parquet', 'file:///data/part-1.parquet']"})
+
+
+def test_nothing_to_delete_is_nothing(connected: Sandbox) -> None:
+    """A quiet night is no fault, beside documents and alone; a load without documents is."""
+    assert push(documents=ROWS, deletions=[])["documents"] == 2
+    assert push(deletions=[])["deletions"] == 0
+    connected.settle()
+    assert connected.items("files") == HELD
+    with pytest.raises(AirflowFailException, match="the list of parts is empty"):
+        push(documents=[])
+
+
+@pytest.mark.parametrize("index", ["documentId", ["documentId", "name"]])
+def test_ids_in_the_index_of_a_frame_are_told(connected: Sandbox, index: Any) -> None:
+    """An index is not sent, and this one is needed."""
+    with pytest.raises(AirflowFailException, match=r"documentId is the index .*frame\.reset_index\(\)"):
+        push(documents=pd.DataFrame(ROWS).set_index(index))
+
+
+def test_an_index_with_a_name_is_left_out_by_name(
+    connected: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been meant."""
+    push(documents=pd.DataFrame(ROWS).set_index("size"))
+    assert "the index 'size' is not sent" in caplog.text
+
+
+def test_empty_permissions_need_no_other_row_to_be_known(connected: Sandbox) -> None:
+    """Arrow makes lists of nulls of them, whose nulls are refused all the same."""
+    frame = pd.DataFrame([{"documentId": "product://1", "permissions": []}])
+    push(documents=frame, visibility="unchecked")
+    connected.settle()
+    assert connected.items("files")["product://1"]["permissions"] == []
+    with pytest.raises(AirflowFailException, match=r"null stands at \[0\]"):
+        push(documents=frame.assign(permissions=[[None]]), visibility="unchecked")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.frames import frame_file, is_frame
 from coveo_provider.operators.support.paths import is_storage
-from coveo_provider.operators.support.storage import list_parts
+from coveo_provider.operators.support.storage import LISTS, list_parts
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DELETIONS = "deletions"
 """The argument that takes ids."""
+
+_MAY_BE_EMPTY = frozenset({DELETIONS, "partial_updates"})
+"""The arguments whose empty list is what a quiet night finds; that of documents is what a broken extract gives."""
 
 _AS_ROW = "The id of a document that may be taken for a file is given as a row: [{'documentId': …}]"
 
@@ -40,8 +43,12 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
     if value is None:
         yield []
         return
-    inline = _inline(value, name)
-    if not inline:
+    members = _members(value, name)
+    inline = _inline(members, name)
+    if not members and name in _MAY_BE_EMPTY:
+        yield []
+    elif not inline:
+        value = value if isinstance(value, (str, Sequence)) else members
         with ExitStack() as stack:
             with _ids_explained(name):
                 own = list_parts(value, name)
@@ -56,11 +63,8 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
         yield [Rows(inline, f"{name} given inline")]
 
 
-def _inline(value: Any, name: str) -> list[Any]:
+def _inline(members: list[Any], name: str) -> list[Any]:
     """Return the rows or the DataFrames that an argument holds, none when it holds URIs."""
-    if isinstance(value, Mapping):
-        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
-    members = list(_members(value))
     kinds = {
         "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in members
     }
@@ -73,12 +77,30 @@ def _inline(value: Any, name: str) -> list[Any]:
     return members
 
 
-def _members(value: Any) -> Iterator[Any]:
-    """Return what stands in lists, however deep."""
+def _members(value: Any, name: str) -> list[Any]:
+    """Return what stands in lists, however deep, and in any other collection."""
+    if isinstance(value, Mapping):
+        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
+    return list(_flat(value, columns=name == DELETIONS))
+
+
+def _flat(value: Any, *, columns: bool) -> Iterator[Any]:
+    """
+    Return the members of collections.
+
+    :param columns: whether a column of a DataFrame is one, rather than a table that it cannot be
+    """
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
         for position in range(len(value)):
-            yield from _members(value[position])
+            yield from _flat(value[position], columns=columns)
+    elif (
+        isinstance(value, Iterable)
+        and not isinstance(value, (str, bytes, Mapping))
+        and (not is_frame(value) or (columns and len(getattr(value, "shape", ())) == 1))
+    ):
+        for member in value:
+            yield from _flat(member, columns=columns)
     else:
         yield value
 
@@ -100,6 +122,8 @@ def _rows_of_ids(texts: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def _is_id(text: str) -> bool:
+    if text.lstrip().startswith(LISTS):
+        return False
     web = text.lower().startswith(("http:", "https:"))
     if web and text.lower().endswith(".parquet"):
         raise DatasetError(

@@ -135,7 +135,12 @@ _FOLLOWS = r"text follows the quote that closes a value.* csv_escape='\\\\'.*csv
         ("a.xlsx", b"PK\x03\x04", {"file_format": "csv"}, "pandas.read_excel in a @task"),
         ("a.csv", b"\xd0\xcf\x11\xe0", {}, "pandas.read_excel"),
         ("a.csv", b"PAR1", {}, "is a Parquet file"),
-        ("a.csv", gzip.compress(b"id\n1\n", mtime=0), {}, r"packed with gzip, and its name does not end with \.gz"),
+        (
+            "a.csv",
+            gzip.compress(b"id\n1\n", mtime=0),
+            {},
+            r"packed with gzip, and its name does not end with \.gz",
+        ),
         ("a.csv", "id,t\n1,x\n# two, three, four\n", {}, "line 3 has 3 values, and the header 2"),
     ],
     ids=lambda value: repr(value)[:40],
