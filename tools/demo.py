@@ -23,6 +23,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from coveo_provider.documents.contract import counted
 from coveo_provider.sandbox import Sandbox
 from tools.airflow_home import ROOT, airflow, environment
 
@@ -152,8 +153,8 @@ def _report(sandbox: Sandbox, dag: str, source: str, *, refused: frozenset[str] 
     items = sandbox.items(source)
     missing, extra = expected.keys() - items.keys(), items.keys() - expected.keys()
     different = [i for i in expected.keys() & items.keys() if not _same(expected[i], items[i])]
-    parts = len(_parts(newest))
-    print(f"Source       {source}: {len(items):,} items; the dataset has {len(documents):,} in {parts} parts")
+    parts = counted(len(_parts(newest)), "part")
+    print(f"Source       {source}: {len(items):,} items; the dataset has {len(documents):,} in {parts}")
     for name, ids in (("missing", missing), ("not expected", extra), ("different", different)):
         if ids:
             print(f"  {len(ids):,} {name}, such as {min(ids)}")

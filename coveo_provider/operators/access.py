@@ -11,6 +11,7 @@ from coveo_provider.errors import ConfigurationError, DataError
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.storage import list_parts
+from coveo_provider.operators.support.values import truth
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
@@ -78,7 +79,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         """Read the identities, then every document's permissions against them."""
         from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
 
-        rules = [AccessRule(*_rule(rule)) for rule in self.rules]
+        rules = [AccessRule(*_rule(rule)) for rule in _listed(self.rules, "rules")]
         graph = self._graph()
         with open_parts(list_parts(self.documents, "documents")) as parts:
             if rules:
@@ -120,7 +121,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         from coveo_provider.identities.access import explain_access
         from coveo_provider.identities.access_rules import permissions_of
 
-        cases = [_case(case) for case in self.expected]
+        cases = [_case(case) for case in _listed(self.expected, "expected")]
         stated = permissions_of(parts, {document for _, _, document, _ in cases}) if cases else {}
         wrong = []
         for user, provider, document, sees in cases:
@@ -137,6 +138,12 @@ class CoveoCheckAccessOperator(CoveoOperator):
             raise DataError("; ".join(wrong))
 
 
+def _listed(value: Any, name: str) -> Sequence[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{name} must be a list of mappings, not {value!r}")
+    return value
+
+
 def _rule(rule: Mapping[str, Any]) -> tuple[str, Iterable[str]]:
     if not isinstance(rule, Mapping) or not rule.keys() <= {"documents", "only"}:
         raise ConfigurationError(f"a rule is {{'documents': pattern, 'only': groups}}, not {rule!r}")
@@ -146,4 +153,4 @@ def _rule(rule: Mapping[str, Any]) -> tuple[str, Iterable[str]]:
 def _case(case: Mapping[str, Any]) -> tuple[str | None, str | None, str, bool]:
     if not isinstance(case, Mapping) or not {"user", "document", "sees"} <= case.keys():
         raise ConfigurationError(f"expected holds {{'user', 'document', 'sees'}}, not {case!r}")
-    return case["user"], case.get("provider"), str(case["document"]), bool(case["sees"])
+    return case["user"], case.get("provider"), str(case["document"]), truth(case["sees"], "sees")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from reprlib import repr as brief
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
@@ -233,6 +235,27 @@ class CoveoTransformOperator(CoveoOperator):
         return [] if self.transform is not None or self.mapping is None else self.mapping.text_columns()
 
     def _checked(self) -> DatasetKind:
+        if not isinstance(self.mapping, (DocumentMapping, NoneType)):
+            raise ConfigurationError(
+                "mapping must be a DocumentMapping: DocumentMapping(document_id='product://{sku}', "
+                f"fields={{'ec_name': 'name'}}), not {brief(self.mapping)}"
+                + (
+                    ". A function of a DataFrame is given as transform"
+                    if callable(self.mapping) and not isinstance(self.mapping, type)
+                    else ""
+                )
+            )
+        if self.transform is not None and not callable(self.transform):
+            raise ConfigurationError(
+                f"transform must be a function that takes a DataFrame and returns one, not {brief(self.transform)}"
+                + (
+                    ". Give a DocumentMapping as mapping"
+                    if isinstance(self.transform, DocumentMapping)
+                    else ""
+                )
+            )
+        if not isinstance(self.stream, bool):
+            raise ConfigurationError(f"stream must be True or False, not {brief(self.stream)}")
         least, most = MIN_PART_BYTES, MAX_CHUNK_BYTES
         size = self.part_bytes
         if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= most:

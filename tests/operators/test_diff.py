@@ -235,7 +235,7 @@ def test_a_dataset_that_shrank_is_refused(nights: Nights, full: bool) -> None:
     ("options", "problem"),
     [
         ({"state": ""}, "state must be the URI of a folder"),
-        ({"documents": "file:///nowhere"}, "has no manifest"),
+        ({"documents": "file:///nowhere"}, "has no manifest, and file:///nowhere is missing"),
         ({"documents": []}, "the list of parts is empty"),
         ({"full": "perhaps"}, "full must be true or false"),
         ({"max_shrink": "x"}, "max_shrink must be a number"),

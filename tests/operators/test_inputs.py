@@ -45,6 +45,9 @@ FRAMES: dict[str, Any] = {
     "of a library over pandas": OurFrame(ROWS),
     "polars": pl.DataFrame(ROWS),
     "Arrow": pa.Table.from_pylist(ROWS),
+    "with an index that is a column": pd.DataFrame(ROWS).set_index("documentId", drop=False),
+    "sparse": pd.DataFrame(ROWS).astype({"size": "Sparse[int]"}),
+    "rows in a generator": (dict(row) for row in ROWS),
     "a list of them": [pd.DataFrame(ROWS[:1]), pl.DataFrame(ROWS[1:])],
 }
 
@@ -154,8 +157,26 @@ def test_identities_are_told_the_lines_that_write_them(connected: Sandbox, tmp_p
         [["product://1"], []],
         [{"documentId": "product://1"}],
         pd.DataFrame({"documentId": ["product://1"]}),
+        {"product://1"},
+        (one for one in ["product://1"]),
+        pd.Series(["product://1"]),
+        pl.Series(["product://1"]),
+        pd.Index(["product://1"]),
+        pd.Series(["product://1"]).to_numpy(),
     ],
-    ids=["list", "text", "lists of mapped tasks", "rows", "frame"],
+    ids=[
+        "list",
+        "text",
+        "lists of mapped tasks",
+        "rows",
+        "frame",
+        "set",
+        "generator",
+        "column",
+        "column of polars",
+        "index",
+        "array",
+    ],
 )
 def test_ids_are_taken_as_ids(connected: Sandbox, ids: Any) -> None:
     """In `deletions`, however they are given; of a web page, too, which nobody fetches."""
@@ -196,7 +217,6 @@ def test_deletions_may_be_a_dataset_as_ever(connected: Sandbox, write_part: Writ
         (["product://1", "file:///data/gone/"], ["product://1", "file:///data/gone/", "one kind"]),
         ([{"documentId": "product://1"}, "product://2"], ["rows", "URIs", "one kind"]),
         ([7], ["deletions must hold URIs, found 7"]),
-        ([], ["empty"]),
     ],
 )
 def test_what_may_be_id_or_file_is_refused(connected: Sandbox, deletions: Any, words: list[str]) -> None:
@@ -224,7 +244,7 @@ def test_an_id_where_a_dataset_is_meant_is_said_to_be_one(connected: Sandbox, ar
         run(CoveoUpdateStreamOperator(task_id="t", source_id="products", **options))
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", [name for name in FRAMES if "rows" not in name])
 def test_a_frame_is_made_into_a_dataset(connected: Sandbox, tmp_path: Any, name: str) -> None:
     """By the transform, with a mapping, in as many batches as it takes."""
     parts = run(
@@ -250,3 +270,45 @@ def test_a_frame_that_cannot_be_a_dataset_is_refused_by_name(connected: Sandbox,
     frame = pd.DataFrame({"documentId": ["product://1", "two"], "x": [1, 2]})
     with pytest.raises(AirflowFailException, match=r"document 'two': documentId is not a URI"):
         run(CoveoTransformOperator(task_id="t", source=frame, output=(tmp_path / "x").as_uri()))
+
+
+@pytest.mark.parametrize("argument", ["documents", "deletions"])
+def test_the_text_that_a_template_makes_of_a_list_is_told_as_such(connected: Sandbox, argument: str) -> None:
+    """As `"{{ ti.xcom_pull('transform') }}"` gives it."""
+    with pytest.raises(AirflowFailException, match=r"is the text of a list, .*render_template_as_native_obj"):
+        push(**{argument: "['file:///data/part-0.parquet', 'file:///data/part-1.parquet']"})
+
+
+def test_nothing_to_delete_is_nothing(connected: Sandbox) -> None:
+    """A quiet night is no fault, beside documents and alone; a load without documents is."""
+    assert push(documents=ROWS, deletions=[])["documents"] == 2
+    assert push(deletions=[])["deletions"] == 0
+    connected.settle()
+    assert connected.items("files") == HELD
+    with pytest.raises(AirflowFailException, match="the list of parts is empty"):
+        push(documents=[])
+
+
+@pytest.mark.parametrize("index", ["documentId", ["documentId", "name"]])
+def test_ids_in_the_index_of_a_frame_are_told(connected: Sandbox, index: Any) -> None:
+    """An index is not sent, and this one is needed."""
+    with pytest.raises(AirflowFailException, match=r"documentId is the index .*frame\.reset_index\(\)"):
+        push(documents=pd.DataFrame(ROWS).set_index(index))
+
+
+def test_an_index_with_a_name_is_left_out_by_name(
+    connected: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been meant."""
+    push(documents=pd.DataFrame(ROWS).set_index("size"))
+    assert "the index 'size' is not sent" in caplog.text
+
+
+def test_empty_permissions_need_no_other_row_to_be_known(connected: Sandbox) -> None:
+    """Arrow makes lists of nulls of them, whose nulls are refused all the same."""
+    frame = pd.DataFrame([{"documentId": "product://1", "permissions": []}])
+    push(documents=frame, visibility="unchecked")
+    connected.settle()
+    assert connected.items("files")["product://1"]["permissions"] == []
+    with pytest.raises(AirflowFailException, match=r"null stands at \[0\]"):
+        push(documents=frame.assign(permissions=[[None]]), visibility="unchecked")

@@ -328,6 +328,13 @@ ALLOW_HR = [{"allowedPermissions": [{"identity": "HR", "identityType": "Group"}]
             ["hr://no", "not in"],
         ),
         (ALLOW_HR, {"rules": [{"document": "x"}]}, ["a rule is"]),
+        (ALLOW_HR, {"rules": {"documents": "x"}}, ["rules must be a list"]),
+        (ALLOW_HR, {"expected": 5}, ["expected must be a list"]),
+        (
+            ALLOW_HR,
+            {"expected": [{"user": "ann", "document": "x", "sees": "maybe"}]},
+            ["sees must be true or false"],
+        ),
         (ALLOW_HR, {"expected": [{"user": "ann"}]}, ["expected holds"]),
     ],
 )

@@ -252,7 +252,7 @@ def test_rows_that_a_function_all_drops_are_refused(staging: Staging) -> None:
 
 
 def test_a_failing_function_is_for_airflow_to_show(
-    staging: Staging, caplog: pytest.LogCaptureFixture
+    staging: Staging, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its own error, so that a passing one is retried; the rows are logged."""
 
@@ -261,7 +261,7 @@ def test_a_failing_function_is_for_airflow_to_show(
 
     with pytest.raises(KeyError, match="colour"):
         staging.make(staging.put("a.csv", csv(SHOES)), transform=fail, batch_rows=50)
-    assert "a.csv, rows 0 to 49" in caplog.text
+    assert "a.csv, rows 0 to 49" in capsys.readouterr().out
     with pytest.raises(AirflowFailException, match="returned NoneType, expected a DataFrame"):
         staging.make(staging.put("a.csv", csv(SHOES)), transform=lambda frame: None)
 

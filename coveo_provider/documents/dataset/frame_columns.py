@@ -35,6 +35,9 @@ def column_of(series: pd.Series[Any], first_row: int, like: pa.DataType | None =
     :param like: what it was before it came to pandas
     :raises ValueError: shows two values that have no common type, and says what helps
     """
+    if isinstance(series.dtype, pd.SparseDtype):
+        sparse: Any = series.sparse
+        series = sparse.to_dense()
     try:
         return _column_of(series, first_row, like)
     except RecursionError:

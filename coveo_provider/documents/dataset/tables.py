@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from coveo_provider.documents.contract import MIB
+from coveo_provider.documents.contract import DOCUMENT_ID, MIB
 from coveo_provider.documents.dataset.common_types import portable, with_members
 from coveo_provider.documents.dataset.files import make_folder_of, stamp_of_open
 from coveo_provider.documents.dataset.foreign_parquet import (
@@ -243,6 +243,7 @@ def write_rows(frame: Any, where: str, sink: IO[bytes]) -> None:
 
 
 def _rows_of(frame: Any, where: str) -> pa.Table:
+    _say_that_an_index_is_no_data(frame, where)
     table = portable(to_table(frame, where))
     if not len(table):
         raise DatasetError(f"{where}: has no rows; leave an empty part out")
@@ -316,6 +317,29 @@ def to_table(
                 f"{where}: column {name!r} holds values that have no common type: {error}"
             ) from None
     return pa.table(columns, names=names)
+
+
+def _say_that_an_index_is_no_data(frame: Any, where: str) -> None:
+    """
+    Say which index of a DataFrame is left out, if it has a name and thus may be meant.
+
+    :raises DatasetError: it is the documents' id
+    """
+    index = getattr(frame, "index", None)
+    left_out = [
+        name for name in getattr(index, "names", ()) if name is not None and name not in frame.columns
+    ]
+    if DOCUMENT_ID in left_out:
+        raise DatasetError(
+            f"{where}: {DOCUMENT_ID} is the index of the DataFrame, and an index is not sent: make a column "
+            "of it by frame.reset_index()"
+        )
+    if left_out:
+        _log.warning(
+            "%s: the index %s is not sent; frame.reset_index() makes a column of it",
+            where,
+            ", ".join(map(repr, left_out)),
+        )
 
 
 def _arrow_table(frame: Any, where: str) -> pa.Table:

@@ -173,7 +173,7 @@ def _as_text(dtype: pa.DataType) -> str:
 def _permissions_kind(dtype: pa.DataType) -> Kind:
     if is_text(dtype):
         return Kind.JSON_TEXT
-    if is_list(dtype) and pt.is_struct(dtype.value_type):
+    if is_list(dtype) and (pt.is_struct(dtype.value_type) or pt.is_null(dtype.value_type)):
         _refuse_equal_fields(PERMISSIONS, dtype)
         check_permissions_type(dtype)
         return Kind.PERMISSIONS

@@ -22,6 +22,8 @@ def arrow_type(name: str, dtype: Any) -> pa.DataType:
     :raises ConfigurationError: it is no dtype, or not one that texts can become
     """
     try:
+        if dtype is None:  # to numpy it is a float
+            raise TypeError("expected such as 'string'")
         known: Any = pd.api.types.pandas_dtype(dtype)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(

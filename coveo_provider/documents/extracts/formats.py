@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from coveo_provider.documents.extracts.csv_options import AUTO, ColumnTypes
@@ -106,7 +107,11 @@ class Csv(Format):
     types: ColumnTypes | None = None
 
     def check(self) -> None:
-        """Check separator, quote, escape and encoding."""
+        """Check types, separator, quote, escape and encoding."""
+        if self.dtypes is not None and not isinstance(self.dtypes, Mapping):
+            raise ConfigurationError(
+                f"dtypes must be a mapping of columns to dtypes, {{'sku': 'string'}}, not {brief(self.dtypes)}"
+            )
         separator = self.separator
         if separator is not None and (
             not isinstance(separator, str) or len(separator.encode()) != 1 or separator in '"\r\n'

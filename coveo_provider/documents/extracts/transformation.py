@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,13 +9,12 @@ from coveo_provider.documents.dataset.tables import to_table
 from coveo_provider.documents.extracts.readers import Batch
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.documents.mapping.rows import Rows
+from coveo_provider.documents.values.faults import noted
 from coveo_provider.errors import DatasetError, MappingError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-_log = logging.getLogger(__name__)
 
 Transform: TypeAlias = "Callable[[pd.DataFrame], pd.DataFrame]"
 
@@ -25,11 +23,16 @@ def rows_of(batch: Batch, *, transform: Transform | None, mapping: DocumentMappi
     """
     Return what a batch becomes; without function and mapping, what it is.
 
-    What a function of the user raises is passed on, and the rows it failed on are logged.
+    What a function of the user raises is passed on, with notes of which one failed, and on which rows.
 
     :raises MappingError: the function returns no DataFrame, or the mapping and its columns do not fit
     :raises DatasetError: a column's values have no common type, or are none that pandas can hold
     """
+    with noted(batch.where):
+        return _rows_of(batch, transform, mapping)
+
+
+def _rows_of(batch: Batch, transform: Transform | None, mapping: DocumentMapping | None) -> pa.Table:
     rows, where = batch.rows, batch.where
     like: dict[str, pa.DataType] = {}
     if transform is not None:
@@ -63,11 +66,8 @@ def _as_frame(batch: Batch) -> tuple[pd.DataFrame, dict[str, pa.DataType]]:
 def _applied(transform: Transform, frame: pd.DataFrame, batch: Batch) -> pd.DataFrame:
     import pandas as pd
 
-    try:
+    with noted("the function given as transform failed"):
         result = transform(frame)
-    except Exception:
-        _log.exception("The function given as transform failed on %s", batch.where)
-        raise
     if not isinstance(result, pd.DataFrame):
         raise MappingError(
             f"{batch.where}: the function given as transform returned {type(result).__name__}, expected a "

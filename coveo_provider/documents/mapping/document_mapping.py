@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from coveo_provider.documents.contract import DOCUMENT_ID, PARENT_ID, URI_EXPECTED, URI_PATTERN, shown
@@ -65,9 +66,19 @@ class DocumentMapping:
     drop: str | Iterable[str] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.document_id, str):
+            raise MappingError(
+                "document_id must be the text of a template, such as 'product://{sku}', not "
+                f"{brief(self.document_id)}"
+            )
+        if not isinstance(self.fields, Mapping) or not all(isinstance(key, str) for key in self.fields):
+            raise MappingError(
+                "fields must be a mapping of keys to rules, such as {'ec_name': 'name'}, not "
+                f"{brief(self.fields)}"
+            )
         if self.keep != "*":
-            object.__setattr__(self, "keep", _names(self.keep))
-        object.__setattr__(self, "drop", _names(self.drop))
+            object.__setattr__(self, "keep", _names("keep", self.keep, "'*', "))
+        object.__setattr__(self, "drop", _names("drop", self.drop))
 
     def check(self, frame: pd.DataFrame | pa.Table) -> None:
         """
@@ -155,7 +166,14 @@ class DocumentMapping:
             names = ", ".join(
                 name if name == name.strip() else repr(name) for name in present
             )  # blanks are seen
-            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {names}")
+            rules = [rule for rule in self.fields.values() if isinstance(rule, str)]
+            hint = (
+                ". A rule that is a text names a column; a fixed text is Constant('…'), one with columns in it "
+                "Template('…')"
+                if any(rule not in present for rule in rules)
+                else ""
+            )
+            raise MappingError(f"missing columns: {', '.join(missing)}; the frame has: {names}{hint}")
         if len(set(present)) != len(present):
             twice = sorted({column for column in present if present.count(column) > 1})
             raise MappingError(f"the frame has column {twice[0]!r} twice")
@@ -223,11 +241,24 @@ class DocumentMapping:
             )
         row = pc.index(pc.match_substring_regex(ids, URI_PATTERN), False).as_py()
         if row >= 0:
-            raise MappingError(f"row {row:,}: documentId {shown(ids[row].as_py())} is not {URI_EXPECTED}")
+            cure = (
+                ""
+                if Template(self.document_id).columns()
+                else ". document_id is a template, in which columns stand in braces: 'product://{sku}'"
+            )
+            raise MappingError(
+                f"row {row:,}: documentId {shown(ids[row].as_py())} is not {URI_EXPECTED}{cure}"
+            )
 
 
-def _names(names: str | Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _names(argument: str, names: str | Iterable[str], others: str = "") -> tuple[str, ...]:
+    if isinstance(names, str):
+        return (names,)
+    if not isinstance(names, Mapping) and isinstance(names, Iterable):
+        columns = tuple(names)
+        if all(isinstance(name, str) for name in columns):
+            return columns
+    raise MappingError(f"{argument} must be {others}a column's name, or a list of names, not {brief(names)}")
 
 
 def _refuse_floats(key: str, template: Template, rows: Rows) -> None:
@@ -255,10 +286,10 @@ def _columns(key: str, rule: Rule) -> list[str]:
         return [rule]
     if isinstance(rule, _RULES):
         return rule.columns()
-    if callable(rule):
+    if callable(rule) and not isinstance(rule, type):
         return []
     raise MappingError(
-        f"{key}: {rule!r} is no rule: expected a column's name, a Template, a Constant, a Split or a "
+        f"{key}: {brief(rule)} is no rule: expected a column's name, a Template, a Constant, a Split or a "
         "function of the frame"
     )
 
@@ -270,8 +301,11 @@ def _build(key: str, rule: Rule, rows: Rows) -> Any:
         return _made_by(key, rule, rows)
     import pandas as pd
 
+    from coveo_provider.documents.values.faults import noted
+
     frame = rows.frame
-    series = rule(frame)
+    with noted(f"{key}: the function given in the mapping failed"):
+        series = rule(frame)
     if not isinstance(series, pd.Series):
         raise MappingError(f"{key}: the function returned {type(series).__name__}, expected a Series")
     if not series.index.equals(frame.index):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -31,6 +32,10 @@ class Template:
     """
 
     text: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise MappingError(f"Template expects a text such as 'product://{{sku}}', not {brief(self.text)}")
 
     def pieces(self) -> list[tuple[str, str | None, bool]]:
         """
@@ -101,7 +106,7 @@ class Constant:
         try:
             one = arrow_of(pd.Series([self.value], dtype=object))
         except FAULTS as error:
-            raise MappingError(f"Constant({self.value!r}) cannot be sent: {reason_of(error)}") from None
+            raise MappingError(f"Constant({brief(self.value)}) cannot be sent: {reason_of(error)}") from None
         return one.take(np.zeros(len(rows), np.int64))
 
 
@@ -120,14 +125,15 @@ class Split:
     column: str
     separator: str = ";"
 
-    def columns(self) -> list[str]:
-        """
-        Return the columns it needs.
+    def __post_init__(self) -> None:
+        if not isinstance(self.column, str) or not isinstance(self.separator, str) or not self.separator:
+            raise MappingError(
+                "Split expects a column's name and a separator of one character or more, not "
+                f"{brief(self.column)} and {brief(self.separator)}"
+            )
 
-        :raises MappingError: the separator is empty
-        """
-        if not self.separator:
-            raise MappingError(f"Split({self.column!r}): the separator is empty")
+    def columns(self) -> list[str]:
+        """Return the column it needs."""
         return [self.column]
 
     def build(self, rows: Rows) -> pa.Array:

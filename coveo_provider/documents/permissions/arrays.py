@@ -53,6 +53,8 @@ def check_permissions_type(dtype: pa.DataType) -> None:
     :raises DatasetError: names the key that is unknown or of the wrong type
     """
     entry = dtype.value_type
+    if pt.is_null(entry):  # every list is empty, or holds nulls, which are refused by row
+        return
     if not pt.is_struct(entry):
         raise DatasetError(f"column permissions holds {dtype}, expected a list of permission sets or levels")
     _check_struct(entry, {**SET_KEYS, **LEVEL_KEYS}, "a permission set or level")
@@ -266,7 +268,7 @@ def permission_texts(array: pa.Array, refuse: Refuse) -> TypedPermissions:
         return TypedPermissions(pl.Series([None] * len(array), dtype=pl.String), np.empty(0, np.int64))
     if is_list(array.type):
         check_permissions_type(array.type)
-        if is_by_column(array):
+        if pt.is_struct(array.type.value_type) and is_by_column(array):
             return typed_permissions(array, refuse)
     known: dict[str, str | None] = {}  # the same permissions stand on many documents
     texts: list[str | None] = []

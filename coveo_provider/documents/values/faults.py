@@ -44,6 +44,23 @@ def data_errors(where: str) -> Iterator[None]:
         raise DatasetError(f"{where}: cannot be read: {reason_of(error)}") from error
 
 
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """
+    Add a note to any exception but our own, which name the place themselves, and pass it on as it is.
+
+    :param note: what failed, or where; a task that fails says it first
+    """
+    try:
+        yield
+    except CoveoError:
+        raise
+    except Exception as error:
+        notes: list[str] = getattr(error, "__notes__", [])
+        error.__notes__ = [*notes, note]  # type: ignore[attr-defined]  # add_note came with Python 3.11
+        raise
+
+
 def reason_of(error: BaseException) -> str:
     """Return what an error says, in one line, with its kind where it says too little."""
     text = " ".join(str(error).split())[:300]

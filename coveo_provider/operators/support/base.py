@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
-from coveo_provider._compat import AirflowFailException
+from coveo_provider._compat import AirflowFailException, AirflowSkipException
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
 from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.operators.support.checkpoints import Checkpoint
@@ -78,6 +78,11 @@ class CoveoOperator(BaseOperator):
             if self.deferrable and isinstance(error, SourceBusy):
                 self._wait_for_turn(error)
             self._fail(error)
+        except AirflowSkipException:  # of a function of the user
+            raise
+        except Exception as error:
+            self.log.error("%s", " ".join(_sentence(error).split()))
+            raise
 
     def resume(self, context: Context, event: Any = None) -> Any:
         """Go on after a wait: from the checkpoint in the trigger's event, else from the start."""
@@ -90,7 +95,7 @@ class CoveoOperator(BaseOperator):
 
     def _fail(self, error: CoveoError) -> NoReturn:
         """Fail the try, and say why before Airflow prints a traceback, which is kept short."""
-        sentence = f"{type(error).__name__}: {error}"
+        sentence = _sentence(error)
         self.log.error("%s", sentence)
         if error.transient:
             raise error.with_traceback(None) from None
@@ -123,3 +128,9 @@ class CoveoOperator(BaseOperator):
         trigger = CoveoWaitTrigger(seconds=seconds, checkpoint=checkpoint.as_json())
         self.defer(trigger=trigger, method_name="resume")
         raise AssertionError  # `defer` raises
+
+
+def _sentence(error: Exception) -> str:
+    """Return what happened: an exception's notes, the last of which tells the place, its kind and its text."""
+    notes = reversed(getattr(error, "__notes__", []))
+    return ": ".join([*notes, f"{type(error).__name__}: {error}"])

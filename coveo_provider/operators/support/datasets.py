@@ -10,7 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
-from coveo_provider.documents.uris import file_name
+from coveo_provider.documents.uris import file_name, shown_uri
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
@@ -116,6 +116,9 @@ def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:
         what = (
             f"has no manifest{misspelt(folder_uri)}" if manifest is None else f"holds {manifest.kind.value}"
         )
+        missing = next((uri for uri in uris if not path_at(uri).exists()), None)
+        if missing is not None:
+            what = f"{what}, and {shown_uri(missing)} is missing{misspelt(missing)}"
         raise DatasetError(
             f"documents: {folder} {what}. Changes are found in a dataset of documents that CoveoTransformOperator "
             "wrote"

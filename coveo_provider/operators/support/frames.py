@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -13,12 +13,23 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__dataframe__")
 
 
-def members(value: Any) -> Iterator[Any]:
-    """Return what stands in lists, however deep; a value that is no list, by itself."""
+def members(value: Any, *, columns: bool = False) -> Iterator[Any]:
+    """
+    Return what stands in lists, however deep, and in any other collection; a value that is none, by itself.
+
+    :param columns: whether a column of a DataFrame is a collection, rather than a table that it cannot be
+    """
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         # By index: Airflow's lazy sequence of mapped outputs logs an error when iterated to its end.
         for position in range(len(value)):
-            yield from members(value[position])
+            yield from members(value[position], columns=columns)
+    elif (
+        isinstance(value, Iterable)
+        and not isinstance(value, (str, bytes, Mapping))
+        and (not is_frame(value) or (columns and len(getattr(value, "shape", ())) == 1))
+    ):
+        for member in value:
+            yield from members(member, columns=columns)
     else:
         yield value
 

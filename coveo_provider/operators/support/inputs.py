@@ -11,7 +11,7 @@ from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.frames import frame_file, is_frame, members
 from coveo_provider.operators.support.paths import is_storage
-from coveo_provider.operators.support.storage import list_parts
+from coveo_provider.operators.support.storage import LISTS, list_parts
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DELETIONS = "deletions"
 """The argument that takes ids."""
+
+_MAY_BE_EMPTY = frozenset({DELETIONS, "partial_updates"})
+"""The arguments whose empty list is what a quiet night finds; that of documents is what a broken extract gives."""
 
 _AS_ROW = "The id of a document that may be taken for a file is given as a row: [{'documentId': …}]"
 
@@ -40,8 +43,14 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
     if value is None:
         yield []
         return
-    inline = _inline(value, name)
-    if not inline:
+    if isinstance(value, Mapping):
+        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
+    found = list(members(value, columns=name == DELETIONS))
+    inline = _inline(found, name)
+    if not found and name in _MAY_BE_EMPTY:
+        yield []
+    elif not inline:
+        value = value if isinstance(value, (str, Sequence)) else found
         with ExitStack() as stack:
             with _ids_explained(name):
                 own = list_parts(value, name)
@@ -56,11 +65,8 @@ def open_input(value: Any, name: str, uris: list[str]) -> Iterator[Sequence[Part
         yield [Rows(inline, f"{name} given inline")]
 
 
-def _inline(value: Any, name: str) -> list[Any]:
+def _inline(found: list[Any], name: str) -> list[Any]:
     """Return the rows or the DataFrames that an argument holds, none when it holds URIs."""
-    if isinstance(value, Mapping):
-        raise DatasetError(f"{name} is one mapping; expected URIs, or a list of rows: [{{…}}]")
-    found = list(members(value))
     kinds = {
         "rows" if isinstance(one, Mapping) else "DataFrames" if is_frame(one) else "URIs" for one in found
     }
@@ -90,6 +96,8 @@ def _rows_of_ids(texts: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def _is_id(text: str) -> bool:
+    if text.lstrip().startswith(LISTS):
+        return False
     web = text.lower().startswith(("http:", "https:"))
     if web and text.lower().endswith(".parquet"):
         raise DatasetError(

@@ -20,6 +20,9 @@ from coveo_provider.operators.support.frames import is_frame
 from coveo_provider.operators.support.paths import folder_at, folder_of, is_storage, misspelt, path_at
 
 _PARQUET = ".parquet"
+LISTS = ("[", "(")
+"""How the text begins that a template makes of a list."""
+
 _MADE = (
     "CoveoTransformOperator makes a dataset of CSV, NDJSON, JSON and Parquet files: pass on what it returns"
 )
@@ -116,6 +119,11 @@ def flat(uris: Any, name: str) -> Iterator[str]:
         uri = str(uris)
         if not uri.strip():
             raise DatasetError(f"{name} must hold URIs, found {uris!r}")
+        if uri.lstrip().startswith(LISTS):
+            raise DatasetError(
+                f"{name}: {shown(uri)} is the text of a list, as a template makes one. Pass on what the task "
+                "returns (its output), or give the DAG render_template_as_native_obj=True"
+            )
         if not is_storage(uri):
             raise DatasetError(
                 f"{name}: {shown(uri)} is no URI of a file or folder, as nothing is stored under "

@@ -98,7 +98,6 @@ def test_pandas_values_arrive(tmp_path: Path, values: Any, expected: list[Any]) 
         [np.ones((2, 2))],
         [NotImplemented],
         pd.Series([1j]),
-        pd.Series(pd.arrays.SparseArray([1, 0])),
     ],
     ids=repr,
 )
