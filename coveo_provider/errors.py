@@ -351,12 +351,16 @@ class DocumentError(DataError):
     :param problem: what is wrong, and what was expected
     """
 
+    where = ""
+    """The file and the row it stands in, where they are known."""
+
     def __init__(self, document_id: str, problem: str) -> None:
         super().__init__(document_id, problem)
         self.document_id, self.problem = document_id, problem
 
     def __str__(self) -> str:
-        return f"document {self.document_id}: {self.problem}"
+        place = f" ({self.where})" if self.where else ""
+        return f"document {self.document_id}: {self.problem}{place}"
 
 
 class DocumentTooLarge(DocumentError):

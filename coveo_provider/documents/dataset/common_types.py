@@ -144,8 +144,8 @@ def _first_value(column: pa.ChunkedArray, where: str) -> str:
         return f"{column.type} in {where}"
     try:
         text = repr(column[present].as_py())
-    except (ValueError, OverflowError):  # a moment that Python has none for
-        text = str(column[present])
+    except (ValueError, OverflowError):  # none that Python can hold: the encoder refuses it by name
+        return f"{column.type} in {where}"
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     row = f", row {present:,} of these" if len(column) > 1 else ""
     return f"{shown} ({column.type} in {where}{row})"

@@ -27,7 +27,7 @@ from coveo_provider.documents.contract import (
     URI_PATTERN,
     shown,
 )
-from coveo_provider.documents.encoding.checks import ID_IS_NO_URI, ID_MISSING, TEXT_RULES
+from coveo_provider.documents.encoding.checks import ID_IS_NO_URI, ID_MISSING, TEXT_RULES, placed
 from coveo_provider.documents.encoding.columns import plan_deletions, plan_documents
 from coveo_provider.documents.permissions.arrays import permission_texts
 from coveo_provider.documents.permissions.spelling import warn_of_public
@@ -73,7 +73,11 @@ class Encoder:
         """
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
-        with data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self.where}"):
+        ids = next(column.name for column in self.columns if column.key == DOCUMENT_ID)
+        with (
+            placed(batch.column(ids), first_row, self.where),
+            data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self.where}"),
+        ):
             return self._encode(batch, first_row)
 
     def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:

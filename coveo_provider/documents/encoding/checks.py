@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+import pyarrow as pa
 
 from coveo_provider.documents.contract import (
     COMPRESSION_TYPE,
@@ -70,3 +73,21 @@ def values_by_key(row: Mapping[Any, Any], keys: Mapping[str, str], what: str) ->
             )
         values[key] = value
     return values
+
+
+@contextmanager
+def placed(ids: pa.Array, first_row: int, where: str) -> Iterator[None]:
+    """
+    Add to the error of a document which row of which file it is.
+
+    :param ids: those of a batch
+    :param first_row: the number of its first row
+    :param where: the file
+    """
+    try:
+        yield
+    except DocumentError as error:
+        rows = (row for row, one in enumerate(ids) if shown(one.as_py()) == error.document_id)
+        if not error.where and (row := next(rows, None)) is not None:
+            error.where = f"row {first_row + row:,} of {where}"
+        raise

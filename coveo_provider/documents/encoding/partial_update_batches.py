@@ -7,8 +7,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from coveo_provider.documents.contract import shown
-from coveo_provider.documents.encoding.checks import checked_id
+from coveo_provider.documents.contract import DOCUMENT_ID, shown
+from coveo_provider.documents.encoding.checks import checked_id, placed
 from coveo_provider.documents.encoding.one_by_one import joined_rows
 from coveo_provider.documents.encoding.partial_updates import (
     encode_partial_update,
@@ -43,7 +43,11 @@ class PartialUpdateEncoder:
         :param first_row: the number of its first row in the part, for errors
         :raises DataError: names the first entry at fault, or the rows
         """
-        with data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self._where}"):
+        ids = batch.column(self._columns[DOCUMENT_ID].name)
+        with (
+            placed(ids, first_row, self._where),
+            data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self._where}"),
+        ):
             return self._encode(batch, first_row)
 
     def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
