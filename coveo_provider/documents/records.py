@@ -107,3 +107,24 @@ class Encoded:
     field_hashes: npt.NDArray[np.uint64] | None = None
     files: Mapping[int, ContentFile] = field(default_factory=dict)
     attachments: Sequence[Attachment] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    What a batch would be as JSON, without the JSON.
+
+    :param ends: int64[n]: where in the JSON each object's comma would end
+    :param id_hashes: as :class:`Encoded` has them
+    :param canonical: the canonical form of all objects, one after the other
+    :param canonical_ends: int64[n]: where in it each object ends
+    :param field_hashes: as :class:`Encoded` has them
+    :param files: as :class:`Encoded` has them
+    """
+
+    ends: npt.NDArray[np.int64]
+    id_hashes: npt.NDArray[np.uint64]
+    canonical: memoryview
+    canonical_ends: npt.NDArray[np.int64]
+    field_hashes: npt.NDArray[np.uint64] | None = None
+    files: Mapping[int, ContentFile] = field(default_factory=dict)

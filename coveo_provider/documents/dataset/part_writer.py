@@ -28,7 +28,7 @@ from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions
 from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
-from coveo_provider.documents.records import ContentFile, Encoded
+from coveo_provider.documents.records import ContentFile, Measured
 from coveo_provider.documents.uris import without_query
 from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import DatasetError
@@ -109,18 +109,18 @@ class PartWriter:
         self._types.add(table, where)
         row = size = 0
         for piece in _pieces(table):
-            encoded = self._encoded(piece, where, row)
+            measured = self._measured(piece, where, row)
             if hashes is None:
-                own = content_hashes(encoded, self._stamps(encoded))
+                own = content_hashes(measured, self._stamps(measured))
             else:
                 own = hashes[row * HASH_BYTES : (row + len(piece)) * HASH_BYTES]
             self._digest.update(own)
-            self._items.add(encoded.id_hashes, many=self._section is Section.PARTIAL_UPDATE)
-            if encoded.field_hashes is not None:
-                self._fields.add(encoded.field_hashes)
-            self._place(piece, encoded.ends, own)
+            self._items.add(measured.id_hashes, many=self._section is Section.PARTIAL_UPDATE)
+            if measured.field_hashes is not None:
+                self._fields.add(measured.field_hashes)
+            self._place(piece, measured.ends, own)
             row += len(piece)
-            size += len(encoded.data)
+            size += int(measured.ends[-1])
         return row, size
 
     def finish(self) -> tuple[PartEntry, ...]:
@@ -134,25 +134,25 @@ class PartWriter:
         self._refuse_duplicates()
         return tuple(self._entries)
 
-    def _encoded(self, piece: pa.RecordBatch, where: str, row: int) -> Encoded:
+    def _measured(self, piece: pa.RecordBatch, where: str, row: int) -> Measured:
         if self._encoder is None or self._encoder[0] != piece.schema or self._encoder[1] != where:
             encoder = encoder_for(self._section, piece.schema, where=where, item_limit=self._item_limit)
             self._encoder = piece.schema, where, encoder
-        return self._encoder[2].encode(piece, row)
+        return self._encoder[2].measure(piece, row)
 
-    def _stamps(self, encoded: Encoded) -> list[bytes | None] | None:
-        if not encoded.files:
+    def _stamps(self, measured: Measured) -> list[bytes | None] | None:
+        if not measured.files:
             return None
-        rows = sorted(encoded.files)
+        rows = sorted(measured.files)
         stamps = side_by_side(
             self._stamped,
-            [encoded.files[row] for row in rows],
+            [measured.files[row] for row in rows],
             threads=_STAMPERS,
             ahead=_STAMPS_AHEAD,
             name="coveo-stamp",
         )
         by_row = dict(zip(rows, stamps, strict=True))
-        return [by_row.get(row) for row in range(len(encoded.ends))]
+        return [by_row.get(row) for row in range(len(measured.ends))]
 
     def _stamped(self, file: ContentFile) -> bytes:
         with blamed_on(file, "contentUri"):

@@ -8,11 +8,15 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,11 +31,17 @@ from coveo_provider.documents.contract import (
     URI_PATTERN,
     shown,
 )
+from coveo_provider.documents.encoding.canonical import (
+    canonical_decimals,
+    canonical_lists,
+    canonical_numbers,
+    canonical_texts,
+)
 from coveo_provider.documents.encoding.checks import ID_IS_NO_URI, ID_MISSING, TEXT_RULES, placed
 from coveo_provider.documents.encoding.columns import plan_deletions, plan_documents
 from coveo_provider.documents.permissions.arrays import permission_texts
 from coveo_provider.documents.permissions.spelling import warn_of_public
-from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind
+from coveo_provider.documents.records import Column, ContentFile, Encoded, Kind, Measured
 from coveo_provider.documents.values.faults import FAULTS, data_errors, first_fault, problem_of
 from coveo_provider.documents.values.json_values import dump, json_text
 from coveo_provider.documents.values.moments import ISO, NO_DATE, out_of_range, utc
@@ -40,6 +50,12 @@ from coveo_provider.documents.values.python_values import python_values, without
 from coveo_provider.errors import DatasetError, DocumentError, DocumentTooLarge
 
 _APART = frozenset({Kind.JSON_TEXT, Kind.PERMISSIONS, Kind.VALUES})  # not written by polars as they are
+_CANONICAL = {
+    Kind.FLOAT: canonical_numbers,
+    Kind.FLOATS: canonical_lists,
+    Kind.DECIMAL: canonical_decimals,
+}
+"""Of the columns that polars writes, those that have more than one spelling of a value."""
 _NO_NUMBER = "infinity, which is no JSON number"
 
 
@@ -73,14 +89,44 @@ class Encoder:
         """
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
+        with self._blamed(batch, first_row):
+            values = self._values(batch, first_row)
+            lines = _lines(values)
+            sizes = _sizes(lines)
+            self._refuse_large(values.ids, sizes)
+            return Encoded(_bytes(lines), np.cumsum(sizes), values.ids.hash().to_numpy(), files=values.files)
+
+    def measure(self, batch: pa.RecordBatch, first_row: int = 0) -> Measured:
+        """
+        Check a batch as :meth:`encode` does, and return its sizes and canonical form instead of its JSON.
+
+        :param first_row: the number of its first row in the part, for errors
+        :raises DataError: names the first document at fault, or the column
+        """
+        with self._blamed(batch, first_row):
+            values = self._values(batch, first_row)
+            lines, longer = _canonical_lines(values)
+            ends = np.cumsum(_sizes(lines))
+            sizes = np.diff(ends, prepend=0) + longer
+            self._refuse_large(values.ids, sizes)
+            data = np.frombuffer(_bytes(lines), np.uint8).copy()
+            data[np.append(0, ends[:-1])] = ord("{")  # in place of the comma before the first key
+            return Measured(
+                np.cumsum(sizes), values.ids.hash().to_numpy(), memoryview(data), ends, files=values.files
+            )
+
+    @contextmanager
+    def _blamed(self, batch: pa.RecordBatch, first_row: int) -> Iterator[None]:
+        """Add to errors which rows, or which row, of which file they speak of."""
         ids = next(column.name for column in self.columns if column.key == DOCUMENT_ID)
         with (
             placed(batch.column(ids), first_row, self.where),
             data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self.where}"),
         ):
-            return self._encode(batch, first_row)
+            yield
 
-    def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
+    def _values(self, batch: pa.RecordBatch, first_row: int) -> _Values:
+        """Return the values of a batch, checked, as they are put together to JSON."""
         files: Mapping[int, ContentFile] = {}
         if self._with_files is not None:
             batch, files = with_placeholders(batch, self._with_files, where=self.where, first_row=first_row)
@@ -91,14 +137,13 @@ class Encoder:
         self._check(frame, native, first_row)
         ids = frame[DOCUMENT_ID]
         texts = {column.key: self._texts(arrays[column.key], column, ids) for column in apart}
-        lines = _lines(frame, native, texts)
-        sizes = lines.str.len_bytes().to_numpy().astype(np.int64)
+        return _Values(ids, native, _shaped(frame, native), texts, files)
+
+    def _refuse_large(self, ids: pl.Series, sizes: npt.NDArray[np.int64]) -> None:
         over = np.flatnonzero(sizes - 1 > self.item_limit)
         if len(over):
             first = int(over[0])
             raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
-        data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
-        return Encoded(memoryview(data), np.cumsum(sizes), ids.hash().to_numpy(), files=files)
 
     def _arrow(self, batch: pa.RecordBatch, column: Column, first_row: int) -> pa.Array:
         """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
@@ -194,30 +239,91 @@ def _for_polars(array: pa.Array, column: Column) -> pa.Array:
     return array
 
 
-def _lines(frame: pl.DataFrame, native: Sequence[Column], texts: dict[str, pl.Series]) -> pl.Series:
+@dataclass(frozen=True)
+class _Values:
     """
-    Return one string a row: the document's JSON and a comma.
+    The values of a batch.
 
+    :param shaped: the columns that polars writes, in the form their JSON has, by their number
     :param texts: what else belongs to the documents, by key, as JSON
     """
+
+    ids: pl.Series
+    native: Sequence[Column]
+    shaped: pl.DataFrame
+    texts: Mapping[str, pl.Series]
+    files: Mapping[int, ContentFile]
+
+    def series(self) -> Iterator[tuple[Column, pl.Series]]:
+        """Return the columns that polars writes, without those that are absent everywhere."""
+        for number, column in enumerate(self.native):
+            series = self.shaped[str(number)]
+            if not len(series) or series.null_count() < len(series):
+                yield column, series
+
+
+def _shaped(frame: pl.DataFrame, native: Sequence[Column]) -> pl.DataFrame:
     # Columns go by number: a name such as "*" or "^a$" means several columns to polars.
-    shaped = pl.DataFrame([frame[column.key].alias(str(i)) for i, column in enumerate(native)]).select(
+    return pl.DataFrame([frame[column.key].alias(str(i)) for i, column in enumerate(native)]).select(
         _shape(pl.col(str(i)), column.kind) for i, column in enumerate(native)
     )
-    members = []
-    always = []
-    for number, column in enumerate(native):
-        series = shaped[str(number)]
-        if column.kind is Kind.DECIMAL:
-            members.append(_key(column.key) + pl.col(series.name))
-        elif not series.null_count():
+
+
+def _lines(values: _Values) -> pl.Series:
+    """Return one string a row: the document's JSON and a comma."""
+    members, always = [], []
+    for column, series in values.series():
+        if column.kind is not Kind.DECIMAL and not series.null_count():
             always.append(pl.col(series.name).alias(column.key))
-        elif series.null_count() < len(series):  # may be absent: a member of its own, joined where present
-            members.append(_member(series, column.key))
-    for key, series in texts.items():
-        members.append(_key(key) + pl.lit(series))
+        else:  # may be absent: a member of its own, joined where present
+            members.append(_key(column.key) + _text(series, column.kind))
+    for key, texts in values.texts.items():
+        members.append(_key(key) + pl.lit(texts))
     pieces = [pl.struct(always).struct.json_encode().str.strip_suffix("}"), *members, pl.lit("},")]
-    return shaped.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()
+    return values.shaped.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()
+
+
+def _canonical_lines(values: _Values) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+    """
+    Return one string a row, the canonical form of the document but for a comma in place of the first bracket.
+
+    Beside it, how many bytes longer the document's JSON is, a comma behind it included.
+    """
+    longer = np.ones(len(values.ids), np.int64)
+    plain: dict[str, str] = {}  # of columns that have one spelling and no gap, their number by key
+    members: dict[str, pl.Expr] = {}
+    others: list[tuple[str, pl.Series, pl.Series]] = []
+    for column, series in values.series():
+        if spell := _CANONICAL.get(column.kind):
+            written = values.shaped.select(_text(series, column.kind)).to_series()
+            others.append((column.key, written, spell(written)))
+        elif series.null_count():
+            members[column.key] = _text(series, column.kind)
+        else:
+            plain[column.key] = series.name
+    others += [(key, texts, canonical_texts(texts)) for key, texts in values.texts.items()]
+    for key, written, canonical in others:
+        lengths = written.str.len_bytes().cast(pl.Int64) - canonical.str.len_bytes().cast(pl.Int64)
+        longer += lengths.fill_null(0).to_numpy()
+        members[key] = pl.lit(canonical)
+    pieces = []
+    for together, keys in groupby(sorted({**plain, **members}), plain.__contains__):
+        if together:
+            run = pl.struct(pl.col(plain[key]).alias(key) for key in keys).struct.json_encode()
+            pieces += [pl.lit(","), run.str.strip_prefix("{").str.strip_suffix("}")]
+        else:
+            pieces += [_key(key) + members[key] for key in keys]
+    lines = values.shaped.select(pl.concat_str([*pieces, pl.lit("}")], ignore_nulls=True)).to_series()
+    return lines, longer
+
+
+def _sizes(lines: pl.Series) -> npt.NDArray[np.int64]:
+    return lines.str.len_bytes().to_numpy().astype(np.int64)
+
+
+def _bytes(lines: pl.Series) -> memoryview:
+    array = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string())
+    return memoryview(array.buffers()[2] or b"")
 
 
 def _shape(value: pl.Expr, kind: Kind) -> pl.Expr:
@@ -237,11 +343,13 @@ def _shape(value: pl.Expr, kind: Kind) -> pl.Expr:
     return value
 
 
-def _member(series: pl.Series, key: str) -> pl.Expr:
-    """Return ``,"key":value`` for each value of a column, null where it is absent."""
+def _text(series: pl.Series, kind: Kind) -> pl.Expr:
+    """Return each value of a column as JSON, null where it is absent."""
+    if kind is Kind.DECIMAL:  # a text of digits
+        return pl.col(series.name)
     text = pl.struct(pl.col(series.name)).struct.json_encode()
-    member = _key(key) + text.str.strip_prefix(f'{{"{series.name}":').str.strip_suffix("}")
-    return pl.when(pl.col(series.name).is_not_null()).then(member)
+    text = text.str.strip_prefix(f'{{"{series.name}":').str.strip_suffix("}")
+    return pl.when(pl.col(series.name).is_not_null()).then(text)
 
 
 def _key(key: str) -> pl.Expr:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from coveo_provider.documents.contract import Section
 from coveo_provider.documents.encoding.batches import Encoder
 from coveo_provider.documents.encoding.partial_update_batches import PartialUpdateEncoder
-from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.records import Encoded, Measured
 
 
 class BatchEncoder(Protocol):
@@ -17,6 +17,9 @@ class BatchEncoder(Protocol):
 
     def encode(self, batch: pa.RecordBatch, first_row: int = 0) -> Encoded:
         """Return the JSON of a batch; ``first_row`` is the number of its first row in the part."""
+
+    def measure(self, batch: pa.RecordBatch, first_row: int = 0) -> Measured:
+        """Check a batch as :meth:`encode` does, and return its sizes and canonical form instead of its JSON."""
 
 
 def encoder_for(section: Section, schema: pa.Schema, *, where: str, item_limit: int) -> BatchEncoder:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 
 from coveo_provider.documents.contract import DOCUMENT_ID, shown
+from coveo_provider.documents.encoding.canonical import canonical_object
 from coveo_provider.documents.encoding.checks import checked_id, placed
 from coveo_provider.documents.encoding.one_by_one import joined_rows
 from coveo_provider.documents.encoding.partial_updates import (
@@ -16,7 +19,7 @@ from coveo_provider.documents.encoding.partial_updates import (
     plan_partial_updates,
     value_texts,
 )
-from coveo_provider.documents.records import Encoded
+from coveo_provider.documents.records import Encoded, Measured
 from coveo_provider.documents.values.faults import FAULTS, data_errors, first_fault, problem_of
 from coveo_provider.errors import DocumentError, DocumentTooLarge
 
@@ -49,6 +52,19 @@ class PartialUpdateEncoder:
             data_errors(f"rows {first_row:,} to {first_row + len(batch) - 1:,} of {self._where}"),
         ):
             return self._encode(batch, first_row)
+
+    def measure(self, batch: pa.RecordBatch, first_row: int = 0) -> Measured:
+        """Check a batch as :meth:`encode` does, and return its sizes and canonical form instead of its JSON."""
+        encoded = self.encode(batch, first_row)
+        bounds = [0, *encoded.ends.tolist()]
+        forms = [canonical_object(bytes(encoded.data[start : end - 1])) for start, end in pairwise(bounds)]
+        return Measured(
+            encoded.ends,
+            encoded.id_hashes,
+            memoryview(b"".join(forms)),
+            np.cumsum([len(form) for form in forms], dtype=np.int64),
+            encoded.field_hashes,
+        )
 
     def _encode(self, batch: pa.RecordBatch, first_row: int) -> Encoded:
         arrays = {key: batch.column(column.name) for key, column in self._columns.items()}
