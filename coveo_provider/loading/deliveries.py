@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from coveo_provider.api.client import CoveoClient
@@ -16,7 +14,8 @@ from coveo_provider.api.retries import may_have_been_carried_out
 from coveo_provider.api.types import FileContainer
 from coveo_provider.documents.encoding.chunks import Chunk, placed
 from coveo_provider.errors import CoveoError, SourceRefused, UnexpectedAnswer
-from coveo_provider.loading.progress import Log, Progress
+from coveo_provider.loading.progress import Log
+from coveo_provider.loading.uploads import Uploaded, ask, milliseconds, upload
 from coveo_provider.marks import Moment
 
 _log = logging.getLogger(__name__)
@@ -54,6 +53,7 @@ def deliver(
     submit: Callable[[str], T],
     log: Log,
     joins_on_upload: bool = False,
+    ahead: Uploaded | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Delivery[T]:
     """
@@ -69,6 +69,7 @@ def deliver(
     :param container: asked right before each upload, as a container lives 60 minutes
     :param submit: called with the container's ``file_id``
     :param joins_on_upload: whether an uploaded chunk counts without being submitted, as in a stream
+    :param ahead: the chunk in a container, where it was uploaded beforehand
     :param clock: monotonic seconds
     """
     stage = "files"
@@ -91,23 +92,25 @@ def deliver(
             raise
 
     def send() -> Delivery[T]:
+        nonlocal stage, ahead
+        uploaded, ahead = ahead or fresh(), None
+        stage = "submit"
+        answer = submit(uploaded.target.file_id)
+        submitted = milliseconds(clock() - uploaded.began)
+        moment = Moment(uploaded.target.asked_at, uploaded.stored, uploaded.here, uploaded.took, submitted)
+        return Delivery(answer, moment)
+
+    def fresh() -> Uploaded:
         nonlocal stage
         stage = "files"
         for attachment, file_id in zip(chunk.attachments, files.file_ids(), strict=True):
             chunk.write_at(attachment.offset, placed_id(file_id))
         stage = "container"
-        here, start = time.time_ns() // 1_000_000, clock()
-        target = container()
+        asked = ask(container, clock)
         stage = "upload"
-        progress = Progress(log, "Uploaded", chunk.size, "bytes")
-        with _Watched(chunk.path, progress) as file:
-            stored = client.upload(target, file, chunk.size)
-        uploaded = _milliseconds(clock() - start)
+        uploaded = upload(client, chunk, asked, log, clock)
         files.refuse_old()
-        stage = "submit"
-        answer = submit(target.file_id)
-        moment = Moment(target.asked_at, stored, here, uploaded, _milliseconds(clock() - start))
-        return Delivery(answer, moment)
+        return uploaded
 
     def may_retry(error: CoveoError) -> bool:
         if stage == "upload":
@@ -115,10 +118,6 @@ def deliver(
         return stage == "submit" and (may_have_been_carried_out(error) or _container_is_gone(error))
 
     return client.policy.run(attempt, may_retry)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(round(seconds * 1_000), 0)
 
 
 def _container_is_gone(error: CoveoError) -> bool:
@@ -141,16 +140,3 @@ def placed_id(file_id: str) -> bytes:
         return placed(file_id)
     except ValueError as error:
         raise UnexpectedAnswer("POST /files", str(error)) from None
-
-
-class _Watched(io.FileIO):
-    """A file that tells how much of it was read."""
-
-    def __init__(self, path: Path, progress: Progress) -> None:
-        super().__init__(path, "rb")
-        self._progress = progress
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(-1 if size is None else size) or b""
-        self._progress.step(len(data), len(data))
-        return data

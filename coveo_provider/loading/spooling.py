@@ -1,5 +1,5 @@
 """
-A whole load is encoded and checked into chunks on disk, before any of it is sent.
+A whole load is encoded and checked into chunks on disk, before any of it is submitted.
 
 So what is wrong with row one million is said while the index is still as it was.
 """
@@ -7,13 +7,12 @@ So what is wrong with row one million is said while the index is still as it was
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from coveo_provider.documents.contents.files import ContentSpool
 from coveo_provider.documents.contents.filling import fill
+from coveo_provider.documents.contents.threads import side_by_side
 from coveo_provider.documents.contract import Section, counted, shown
 from coveo_provider.documents.dataset.ids import (
     IdLedger,
@@ -24,7 +23,7 @@ from coveo_provider.documents.dataset.ids import (
 )
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
-from coveo_provider.documents.encoding.encoders import BatchEncoder, encoder_for
+from coveo_provider.documents.encoding.encoders import encoder_for
 from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.documents.records import Encoded
 from coveo_provider.loading.progress import Log, Progress
@@ -33,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 Load: TypeAlias = "Mapping[Section, Sequence[Part | Rows]]"
 
-_ENCODERS = 2
+_ENCODERS = 2  # polars has threads of its own; each batch that is encoded at once costs memory
 
 
 def spool(
@@ -117,18 +116,18 @@ def _batches(source: Part | Rows, section: Section, item_limit: int) -> Iterator
     if isinstance(source, Rows):
         return source.encode(section, item_limit)
     encoder = encoder_for(section, source.schema, where=source.name, item_limit=item_limit)
-    return _side_by_side(encoder, source)
+    return side_by_side(
+        lambda batch: encoder.encode(*batch),
+        _numbered(source.batches()),
+        threads=_ENCODERS,
+        ahead=_ENCODERS,
+        name="coveo-encode",
+    )
 
 
-def _side_by_side(encoder: BatchEncoder, part: Part) -> Iterator[Encoded]:
-    """Encode two batches at a time while this thread reads and writes; return them in order."""
-    with ThreadPoolExecutor(_ENCODERS, thread_name_prefix="coveo-encode") as threads:
-        waiting: deque[Future[Encoded]] = deque()
-        row = 0
-        for batch in part.batches():
-            waiting.append(threads.submit(encoder.encode, batch, row))
-            row += len(batch)
-            if len(waiting) > _ENCODERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _numbered(batches: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+    """Return batches with the number of their first row."""
+    row = 0
+    for batch in batches:
+        yield batch, row
+        row += len(batch)

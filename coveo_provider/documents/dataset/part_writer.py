@@ -11,6 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,7 @@ from coveo_provider.documents.uris import without_query
 from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import DatasetError
 
-_PIECE_ROWS = 2_048
+_PIECE_ROWS = 4_096
 _PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it come on top
 _GROUP_BYTES = 16 * MIB  # of Arrow data in one row group
 _ENVELOPE = 64  # more than the names and brackets around the rows of a chunk
@@ -108,8 +109,10 @@ class PartWriter:
         table = normalized(table)
         self._types.add(table, where)
         row = size = 0
-        for piece in _pieces(table):
-            measured = self._measured(piece, where, row)
+        measure = partial(self._measured, where=where)
+        for piece, measured in side_by_side(
+            measure, _pieces(table), threads=1, ahead=1, name="coveo-measure"
+        ):
             if hashes is None:
                 own = content_hashes(measured, self._stamps(measured))
             else:
@@ -134,11 +137,12 @@ class PartWriter:
         self._refuse_duplicates()
         return tuple(self._entries)
 
-    def _measured(self, piece: pa.RecordBatch, where: str, row: int) -> Measured:
+    def _measured(self, numbered: tuple[int, pa.RecordBatch], where: str) -> tuple[pa.RecordBatch, Measured]:
+        row, piece = numbered
         if self._encoder is None or self._encoder[0] != piece.schema or self._encoder[1] != where:
             encoder = encoder_for(self._section, piece.schema, where=where, item_limit=self._item_limit)
             self._encoder = piece.schema, where, encoder
-        return self._encoder[2].measure(piece, row)
+        return piece, self._encoder[2].measure(piece, row)
 
     def _stamps(self, measured: Measured) -> list[bytes | None] | None:
         if not measured.files:
@@ -293,11 +297,14 @@ def hash_batch(batch: pa.RecordBatch, hashes: bytes) -> pa.RecordBatch:
     return pa.record_batch([batch.column(name).cast(pa.string()), content], schema=HASH_SCHEMA)
 
 
-def _pieces(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Return the rows in batches small enough to be encoded at once, or of one row."""
+def _pieces(table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Return the rows in batches small enough to be encoded at once, or of one row; with their number."""
+    row = 0
     for start in range(0, table.num_rows, _PIECE_ROWS):
         for batch in table.slice(start, _PIECE_ROWS).combine_chunks().to_batches():
-            yield from _halved(batch)
+            for piece in _halved(batch):
+                yield row, piece
+                row += len(piece)
 
 
 def _halved(batch: pa.RecordBatch) -> Sequence[pa.RecordBatch]:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
-_BATCH_ROWS = 2_048
-_READ_ROWS = 512
+_BATCH_ROWS = 8_192
+_READ_ROWS = 4_096
 _PROBE_ROWS = 16
 _COLUMN_BUFFER = 256 * 1024  # bytes read ahead per column, instead of whole column chunks
 
@@ -64,7 +64,9 @@ class Part:
                 self._parquet = open_parquet(file, name, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
             self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
             self.left_out = nameless_index(self._parquet.schema_arrow)
-            self.schema: pa.Schema = self._shaped(self._parquet.schema_arrow.empty_table()).schema
+            self.schema: pa.Schema = self._shaped(
+                pa.Table.from_batches([], self._parquet.schema_arrow)
+            ).schema
         except DatasetError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:

@@ -130,13 +130,17 @@ class Encoder:
         files: Mapping[int, ContentFile] = {}
         if self._with_files is not None:
             batch, files = with_placeholders(batch, self._with_files, where=self.where, first_row=first_row)
-        arrays = {column.key: self._arrow(batch, column, first_row) for column in self.columns}
-        apart = [c for c in self.columns if c.kind in _APART or _is_hollow(arrays[c.key])]
-        native = [column for column in self.columns if column not in apart]
-        frame = pl.DataFrame({c.key: pl.Series(c.key, arrays[c.key]) for c in native})
+        ready = {column.key: self._ready(batch, column, first_row) for column in self.columns}
+        series = {key: one for key, one in ready.items() if isinstance(one, pl.Series)}
+        native = [column for column in self.columns if column.key in series]
+        frame = pl.DataFrame(series)
         self._check(frame, native, first_row)
         ids = frame[DOCUMENT_ID]
-        texts = {column.key: self._texts(arrays[column.key], column, ids) for column in apart}
+        texts = {
+            column.key: self._texts(ready[column.key], column, ids)
+            for column in self.columns
+            if column.key not in series
+        }
         return _Values(ids, native, _shaped(frame, native), texts, files)
 
     def _refuse_large(self, ids: pl.Series, sizes: npt.NDArray[np.int64]) -> None:
@@ -145,9 +149,9 @@ class Encoder:
             first = int(over[0])
             raise DocumentTooLarge(shown(ids[first]), int(sizes[first]) - 1, self.item_limit)
 
-    def _arrow(self, batch: pa.RecordBatch, column: Column, first_row: int) -> pa.Array:
-        """Return a column in a type polars takes over as it is, with strings known to be UTF-8."""
-        array, convert = batch.column(column.name), partial(_for_polars, column=column)
+    def _ready(self, batch: pa.RecordBatch, column: Column, first_row: int) -> pl.Series | pa.Array:
+        """Return a column, checked, in the hands of polars; in Arrow's where polars does not write it."""
+        array, convert = batch.column(column.name), partial(_ready, column=column)
         try:
             return convert(array)
         except pa.ArrowException as error:
@@ -159,11 +163,13 @@ class Encoder:
     def _check(self, frame: pl.DataFrame, native: Sequence[Column], first_row: int) -> None:
         """Refuse the batch with the name of the first document that breaks the contract."""
         ids = frame[DOCUMENT_ID]
-        missing = ids.is_null() | (ids.str.strip_chars() == "").fill_null(True)
-        if missing.any():
-            row = first_row + int(missing.arg_true()[0])
-            raise DocumentError(f"in row {row:,} of {self.where}", ID_MISSING)
-        self._refuse(frame, ~ids.str.contains(URI_PATTERN), ID_IS_NO_URI)
+        bad = ~ids.str.contains(URI_PATTERN).fill_null(False)
+        if bad.any():
+            missing = ids.is_null() | (ids.str.strip_chars() == "").fill_null(True)
+            if missing.any():
+                row = first_row + int(missing.arg_true()[0])
+                raise DocumentError(f"in row {row:,} of {self.where}", ID_MISSING)
+            self._refuse(frame, bad, ID_IS_NO_URI)
         keys = {column.key for column in native}
         bodies = [key for key in BODY_KEYS if key in keys]
         if len(bodies) > 1:
@@ -220,12 +226,41 @@ def _is_hollow(array: pa.Array) -> bool:
     return pt.is_list(array.type) and not len(array.values)
 
 
-def _for_polars(array: pa.Array, column: Column) -> pa.Array:
+def _ready(array: pa.Array, column: Column) -> pl.Series | pa.Array:
+    apart = column.kind in _APART
+    if not apart and column.key != COMPRESSION_TYPE and (texts := _texts_of(array)) is not None:
+        return texts
     array.validate(full=True)  # a Parquet file may claim to hold UTF-8 and not do so
     array = spelled_out(array)
-    dtype = array.type
-    if column.kind in _APART:
+    if apart or _is_hollow(array):
         return array
+    return pl.Series("", _for_polars(array, column))
+
+
+def _texts_of(array: pa.Array) -> pl.Series | None:
+    """
+    Return texts, or lists of texts, known to be UTF-8; ``None`` for what is none, or might not be.
+
+    polars looks at all bytes at once, many times faster than Arrow at text by text.
+    """
+    dtype = array.type
+    text: pl.DataType
+    if pt.is_string(dtype) or pt.is_large_string(dtype):
+        stored, text = pa.large_binary() if pt.is_large_string(dtype) else pa.binary(), pl.String()
+    elif pt.is_list(dtype) and pt.is_string(dtype.value_type) and not _is_hollow(array):
+        stored, text = pa.list_(pa.binary()), pl.List(pl.String)
+    else:
+        return None
+    try:
+        texts: pl.Series = pl.Series("", array.cast(stored)).cast(text)
+    except pl.exceptions.PolarsError:
+        return None
+    return texts
+
+
+def _for_polars(array: pa.Array, column: Column) -> pa.Array:
+    """Return an array in a type that polars takes over as it is."""
+    dtype = array.type
     if column.kind is Kind.MOMENT:
         array = utc(array)
     elif pt.is_fixed_size_list(dtype) or pt.is_large_list(dtype):  # polars 1 misreads the latter

@@ -12,7 +12,7 @@ import json
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -130,6 +130,7 @@ class ChunkWriter:
 
     :param max_bytes: the most a chunk may take, in bytes
     :param folder: where to put the spool; the system's temporary folder when ``None``
+    :param sealed: called with each chunk as soon as it is complete
     :raises ConfigurationError: ``max_bytes`` is over the API's limit, or too small to be meant
 
     >>> with ChunkWriter() as writer:
@@ -137,7 +138,13 @@ class ChunkWriter:
     ...     chunks = writer.finish()
     """
 
-    def __init__(self, max_bytes: int = DEFAULT_CHUNK_BYTES, folder: str | None = None) -> None:
+    def __init__(
+        self,
+        max_bytes: int = DEFAULT_CHUNK_BYTES,
+        folder: str | None = None,
+        *,
+        sealed: Callable[[Chunk], object] | None = None,
+    ) -> None:
         if (
             isinstance(max_bytes, bool)
             or not isinstance(max_bytes, int)
@@ -148,6 +155,7 @@ class ChunkWriter:
                 f"container takes), not {max_bytes!r}"
             )
         self._max_bytes = max_bytes
+        self._sealed = sealed
         self._folder = tempfile.TemporaryDirectory(prefix="coveo-chunks-", dir=folder)
         self._chunks: list[Chunk] = []
         self._file: IO[bytes] | None = None
@@ -240,7 +248,10 @@ class ChunkWriter:
         self._size += self._file.write(b"]}")
         path = Path(self._file.name)
         self._file.close()
-        self._chunks.append(Chunk(path, self._size, self._counts, self._attachments))
+        chunk = Chunk(path, self._size, self._counts, self._attachments)
+        self._chunks.append(chunk)
+        if self._sealed is not None:
+            self._sealed(chunk)
         self._attachments = []
         self._file, self._size, self._section = None, 0, None
         self._counts = dict.fromkeys(Section, 0)

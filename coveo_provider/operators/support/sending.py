@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
     from coveo_provider.documents.encoding.chunks import Chunk
     from coveo_provider.documents.encoding.rows import Rows
+    from coveo_provider.loading.uploads import Uploaded
     from coveo_provider.report import ChunkReport
 
 _DOCUMENTS = frozenset({Section.ADD_OR_UPDATE, Section.ADD_OR_MERGE})
@@ -50,6 +51,7 @@ def send_chunks(
     container: Callable[[], FileContainer],
     submit: Callable[[str], Accepted | None],
     joins_on_upload: bool = False,
+    ahead: Callable[[Chunk], Uploaded | None] = lambda _: None,
 ) -> None:
     """
     Send chunks in order, those that the report counts already left out, and count each that was accepted.
@@ -61,6 +63,7 @@ def send_chunks(
     :param container: asks for a container, once a chunk is ready
     :param submit: called with the ``file_id`` of a container that was uploaded
     :param joins_on_upload: whether an uploaded container counts without being submitted, as in a stream
+    :param ahead: returns a chunk in a container, where it was uploaded beforehand
     """
     from coveo_provider.loading.deliveries import deliver
 
@@ -77,6 +80,7 @@ def send_chunks(
                 submit=submit,
                 log=log.info,
                 joins_on_upload=joins_on_upload,
+                ahead=ahead(chunk),
             )
         except CoveoError as error:
             log.error(
@@ -99,7 +103,7 @@ class SendingOperator(SourceOperator):
     """
     A task that sends items in as many file containers as they need.
 
-    Everything is encoded and checked before the first container is sent.
+    Everything is encoded and checked before the first container is submitted; meanwhile, chunks are uploaded.
 
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param visibility: ``checked`` asks whether the source is secured, before documents with permissions are
@@ -153,6 +157,7 @@ class SendingOperator(SourceOperator):
         from coveo_provider.documents.contents.files import ContentSpool
         from coveo_provider.documents.encoding.chunks import ChunkWriter
         from coveo_provider.loading.spooling import spool
+        from coveo_provider.loading.uploads import UploadsAhead
         from coveo_provider.report import Report
 
         arguments = {section: value for section, value in arguments.items() if value is not None}
@@ -167,7 +172,10 @@ class SendingOperator(SourceOperator):
             for section, value in arguments.items():
                 load[section] = stack.enter_context(open_input(value, _ARGUMENTS[section], parts[section]))
             refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
-            writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes))
+            ahead = stack.enter_context(UploadsAhead(self.client, container, log=self.log.info))
+            resumed = bool(self.checkpoint.report)  # what was accepted before is not uploaded again
+            sealed = None if resumed else ahead.add
+            writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes, sealed=sealed))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
             self._log_calls(chunks, api, calls_per_chunk=1 if stream_id else 2)
@@ -195,6 +203,7 @@ class SendingOperator(SourceOperator):
                 container=container,
                 submit=submit,
                 joins_on_upload=bool(stream_id),
+                ahead=ahead.taken,
             )
         return report.as_json()
 
