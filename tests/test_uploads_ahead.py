@@ -75,20 +75,21 @@ def test_a_bad_last_row_of_a_push_changes_nothing(connected: Sandbox, write_part
     assert list(connected.items("files")) == ["file://kept"]
 
 
-def test_a_doubled_id_at_the_end_of_a_stream_changes_nothing(
-    connected: Sandbox, write_part: WritePart
-) -> None:
-    """What was uploaded of the bad part is gone with its stream; the next load is that of the good one."""
+def test_a_part_that_is_mended_may_go_into_the_same_stream(connected: Sandbox, write_part: WritePart) -> None:
+    """Nothing of what was wrong with it is in the stream: a chunk belongs to it once it is uploaded."""
     stream = run(CoveoOpenStreamOperator(task_id="open", source_id="products"))
-    upload = partial(CoveoUploadChunkOperator, task_id="upload", source_id="products", max_chunk_bytes=CHUNK)
-    bad = write_part(rows(documentId="product://0"))
+    upload = partial(
+        CoveoUploadChunkOperator,
+        task_id="upload",
+        source_id="products",
+        stream_id=stream,
+        max_chunk_bytes=CHUNK,
+    )
     with pytest.raises(AirflowFailException, match="documentId must be unique"):
-        run(upload(stream_id=stream, documents=bad))
-    assert "upload" in routes(connected)
+        run(upload(documents=write_part(rows(documentId="product://0"))))
+    assert "upload" not in routes(connected)
 
-    stream = run(CoveoOpenStreamOperator(task_id="open", source_id="products"))
-    good = write_part(rows(10))
-    report = run(upload(stream_id=stream, documents=good))
+    report = run(upload(documents=write_part(rows(10))))
     run(CoveoCloseStreamOperator(task_id="close", source_id="products", stream_id=stream, reports=report))
 
     connected.settle()

@@ -1,8 +1,8 @@
 """
-The chunks of a load are uploaded while those after them are encoded.
+The chunks of a load are uploaded while those after them are encoded, and several at once.
 
-That changes nothing: a container counts when it is submitted, and a stream when it is closed, and both wait until
-the whole load was checked.
+That changes nothing: a container counts when it is submitted, which waits until the whole load was checked. Chunks
+of a stream are uploaded after the check only, as they count once it is closed.
 """
 
 from __future__ import annotations

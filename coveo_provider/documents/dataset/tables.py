@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
 _BATCH_ROWS = 8_192
-_READ_ROWS = 4_096
+_READ_ROWS = 1_024
 _PROBE_ROWS = 16
 _COLUMN_BUFFER = 256 * 1024  # bytes read ahead per column, instead of whole column chunks
 

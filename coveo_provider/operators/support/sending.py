@@ -174,10 +174,14 @@ class SendingOperator(SourceOperator):
             refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             ahead = stack.enter_context(UploadsAhead(self.client, container, log=self.log.info))
             resumed = bool(self.checkpoint.report)  # what was accepted before is not uploaded again
-            sealed = None if resumed else ahead.add
+            # A chunk belongs to a stream once it is uploaded: of a part that is mended and sent again, none of what
+            # was wrong with it may be there already.
+            sealed = None if resumed or stream_id else ahead.add
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes, sealed=sealed))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
+            for chunk in chunks if stream_id and not resumed else ():
+                ahead.add(chunk)
             self._log_calls(chunks, api, calls_per_chunk=1 if stream_id else 2)
             before = self.checkpoint.report_of(chunks)
             report = (
