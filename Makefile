@@ -55,6 +55,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.identities_expand
 	$(BIN)/python -m benchmarks.refresh_changes
 	$(BIN)/python -m benchmarks.transform_rows
+	$(BIN)/python -m benchmarks.parse_time
 
 # The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
 up: $(STAMP)
