@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# What Airflow 3.1's constraints pin of polars, and the pandas that they all had before pandas 3.
+# The polars that Airflow 3.1's constraints pin, and pandas 2, which many still have.
 OLD = ("polars==1.36.1", "pandas<3")
 ROWS = {
     "3.1": ("apache-airflow==3.1.*", *OLD),
