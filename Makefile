@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow chaos mutate lint types audit format bench up lock clean
+.PHONY: install demo test test-slow matrix chaos mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -25,6 +25,10 @@ test: lint types $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m slow
+
+# The tests with Airflow 3.1, 3.2 and 3.3, and libraries as old as theirs; it needs an index of packages. ONLY=3.1 takes one.
+matrix: $(STAMP)
+	$(BIN)/python -m tools.matrix $(if $(ONLY),--only $(ONLY))
 
 # Every recipe with scheduled faults; SEED=… replays one schedule, RUNNER is fast, airflow or worker, SEEDS=from:to.
 chaos: $(STAMP)
@@ -55,6 +59,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.identities_expand
 	$(BIN)/python -m benchmarks.refresh_changes
 	$(BIN)/python -m benchmarks.transform_rows
+	$(BIN)/python -m benchmarks.parse_time
 
 # The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
 up: $(STAMP)

@@ -182,6 +182,16 @@ def test_a_dag_file_pays_for_airflow_only() -> None:
     assert not loaded & {"pandas", "polars", "pyarrow", "numpy", "requests"}
 
 
+def test_the_operators_and_groups_load_no_library() -> None:
+    """Beside Airflow and the standard library, all operators and task groups load modules of ours only."""
+    # Airflow itself takes its parts up when they are asked for; libraries that it has loaded anyway cost nothing.
+    ours = "import coveo_provider.operators, coveo_provider.task_groups"
+    added = _modules_after(f"import airflow.sdk\n{ours}") - _modules_after("import airflow.sdk")
+
+    assert {f"{PACKAGE.name}.operators.verify", f"{PACKAGE.name}.task_groups.secured"} <= added
+    assert {name.split(".")[0] for name in added} - sys.stdlib_module_names <= {PACKAGE.name, "airflow"}
+
+
 def test_the_package_itself_loads_nothing() -> None:
     """Airflow imports the package while it is half loaded itself."""
     loaded = _modules_after("import coveo_provider, coveo_provider.get_provider_info")
