@@ -21,7 +21,12 @@ from tests.contract.openapi3 import to_openapi3
 from tests.contract.recorder import Exchange
 
 FOLDER = Path(__file__).parent
-PLATFORM_FILES = ("sources.openapi.yml", "security-providers.openapi.yml", "source-logs.swagger.yml")
+PLATFORM_FILES = (
+    "sources.openapi.yml",
+    "security-providers.openapi.yml",
+    "source-logs.swagger.yml",
+    "fields.openapi.yml",
+)
 
 
 class Description:

@@ -18,7 +18,10 @@ from tests.contract.uses import ALIAS, EMAIL, GROUP, PLATFORM_USES, PROVIDER, PR
 
 # Served by the sandbox after Coveo's clients: no published description has them.
 UNDESCRIBED = {
+    ("GET", "/rest/organizations"),
     ("GET", "/rest/organizations/{org}"),
+    ("GET", "/rest/organizations/{org}/indexes/page/fields"),
+    ("POST", "/rest/privilege/evaluate"),
     ("POST", "/rest/organizations/{org}/activities/public"),
     ("GET", "/rest/organizations/{org}/activities/{activity}"),
     ("GET", "/rest/organizations/{org}/indexes/{index}/documents/{document}/permissions"),
@@ -28,6 +31,8 @@ ORGANIZATION = "/rest/organizations/sandbox"
 CACHE = f"{ORGANIZATION}/securitycache"
 MEMBER = {"name": "HR", "type": "Group", "provider": "My Directory", "infos": []}
 PROVIDERS = f"{ORGANIZATION}/securityproviders"
+FIELDS = f"{ORGANIZATION}/indexes/fields"
+FIELD = {"name": "price", "type": "DOUBLE", "facet": True}
 LOGS = "/logs/v1/organizations/sandbox?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z"
 
 CALLS: tuple[tuple[str, str, Any], ...] = (
@@ -57,6 +62,17 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"{CACHE}/My%20Directory/refresh", {}),
     ("POST", f"{CACHE}/My%20Directory/refresh/cancel", {}),
     ("POST", f"{CACHE}/My%20Directory/disabled/enable", {}),
+    ("GET", f"{FIELDS}/color", None),
+    ("POST", FIELDS, FIELD),
+    ("PUT", f"{FIELDS}/color", {"name": "color", "type": "STRING", "sort": True}),
+    ("DELETE", f"{FIELDS}/color", None),
+    ("POST", f"{FIELDS}/search", {"filters": {"name": "col", "origin": "USER"}, "perPage": 5}),
+    ("POST", f"{FIELDS}/batch/create", [FIELD]),
+    ("POST", f"{FIELDS}/batch/create/results", [FIELD, {"name": "color", "type": "STRING"}]),
+    ("PUT", f"{FIELDS}/batch/update", [{"name": "color", "type": "STRING"}]),
+    ("PUT", f"{FIELDS}/batch/update/results", [{"name": "color", "type": "STRING"}, FIELD]),
+    ("DELETE", f"{FIELDS}/batch/delete?fields=color,size", None),
+    ("DELETE", f"{FIELDS}/batch/delete/results?fields=color,none", None),
     ("POST", LOGS, {}),
     ("POST", LOGS.replace("?", "/facets?"), {"sourcesIds": ["files"]}),
     ("POST", LOGS.replace("?", "/facetsStats?"), {"results": ["ERROR", "REJECTED"]}),
@@ -67,6 +83,7 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
 def filled(sandbox: Sandbox, client: CoveoClient, recorder: Recorder) -> Sandbox:
     """A sandbox with items, identities, an activity and log entries of a day in 2020."""
     sandbox.add_security_provider("Unused")
+    sandbox.state.fields.create([{"name": name, "type": "STRING"} for name in ("color", "size")])
     sandbox.add_source("old", kind="PUSH", providers=[EMAIL])
     client.push_identities(PROVIDER, container(client, {"members": [GROUP], "mappings": [ALIAS]}))
     client.put_item("files", "file://a", b'{"data": "x"}')

@@ -140,4 +140,5 @@ def test_the_other_descriptions_are_read() -> None:
         "sources.openapi.yml"
     ).calls
     assert ("POST", "/organizations/{organizationId}") in platform("source-logs.swagger.yml").calls
-    assert len(list(FOLDER.glob("*.yml"))) == 4
+    assert len(platform("fields.openapi.yml").calls) == 11
+    assert len(list(FOLDER.glob("*.yml"))) == 5

@@ -24,6 +24,22 @@ def get_organization(state: State, request: Request) -> object:
     return {"id": state.organization_id, "displayName": f"Sandbox organization {state.organization_id}"}
 
 
+def list_organizations(state: State, request: Request) -> object:
+    """List the organizations the key belongs to: the one there is."""
+    return [get_organization(state, request)]
+
+
+def evaluate_privilege(state: State, request: Request) -> object:
+    """Say whether the key has a privilege, as a client asks before its work; no published page has the call."""
+    body = request.json(state.limits.request_bytes)
+    wanted = body.get("requestedPrivilege")
+    if type(wanted) is not dict or not all(type(wanted.get(key)) is str for key in ("targetDomain", "type")):
+        raise invalid_json("'requestedPrivilege' has a targetDomain and a type.")
+    held = state.keys.privileges(request.headers["Authorization"].split()[1]) or frozenset()
+    here = body.get("organizationId") in (None, state.organization_id)
+    return {"approved": here and f"{wanted['targetDomain']}:{wanted['type']}" in held}
+
+
 def list_sources(state: State, request: Request) -> object:
     """List all sources."""
     return [describe(state, source) for source in state.sources.listed()]

@@ -127,6 +127,7 @@ class Request:
     :param path: as sent, without the query
     :param parts: decoded path segments
     :param values: what the route's placeholders matched
+    :param pairs: the query in full, as a name may stand several times; ``query`` has the first of each
     :param headers: names compare without case
     """
 
@@ -138,6 +139,7 @@ class Request:
     body: Body
     request_id: str
     values: dict[str, str] = field(default_factory=dict)
+    pairs: Sequence[tuple[str, str]] = ()
 
     def json(self, limit: int) -> dict[str, Any]:
         """

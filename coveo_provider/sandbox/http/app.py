@@ -108,7 +108,7 @@ class App:
         privileges = self._state.keys.privileges(bearer.group(1))
         if privileges is None:
             raise ApiError(401, "INVALID_TOKEN", "The token is unknown, expired or disabled.")
-        if request.values["org"] != self._state.organization_id:
+        if request.values.get("org", self._state.organization_id) != self._state.organization_id:
             raise ApiError(404, "ORGANIZATION_NOT_FOUND", "The organization does not exist.")
         if missing := [one for one in route.privileges if one not in privileges]:
             raise ApiError(403, "ACCESS_DENIED", f"The token lacks the privilege {', '.join(missing)}.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from coveo_provider.sandbox.calls import (
     cache_calls,
+    field_calls,
     identity_calls,
     log_calls,
     platform_calls,
@@ -48,6 +49,7 @@ _READ_LOG = (
 # Not published for the two calls on an item: whoever sees sources and identities.
 _SEE_PERMISSIONS = ("SOURCE:VIEW", "SECURITY_PROVIDER:VIEW")
 _SEE_SOURCES, _MAKE_SOURCES, _EDIT_SOURCES = ((f"SOURCE:{one}",) for one in ("VIEW", "CREATE", "EDIT"))
+_SEE_FIELDS, _MAKE_FIELDS, _EDIT_FIELDS = ((f"FIELD:{one}",) for one in ("VIEW", "CREATE", "EDIT"))
 _SEE_PROVIDERS, _MAKE_PROVIDERS, _EDIT_PROVIDERS = (
     (f"SECURITY_PROVIDER:{one}",) for one in ("VIEW", "CREATE", "EDIT")
 )
@@ -154,6 +156,12 @@ ROUTES: tuple[Route, ...] = (
     *_stream_routes(f"{PUSH}/data-collections/{{collection}}/stream"),
     # -- platform: organization, sources, activities ---------------------------------------------------------
     *_routes(
+        "/rest",
+        ("platform.organizations", "GET", "/organizations", 200, platform_calls.list_organizations),
+        ("platform.privilege", "POST", "/privilege/evaluate", 200, platform_calls.evaluate_privilege),
+        privileges=(),
+    ),
+    *_routes(
         REST,
         ("platform.organization", "GET", "", 200, platform_calls.get_organization),
         privileges=_SEE_ORGANIZATION,
@@ -180,6 +188,31 @@ ROUTES: tuple[Route, ...] = (
         ("activities", "POST", "/public", 200, platform_calls.list_activities),
         ("activity.get", "GET", "/{activity}", 200, platform_calls.get_activity),
         privileges=("ACTIVITIES:VIEW",),
+    ),
+    # -- platform: fields ------------------------------------------------------------------------------------
+    *_routes(
+        f"{REST}/indexes",
+        ("fields.page", "GET", "/page/fields", 200, field_calls.page_fields),
+        ("fields.search", "POST", "/fields/search", 200, field_calls.search_fields),
+        ("field.get", "GET", "/fields/{field}", 200, field_calls.get_field),
+        privileges=_SEE_FIELDS,
+    ),
+    *_routes(
+        f"{REST}/indexes/fields",
+        ("field.create", "POST", "", 204, field_calls.create_field),
+        ("fields.create", "POST", "/batch/create", 204, field_calls.create_fields),
+        ("fields.create.each", "POST", "/batch/create/results", 200, field_calls.create_fields_each),
+        privileges=_MAKE_FIELDS,
+    ),
+    *_routes(
+        f"{REST}/indexes/fields",
+        ("field.put", "PUT", "/{field}", 204, field_calls.put_field),
+        ("field.delete", "DELETE", "/{field}", 204, field_calls.delete_field),
+        ("fields.update", "PUT", "/batch/update", 204, field_calls.update_fields),
+        ("fields.update.each", "PUT", "/batch/update/results", 200, field_calls.update_fields_each),
+        ("fields.delete", "DELETE", "/batch/delete", 204, field_calls.delete_fields),
+        ("fields.delete.each", "DELETE", "/batch/delete/results", 200, field_calls.delete_fields_each),
+        privileges=_EDIT_FIELDS,
     ),
     # -- platform: security providers and cache --------------------------------------------------------------
     *_routes(

@@ -82,7 +82,7 @@ def read_request(method: str, target: str, headers: Message, reader: Reader, req
     if len(parts) > 1 and not parts[-1]:
         parts = parts[:-1]
     names: Any = headers  # an email message, whose names compare without case
-    return Request(method, path, parts, dict(reversed(pairs)), names, body, request_id)
+    return Request(method, path, parts, dict(reversed(pairs)), names, body, request_id, pairs=pairs)
 
 
 def _body(headers: Message, reader: Reader) -> Body:

@@ -12,6 +12,7 @@ from coveo_provider.sandbox.service.clock import Clock
 from coveo_provider.sandbox.service.containers import Containers
 from coveo_provider.sandbox.service.database import Database
 from coveo_provider.sandbox.service.delayed_deletions import DelayedDeletions, Deletion
+from coveo_provider.sandbox.service.fields import Fields
 from coveo_provider.sandbox.service.indexing.indexer import Indexer
 from coveo_provider.sandbox.service.indexing.item_files import ItemFiles
 from coveo_provider.sandbox.service.indexing.item_store import ItemStore
@@ -81,6 +82,7 @@ class State:
             Path(f"{database}.bodies") if database else self._folder / "bodies", self.containers
         )
         self.streams = Streams()
+        self.fields = Fields(self.database)
         self.identity_store = IdentityStore(self.database)
         self.providers = Providers(self.identity_store, self.sources, self.clock)
         self.item_access = ItemAccess(self.items, self.identity_store, self.providers)
