@@ -9,61 +9,62 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_BUFFER = memoryview(bytearray(1 << 20))
-_ETAG = b'ETag: "00000000000000000000000000000000"\r\n'
+_BLOCK = memoryview(bytearray(1 << 20))
+_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class _Sink(asyncio.BufferedProtocol):
-    """Reads into one buffer for all connections, so that taking bytes costs as little as can be."""
+    """One connection. The socket writes into one buffer of the process, so that a body costs no copy."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._head = b""
-        self._left = 0
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return _BUFFER
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if nbytes < self._left:
-            self._left -= nbytes
-            return
-        data = bytes(_BUFFER[self._left : nbytes]) if self._left else self._head + bytes(_BUFFER[:nbytes])
-        if self._left:
-            self._left = 0
-            self._answer()
-        while b"\r\n\r\n" in data:
-            head, data = data.split(b"\r\n\r\n", 1)
-            self._upload = head.startswith(b"PUT /upload")
-            length = next(
-                (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), b":0"
-            )
-            self._left = int(length.split(b":")[1])
-            if b"\r\nexpect: 100-continue" in head.lower():
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            if len(data) < self._left:
-                self._left -= len(data)
-                data = b""
-                break
-            data = data[self._left :]
-            self._left = 0
-            self._answer()
-        self._head = data
-
-    def _answer(self) -> None:
-        port = self._transport.get_extra_info("sockname")[1]
-        values = {
+    def __init__(self, port: int) -> None:
+        answer = {
             "uploadUri": f"http://127.0.0.1:{port}/upload",
-            "fileId": "00000000-0000-0000-0000-000000000000",
-            "streamId": "00000000-0000-0000-0000-000000000000",
+            "fileId": _ID,
+            "streamId": _ID,
             "requiredHeaders": {"Content-Type": "application/octet-stream"},
             "orderingId": "1700000000000",
             "requestId": "0",
         }
-        body = b"" if self._upload else json.dumps(values).encode()
-        kind = _ETAG if self._upload else b"Content-Type: application/json\r\n"
-        self._transport.write(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (kind, len(body), body))
+        body = json.dumps(answer).encode()
+        lines = (
+            "HTTP/1.1 200 OK",
+            "Content-Type: application/json",
+            'ETag: "0"',
+            f"Content-Length: {len(body)}",
+        )
+        self._answer = "\r\n".join((*lines, "", "")).encode() + body
+        self._head = b""
+        self._left = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _BLOCK
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._left:
+            self._head += bytes(_BLOCK[:nbytes])
+            head, ended, rest = self._head.partition(b"\r\n\r\n")
+            if not ended:
+                return
+            self._head = b""
+            lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+            lengths = [int(value) for name, _, value in lines if name.lower() == b"content-length"]
+            self._left, nbytes = sum(lengths), len(rest)
+        self._left -= nbytes
+        if self._left <= 0:
+            self._transport.write(self._answer)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    port = 0
+    server = await loop.create_server(lambda: _Sink(port), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    print(port, flush=True)
+    await server.serve_forever()
 
 
 @contextmanager
@@ -78,12 +79,6 @@ def sink() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
-
-
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Sink, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ from typing import Any
 
 
 def run(mode: str, url: str = "", part: str = "") -> dict[str, Any]:
-    """Start a worker and return what it measured: ``seconds``, ``peak_mb`` (10^6 bytes) and the report."""
+    """
+    Start a worker and return what it measured.
+
+    :return: ``started`` (Unix time), ``seconds``, ``peak_mb`` (10^6 bytes), and the operator's report
+    """
     connection = {"conn_type": "coveo", "host": url, "login": "bench", "password": "bench-key"}
     environment = {
         **os.environ,
@@ -40,7 +44,7 @@ def _work(mode: str, part: str) -> dict[str, Any]:
     from coveo_provider.operators import CoveoPushBatchOperator, CoveoUploadChunkOperator
 
     CoveoHook().get_connection("coveo_default")
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"started": time.time()}
     start = time.perf_counter()
     if mode == "upload":
         operator = CoveoUploadChunkOperator(

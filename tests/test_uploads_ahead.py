@@ -30,10 +30,11 @@ from coveo_provider.operators import (
     CoveoCloseStreamOperator,
     CoveoOpenStreamOperator,
     CoveoPushBatchOperator,
+    CoveoUpdateStreamOperator,
     CoveoUploadChunkOperator,
 )
 from coveo_provider.sandbox import Answer, Cut, ExpireUpload, Sandbox
-from tests.conftest import WritePart
+from tests.conftest import WritePart, products
 from tests.operators.conftest import run
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,36 @@ def test_there_are_no_more_calls_than_one_by_one(connected: Sandbox, write_part:
     assert len(routes(connected)) == 3 * chunks
     connected.settle()
     assert connected.count("files") == ROWS
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000])
+def test_parts_of_every_kind_share_containers(connected: Sandbox, write_part: WritePart, size: int) -> None:
+    """Up to the chunk's size, over all parts of a task."""
+    found = products(60)
+    parts = [write_part(found[n : n + 10], f"{n}.parquet") for n in range(0, 50, 10)]
+    change = {
+        "documentId": found[55]["documentId"],
+        "operator": "fieldValueReplace",
+        "field": "n",
+        "value": "1",
+    }
+
+    report = run(
+        CoveoUpdateStreamOperator(
+            task_id="update",
+            source_id="products",
+            documents=parts,
+            partial_updates=write_part([change], "changes.parquet"),
+            deletions=write_part([{"documentId": found[59]["documentId"]}], "gone.parquet"),
+            max_chunk_bytes=size,
+        )
+    )
+
+    chunks = report["chunks"]
+    assert [routes(connected).count(one) for one in ("file.create", "upload", "stream.update")] == [
+        chunks
+    ] * 3
+    assert chunks == 1 if size == 100_000 else 1 < chunks <= report["bytes"] // 800 + 1
 
 
 # Threads and faults

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from time import time_ns
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from unittest.mock import patch
 
 from airflow.sdk import DAG
@@ -471,7 +471,7 @@ def _class_of(task: Any) -> type[Any]:
 def _at_hand(trial: Trial) -> Iterator[None]:
     """Small parts, waits that pass at once, and the same luck each time."""
     from coveo_provider.api import caller, retries
-    from coveo_provider.loading import deliveries
+    from coveo_provider.loading import deliveries, uploads
     from coveo_provider.operators.support import claims
     from coveo_provider.triggers import wait
 
@@ -491,9 +491,10 @@ def _at_hand(trial: Trial) -> Iterator[None]:
         if trial.schedule.clocks_agree:
             clock = trial.sandbox.clock
             here = SimpleNamespace(time_ns=lambda: clock.now_ms() * 10**6, monotonic=time.monotonic)
-            stack.enter_context(patch.object(deliveries, "time", here))
+            stack.enter_context(patch.object(uploads, "time", here))
             seconds = {"clock": lambda: clock.now_ms() / 1_000}
-            stack.enter_context(patch.dict(deliveries.deliver.__kwdefaults__, seconds))
+            for one in (uploads.UploadsAhead.__init__, deliveries.deliver):
+                stack.enter_context(patch.dict(cast("Any", one).__kwdefaults__, seconds))
         if trial.run_dag is None:
             stack.enter_context(patch.object(claims, "Variable", Variables(trial.folder)))
         global_random.seed(trial.seed)
