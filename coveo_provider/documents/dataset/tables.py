@@ -10,6 +10,8 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from coveo_provider.documents.dataset.foreign_parquet import (
     why_damaged,
     why_not_parquet,
 )
+from coveo_provider.documents.dataset.parquet_pages import Pages
 from coveo_provider.documents.dataset.partition_columns import with_partitions
 from coveo_provider.documents.dataset.partitions import Partitions
 from coveo_provider.documents.encoding.columns import plan_documents
@@ -40,9 +43,9 @@ _log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 2 * MIB  # of Arrow data; JSON and copies of it come on top
 _BATCH_ROWS = 8_192
-_READ_ROWS = 1_024
-_PROBE_ROWS = 16
+_READ_ROWS = 4_096
 _COLUMN_BUFFER = 256 * 1024  # bytes read ahead per column, instead of whole column chunks
+_COLUMN_BUFFERS = 8 * MIB  # of all columns
 
 
 class Part:
@@ -61,7 +64,9 @@ class Part:
         self.partitions = partitions or {}
         try:
             with _memory_given_back():
-                self._parquet = open_parquet(file, name, pre_buffer=False, buffer_size=_COLUMN_BUFFER)
+                self._pages = Pages(file, name)
+                ahead = min(_COLUMN_BUFFER, _COLUMN_BUFFERS // self._pages.columns)
+                self._parquet = open_parquet(file, name, pre_buffer=False, buffer_size=max(ahead, 4_096))
             self._parquet.schema_arrow.names  # noqa: B018  that they are UTF-8 is known only when asked for
             self.left_out = nameless_index(self._parquet.schema_arrow)
             self.schema: pa.Schema = self._shaped(
@@ -109,7 +114,7 @@ class Part:
     def _read(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         small: list[pa.RecordBatch] = []
         size = 0
-        for batch in self._portable(self._rows_per_read(), columns):
+        for batch in self._portable(columns):
             weight = _weight(batch)
             full = size + weight > _BATCH_BYTES or sum(map(len, small)) + len(batch) > _BATCH_ROWS
             if small and full:
@@ -123,32 +128,24 @@ class Part:
         if small:
             yield from _joined(small)
 
-    def _portable(self, rows: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Return batches of so many rows as they stand in the file, in the types of the schema."""
+    def _portable(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Return rows as they stand in the file, in the types of the schema, in batches of bounded size."""
         stored = columns and [name for name in columns if name in self._parquet.schema_arrow.names]
-        for batch in self._parquet.iter_batches(batch_size=rows, columns=stored or None, use_threads=False):
-            table = self._shaped(pa.Table.from_batches([batch]))
-            yield from (table.select(columns) if columns else table).to_batches()
+        groups = range(self._parquet.metadata.num_row_groups)
+        for rows, together in groupby(
+            groups, partial(self._pages.rows_per_read, most=_READ_ROWS, wanted=_BATCH_BYTES)
+        ):
+            for batch in self._parquet.iter_batches(
+                batch_size=rows, row_groups=list(together), columns=stored or None, use_threads=False
+            ):
+                table = self._shaped(pa.Table.from_batches([batch]))
+                yield from (table.select(columns) if columns else table).to_batches()
 
     def _shaped(self, table: pa.Table) -> pa.Table:
         """Return rows of the file in the columns and types of the schema."""
         if self.left_out:
             table = table.select([n for n, one in enumerate(table.column_names) if one not in self.left_out])
         return with_partitions(portable(table), self.partitions, self.name)
-
-    def _rows_per_read(self) -> int:
-        """
-        Return how many rows to read at once: less than a batch, as any of them may be far larger than others.
-
-        The footer knows the encoded size; a repeated text counts there once, so a few rows are read too.
-        """
-        metadata = self._parquet.metadata
-        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        width = stored / max(metadata.num_rows, 1)
-        for probe in self._portable(_PROBE_ROWS):
-            width = max(width, _weight(probe) / len(probe))
-            break
-        return max(1, min(_READ_ROWS, int(_BATCH_BYTES / max(width, 1))))
 
 
 def say_what_is_left_out(parts: Sequence[Part]) -> bool:
