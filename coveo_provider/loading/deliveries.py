@@ -53,7 +53,7 @@ def deliver(
     submit: Callable[[str], T],
     log: Log,
     joins_on_upload: bool = False,
-    ahead: Uploaded | None = None,
+    ahead: Callable[[], Uploaded | None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Delivery[T]:
     """
@@ -69,7 +69,7 @@ def deliver(
     :param container: asked right before each upload, as a container lives 60 minutes
     :param submit: called with the container's ``file_id``
     :param joins_on_upload: whether an uploaded chunk counts without being submitted, as in a stream
-    :param ahead: the chunk in a container, where it was uploaded beforehand
+    :param ahead: waits for an upload of the chunk that was begun beforehand: the first try
     :param clock: monotonic seconds
     """
     stage = "files"
@@ -93,7 +93,8 @@ def deliver(
 
     def send() -> Delivery[T]:
         nonlocal stage, ahead
-        uploaded, ahead = ahead or fresh(), None
+        stage, begun, ahead = "upload", ahead, None
+        uploaded = (begun() if begun else None) or fresh()
         stage = "submit"
         answer = submit(uploaded.target.file_id)
         submitted = milliseconds(clock() - uploaded.began)

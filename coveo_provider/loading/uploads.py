@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -83,7 +84,7 @@ class UploadsAhead(AbstractContextManager["UploadsAhead"]):
     Uploads chunks in threads, in order, as soon as they are complete.
 
     Containers are asked for by the thread that hands chunks over and takes them, as their addresses become known to
-    Airflow's masker over one connection. An upload that goes wrong is left to whoever sends the chunk.
+    Airflow's masker over one connection. An upload that goes wrong is the first try of whoever sends the chunk.
 
     :param container: asks for a container
     :param clock: monotonic seconds
@@ -114,22 +115,24 @@ class UploadsAhead(AbstractContextManager["UploadsAhead"]):
             self._waiting.append(chunk)
             self._begin()
 
-    def taken(self, chunk: Chunk) -> Uploaded | None:
+    def taken(self, chunk: Chunk) -> Callable[[], Uploaded | None] | None:
         """
-        Return a chunk once it is uploaded; ``None`` where that went wrong, or is too long ago to be of use.
+        Return what waits for the upload of a chunk, and raises what kept it from that; ``None`` if not begun.
+
+        It returns ``None`` where the upload is too long ago to be of use.
 
         :raises CoveoError: there was no container for it
         """
         self._begin()
         future = self._begun.pop(chunk.path, None)
-        if future is None:
-            if self._refusal is not None and self._waiting and self._waiting[0] is chunk:
-                raise self._refusal
-            return None
-        try:
-            uploaded = future.result()
-        except CoveoError:
-            return None
+        if future is not None:
+            return partial(self._result, future)
+        if self._refusal is not None and self._waiting and self._waiting[0] is chunk:
+            raise self._refusal
+        return None
+
+    def _result(self, future: Future[Uploaded]) -> Uploaded | None:
+        uploaded = future.result()
         self._begin()
         return uploaded if self._clock() - uploaded.began < KEPT_SECONDS else None
 

@@ -51,7 +51,7 @@ def send_chunks(
     container: Callable[[], FileContainer],
     submit: Callable[[str], Accepted | None],
     joins_on_upload: bool = False,
-    ahead: Callable[[Chunk], Uploaded | None] = lambda _: None,
+    ahead: Callable[[Chunk], Callable[[], Uploaded | None] | None] = lambda _: None,
 ) -> None:
     """
     Send chunks in order, those that the report counts already left out, and count each that was accepted.
@@ -63,7 +63,7 @@ def send_chunks(
     :param container: asks for a container, once a chunk is ready
     :param submit: called with the ``file_id`` of a container that was uploaded
     :param joins_on_upload: whether an uploaded container counts without being submitted, as in a stream
-    :param ahead: returns a chunk in a container, where it was uploaded beforehand
+    :param ahead: returns what waits for an upload of a chunk that was begun beforehand, if there is one
     """
     from coveo_provider.loading.deliveries import deliver
 
