@@ -53,13 +53,9 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# All benchmarks, some ten minutes; writes benchmarks/RESULTS.md and its plots.
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.parquet_to_sink
-	$(BIN)/python -m benchmarks.part_memory
-	$(BIN)/python -m benchmarks.identities_expand
-	$(BIN)/python -m benchmarks.refresh_changes
-	$(BIN)/python -m benchmarks.transform_rows
-	$(BIN)/python -m benchmarks.parse_time
+	$(BIN)/python -m benchmarks
 
 # The sandbox and Airflow with its UI, for playing. Ctrl-C stops both.
 up: $(STAMP)

@@ -1,17 +1,13 @@
 """
 How many identities a second become chunks, and in how much memory over an idle process?
 
-The baseline is a process that has imported all that the expansion needs, and expands nothing.
+The baseline of memory is a worker that does nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from benchmarks import worker
+from benchmarks.sink import sink
+from benchmarks.table import Table
 
 _BATCH = 50_000
 _LARGEST = 20_000  # members of the largest groups
@@ -57,60 +57,48 @@ def _groups(random: np.random.Generator, start: int, sizes: Any, identities: int
     )
 
 
-def run(mode: str, part: Path) -> dict[str, Any]:
-    """Return what a process of its own measured: ``seconds``, ``peak_mb`` (10^6 bytes), and what it made."""
-    command = [sys.executable, "-m", "benchmarks.identities_expand", "--worker", mode, str(part)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def measure(identities: int, memberships: int) -> dict[str, worker.Measured]:
+    """Expand the same groups, each of which must stand once, or is merged."""
+    with tempfile.TemporaryDirectory() as folder, sink() as url:
+        part = str(write_groups(Path(folder) / "part.parquet", identities, memberships))
+        return {
+            "idle": worker.run("idle"),
+            **{
+                mode: worker.run("expand", url=url, members=part, duplicates=mode)
+                for mode in ("refuse", "merge")
+            },
+        }
 
 
-def _work(mode: str, path: Path) -> dict[str, Any]:
-    from coveo_provider.documents.contract import Section
-    from coveo_provider.documents.dataset.tables import Part
-    from coveo_provider.documents.encoding.chunks import ChunkWriter
-    from coveo_provider.identities.batches import spool_identities
-
-    result: dict[str, Any] = {}
-    start = time.perf_counter()
-    if mode != "idle":
-        with path.open("rb") as file, ChunkWriter() as writer:
-            duplicates: Any = mode
-            part = Part(file, str(path))
-            chunks = spool_identities(writer, members=[part], duplicates=duplicates, log=lambda *_: None)
-            result["chunks"] = len(chunks)
-            result["bytes"] = sum(chunk.size for chunk in chunks)
-            result["identities"] = sum(chunk.counts[Section.MEMBERS] for chunk in chunks)
-    result["seconds"] = time.perf_counter() - start
-    # Not ru_maxrss: that of a new process starts at its parent's.
-    status = Path("/proc/self/status").read_text()
-    result["peak_mb"] = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
-    return result
+def table(found: dict[str, worker.Measured], memberships: int) -> Table:
+    """Return what was found, for people."""
+    idle = found["idle"]
+    return Table(
+        "Security expansion",
+        ["duplicates", "identities", "identities/s", "seconds", "MB over idle", "of it private"],
+        [
+            [
+                mode,
+                f"{one.result['members']:,}",
+                f"{one.result['members'] / one.seconds:,.0f}",
+                f"{one.seconds:.1f}",
+                f"{one.peak_mb - idle.peak_mb:,.0f}",
+                f"{one.private_mb - idle.private_mb:,.0f}",
+            ]
+            for mode, one in found.items()
+            if mode != "idle"
+        ],
+        f"{memberships:,} memberships: most groups have a few members, some have {_LARGEST:,}.",
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else "")
     parser.add_argument("--identities", type=int, default=1_000_000)
     parser.add_argument("--memberships", type=int, default=5_000_000)
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.worker:
-        print(json.dumps(_work(options.worker[0], Path(options.worker[1]))))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        part = write_groups(Path(folder) / "part.parquet", options.identities, options.memberships)
-        idle = run("idle", part)
-        for mode in ("refuse", "merge"):
-            ours = run(mode, part)
-            print(
-                f"duplicates={mode}: {ours['identities']:,} identities, {options.memberships:,} memberships, "
-                f"{ours['bytes'] / 1e6:,.0f} MB in {ours['chunks']} chunks"
-            )
-            print(f"{ours['identities'] / ours['seconds']:,.0f} identities/s in {ours['seconds']:,.1f} s")
-            print(
-                f"idle {idle['peak_mb']:,.0f} MB, expanding {ours['peak_mb']:,.0f} MB, "
-                f"difference {ours['peak_mb'] - idle['peak_mb']:,.0f} MB"
-            )
+    found = measure(options.identities, options.memberships)
+    print(table(found, options.memberships).as_markdown())
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.table import Table
+
 ROOT = Path(__file__).parent.parent
 IMPORT = ("import airflow.sdk", "import coveo_provider.operators, coveo_provider.task_groups")
 PARSE = (
@@ -46,12 +48,9 @@ def cpu_ms(baseline: str, added: str, cache: str) -> tuple[float, float]:
     return first, last - first
 
 
-def main() -> None:
-    """Print each figure beside its baseline."""
-    parser = argparse.ArgumentParser(description="What a DAG file pays for the operators and task groups.")
-    parser.add_argument("--times", type=int, default=5, help="processes for each figure")
-    times = parser.parse_args().times
-    print(f"{'':40}{'Airflow, ms':>14}{'added, ms':>12}")
+def measure(times: int = 5) -> dict[str, tuple[float, float]]:
+    """Return the CPU milliseconds of Airflow and of what is added, by what is added: medians of fresh processes."""
+    found = {}
     with tempfile.TemporaryDirectory() as cache:
         for name, codes in (
             ("import all operators and task groups", IMPORT),
@@ -60,7 +59,24 @@ def main() -> None:
             cpu_ms(*codes, cache)  # fills the cache
             taken = [cpu_ms(*codes, cache) for _ in range(times)]
             airflow, added = (statistics.median(column) for column in zip(*taken, strict=True))
-            print(f"{name:40}{airflow:14.0f}{added:12.0f}")
+            found[name] = (airflow, added)
+    return found
+
+
+def table(found: dict[str, tuple[float, float]]) -> Table:
+    """Return what was found, for people."""
+    return Table(
+        "Parse",
+        ["what", "Airflow alone, ms", "added, ms"],
+        [[name, *(f"{one:.0f}" for one in figures)] for name, figures in found.items()],
+        "CPU time, median of fresh processes, byte code cached.",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else "")
+    parser.add_argument("--times", type=int, default=5, help="processes for each figure")
+    print(table(measure(parser.parse_args().times)).as_markdown())
 
 
 if __name__ == "__main__":

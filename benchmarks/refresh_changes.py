@@ -17,22 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.rows import write_catalog
+from benchmarks.table import Table
 from coveo_provider.sandbox import Sandbox
 
 SOURCE = "products"
+STEPS = ("transform", "diff", "update", "older", "finalize")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a refresh took: seconds, calls of the API, bytes uploaded, and items sent."""
+    """What a refresh took: seconds, those of each task, calls of the API, bytes uploaded, and items sent."""
 
     seconds: float
+    steps: dict[str, float]
     calls: int
     uploaded: int
     items: int
@@ -50,8 +54,13 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
 
     outputs: dict[str, Any] = {}
 
+    steps: dict[str, float] = {}
+
     def done(operator: Any) -> Any:
-        return operator.execute({"ti": SimpleNamespace(run_id=run, xcom_push=outputs.__setitem__)})
+        begun = time.perf_counter()
+        result = operator.execute({"ti": SimpleNamespace(run_id=run, xcom_push=outputs.__setitem__)})
+        steps[operator.task_id] = steps.get(operator.task_id, 0.0) + time.perf_counter() - begun
+        return result
 
     before, start = len(sandbox.calls), time.perf_counter()
     state = f"file://{folder}/state"
@@ -80,6 +89,7 @@ def refresh(sandbox: Sandbox, folder: Path, raw: Path, run: str, *, full: bool =
     calls = sandbox.calls[before:]
     return Cost(
         seconds,
+        steps,
         sum(call.route != "upload" for call in calls),
         sum(call.content_length or 0 for call in calls if call.route == "upload"),
         sum(report["documents"] + report["deletions"] for report in reports),
@@ -97,11 +107,16 @@ def change(raw: Path, target: Path, share: float) -> Path:
     return target
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--share", type=float, default=0.01, help="share of the items that change")
-    options = parser.parse_args()
+@dataclass(frozen=True)
+class Found:
+    """What three runs took, and how many items the index holds in the end."""
+
+    runs: dict[str, Cost]
+    held: int
+
+
+def measure(rows: int, share: float = 0.01) -> Found:
+    """Refresh a catalog, refresh it with a share of its items changed, and send the same again in full."""
     with tempfile.TemporaryDirectory() as name, Sandbox.start(sources={SOURCE: "CATALOG"}) as sandbox:
         folder = Path(name)
         connection = {
@@ -110,24 +125,48 @@ def main() -> None:
             "login": sandbox.organization_id,
             "password": sandbox.api_key,
         }
-        os.environ["AIRFLOW_CONN_COVEO_DEFAULT"] = json.dumps(connection)
-        raw = write_catalog(folder / "raw.parquet", options.rows)
-        later = change(raw, folder / "later.parquet", options.share)
-        first = refresh(sandbox, folder, raw, "first")
-        sandbox.settle()
-        second = refresh(sandbox, folder, later, "second")
-        sandbox.settle()
-        count = sandbox.count(SOURCE)
-        again = refresh(sandbox, folder, later, "again", full=True)
-    for label, cost in (("first run", first), ("1% changed", second), ("all again (baseline)", again)):
-        print(
-            f"{label:<22} {cost.items:>9,} items, {cost.calls:>4} calls, {cost.uploaded / 1e6:>8,.1f} MB, "
-            f"{cost.seconds:>6.1f} s"
-        )
-    print(
-        f"ratio of bytes {second.uploaded / again.uploaded:.4f}, of time {second.seconds / again.seconds:.2f}"
+        with patch.dict(os.environ, {"AIRFLOW_CONN_COVEO_DEFAULT": json.dumps(connection)}):
+            raw = write_catalog(folder / "raw.parquet", rows)
+            later = change(raw, folder / "later.parquet", share)
+            runs = {}
+            for label, file, full in (
+                ("first", raw, False),
+                ("changed", later, False),
+                ("all again", later, True),
+            ):
+                runs[label] = refresh(sandbox, folder, file, label.replace(" ", "-"), full=full)
+                sandbox.settle()
+            return Found(runs, sandbox.count(SOURCE))
+
+
+def table(found: Found, rows: int) -> Table:
+    """Return what was found, for people."""
+    again = found.runs["all again"]
+    return Table(
+        "A refresh with 1 % changed",
+        ["run", "items sent", "calls", "MB sent", "seconds", "ratio", *STEPS],
+        [
+            [
+                label,
+                f"{cost.items:,}",
+                str(cost.calls),
+                f"{cost.uploaded / 1e6:,.1f}",
+                f"{cost.seconds:.2f}",
+                f"{cost.seconds / again.seconds:.2f}",
+                *(f"{cost.steps.get(step, 0.0):.2f}" for step in STEPS),
+            ]
+            for label, cost in found.runs.items()
+        ],
+        f"{rows:,} items by the tasks of `catalog_refresh`, one after the other, against the sandbox, whose "
+        f"own work is in it. The index holds {found.held:,} items in the end.",
     )
-    print(f"the index holds {count:,} of {options.rows:,} items")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rows", type=int, default=200_000)
+    options = parser.parse_args()
+    print(table(measure(options.rows), options.rows).as_markdown())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 
 _BLOCK = memoryview(bytearray(1 << 20))
 _ID = "00000000-0000-0000-0000-000000000000"
@@ -29,6 +30,7 @@ class _Sink(asyncio.BufferedProtocol):
         lines = (
             "HTTP/1.1 200 OK",
             "Content-Type: application/json",
+            f"Date: {formatdate(usegmt=True)}",
             'ETag: "0"',
             f"Content-Length: {len(body)}",
         )

@@ -41,14 +41,14 @@ def test_a_thousand_small_files_and_one_of_300_mb(write_part: WritePart, tmp_pat
     single = write_part([{"documentId": "file://one", "data": "x"}], "single.parquet")
 
     with Sandbox.start(sources={"files": "PUSH"}, organization_id="bench", api_key="bench-key") as sandbox:
-        libraries = worker.run("push", sandbox.url, single)
-        ours = worker.run("push", sandbox.url, part)
+        libraries = worker.run("push", url=sandbox.url, part=single)
+        ours = worker.run("push", url=sandbox.url, part=part)
         sandbox.settle()
         kept = sandbox.file_content("files", "file://large")
         assert kept is not None
         assert zlib.crc32(zlib.decompress(kept)) == check
         assert sandbox.count("files") == 1_002
 
-    assert ours["report"]["documents"] == 1_001
-    assert ours["report"]["bytes"] > HALF
-    assert ours["peak_mb"] - libraries["peak_mb"] < 60
+    assert ours.result["documents"] == 1_001
+    assert ours.result["bytes"] > HALF
+    assert ours.peak_mb - libraries.peak_mb < 60

@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 Load: TypeAlias = "Mapping[Section, Sequence[Part | Rows]]"
 
-_ENCODERS = 2  # polars has threads of its own; each batch that is encoded at once costs memory
-
 
 def spool(
     writer: ChunkWriter, load: Load, *, item_limit: int, log: Log, contents: ContentSpool | None = None
@@ -116,11 +114,12 @@ def _batches(source: Part | Rows, section: Section, item_limit: int) -> Iterator
     if isinstance(source, Rows):
         return source.encode(section, item_limit)
     encoder = encoder_for(section, source.schema, where=source.name, item_limit=item_limit)
+    # One thread, beside that which writes: a second one costs memory and is no faster, as polars has its own.
     return side_by_side(
         lambda batch: encoder.encode(*batch),
         _numbered(source.batches()),
-        threads=_ENCODERS,
-        ahead=_ENCODERS,
+        threads=1,
+        ahead=1,
         name="coveo-encode",
     )
 

@@ -15,7 +15,7 @@ from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
 
-ROWS_AT_ONCE = 1_000_000
+ROWS_AT_ONCE = 125_000
 _TAKEN_APART = 131_072  # rows taken apart at once
 
 

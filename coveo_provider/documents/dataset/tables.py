@@ -163,7 +163,7 @@ def say_what_is_left_out(parts: Sequence[Part]) -> bool:
 
 @contextmanager
 def _memory_given_back() -> Iterator[None]:
-    """Use the system's allocator: Arrow's own keeps some 30 MB more. A reader keeps that of its opening."""
+    """Use the system's allocator, also where Arrow was imported before. A reader keeps that of its opening."""
     pool = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())
     try:
