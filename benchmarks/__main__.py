@@ -45,18 +45,18 @@ def write_results(folder: Path, share: float = 1.0) -> list[Table]:
         return max(int(rows * share), 1_000)
 
     start = time.perf_counter()
-    sent = parquet_to_sink.measure(size(500_000), size(100_000), parquet_to_sink.TASKS)
-    transformed = transform_rows.measure(size(500_000))
+    sent = parquet_to_sink.measure(size(500_000), size(50_000), parquet_to_sink.TASKS)
+    transformed = transform_rows.measure(size(300_000))
     refreshed = refresh_changes.measure(size(200_000))
     compared = diff_documents.measure(size(5_000_000))
     expanded = identities_expand.measure(size(1_000_000), size(5_000_000))
     held = memory.measure(
-        [size(rows) for rows in (1_000_000, 5_000_000, 20_000_000)], [size(200_000), size(1_000_000)]
+        [size(rows) for rows in (1_000_000, 2_000_000, 20_000_000)], [size(200_000), size(1_000_000)]
     )
-    parsed = parse_time.measure()
+    parsed = parse_time.measure(times=3)
     tables = [
         *parquet_to_sink.tables(sent),
-        transform_rows.table(transformed, size(500_000)),
+        transform_rows.table(transformed, size(300_000)),
         refresh_changes.table(refreshed, size(200_000)),
         diff_documents.table(compared, size(5_000_000)),
         identities_expand.table(expanded, size(5_000_000)),

@@ -22,6 +22,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
+from airflow.configuration import conf as airflow_conf
 from airflow.sdk import DAG
 
 from coveo_provider import operators
@@ -68,6 +70,22 @@ def run_blocks(page: Path, data: Path, **more: Any) -> tuple[dict[str, Any], DAG
             if block.is_run:
                 exec(block.compiled(data), names)
     return names, dag
+
+
+def test_settings_of_airflow_are_spelled_as_airflow_knows_them() -> None:
+    """Those in YAML of the Helm chart, and those that a page writes as `[section] name`."""
+    known = airflow_conf.configuration_description
+    named = set()
+    for page in PAGES:
+        text = page.read_text()
+        named |= set(re.findall(r"`\[([a-z_]+)\] ([a-z_]+)", text))
+        for block in re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S):
+            for section, settings in (yaml.safe_load(block).get("config") or {}).items():
+                named |= {(section, name) for name in settings}
+    named = {(section, name) for section, name in named if section != "celery"}  # of another provider
+
+    assert len(named) > 3
+    assert {one for one in named if one[1] not in known[one[0]]["options"]} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
