@@ -30,13 +30,10 @@ def missing() -> list[str]:
     return found
 
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.skipif(
-        bool(missing()) and not os.environ.get("CI"), reason=f"make test-slow installs {', '.join(missing())}"
-    ),
-]
+needs_packages = pytest.mark.skipif(
+    bool(missing()) and not os.environ.get("CI"), reason=f"make test-slow installs {', '.join(missing())}"
+)
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster"), needs_packages]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -91,6 +92,7 @@ def main() -> int:
     )
     parser.add_argument("--faults", action="store_true", help="kill a worker and others in the middle")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # otherwise all that was started would stay
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="coveo-cluster-") as name,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,9 @@ class Component:
         _, left = psutil.wait_procs(family, timeout=_STOP_SECONDS)
         for one in left:
             _send(one, signal.SIGKILL)
+        # What it started goes on in its group where it ended before, by itself.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
 
