@@ -99,7 +99,7 @@ def test_parsing_is_measured() -> None:
 
 @pytest.mark.parametrize("picture", ["throughput.svg", "scaling.svg", "memory.svg"])
 def test_the_page_shows_its_plots(picture: str) -> None:
-    page = Path(__file__).parents[1] / "benchmarks" / "RESULTS.md"
+    page = Path(__file__).parents[1] / "benchmarks/RESULTS.md"
 
     assert f"]({picture})" in page.read_text(encoding="utf-8")
     assert re.search(r"<svg", (page.parent / picture).read_text(encoding="utf-8"))
