@@ -165,7 +165,7 @@ def table(found: Found, rows: int) -> Table:
             for label, cost in found.runs.items()
         ],
         f"{rows:,} items by the tasks of `catalog_refresh`, one after the other, against the sandbox, whose "
-        f"own work is in it. The last task waits until all is indexed. The index holds {found.held:,} items in the end.",
+        f"own work is in it. The last task waits until all is indexed: {found.held:,} items in the end.",
     )
 
 

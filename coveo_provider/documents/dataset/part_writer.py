@@ -36,7 +36,7 @@ from coveo_provider.errors import DatasetError
 
 _PIECE_ROWS = 4_096
 _PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it come on top
-_GROUP_BYTES = 16 * MIB  # of Arrow data in one row group
+_GROUP_BYTES = 8 * MIB  # of Arrow data in one row group
 _ENVELOPE = 64  # more than the names and brackets around the rows of a chunk
 _STAMPERS = 8
 _STAMPS_AHEAD = 64
