@@ -63,6 +63,9 @@ def load(cluster: Cluster, sandbox: Sandbox, parts: int, documents: int, *, faul
         return False
     alone = show("One worker", sent(cluster.tasks(run)), of_few, few)
     cluster.start(WORKERS[1])
+    # An hour between loads: the log is asked by the minute, and two in one are told apart entry by entry.
+    sandbox.settle()
+    sandbox.clock.advance(seconds=3_600)
     run = cluster.begin("all")
     if faults:
         disturb(cluster, run)

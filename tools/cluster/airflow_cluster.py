@@ -101,7 +101,8 @@ class Cluster(AbstractContextManager["Cluster"]):
             "PYTHONPATH": str(ROOT),
             "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "64",
+            # No more is queued than workers take: what waits in the queue for too long is failed.
+            "AIRFLOW__CORE__PARALLELISM": str(len(WORKERS) * self._slots),
             # Both workers are on one host: a task tells them apart by the name that its worker goes by.
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tools.cluster.names.worker_name",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -116,7 +117,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "30",
+            "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
             "AIRFLOW__API__HOST": "127.0.0.1",
