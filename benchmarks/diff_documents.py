@@ -73,8 +73,7 @@ def table(found: dict[str, worker.Measured], rows: int) -> Table:
                 name,
                 f"{rows / one.seconds:,.0f}",
                 f"{one.seconds:.1f}",
-                f"{one.peak_mb - idle.peak_mb:,.0f}",
-                f"{one.private_mb - idle.private_mb:,.0f}",
+                *(f"{mb:,.0f}" for mb in one.over(idle)),
                 f"{one.result['changed']:,}",
                 f"{one.result['gone']:,}",
             ]

@@ -82,8 +82,7 @@ def table(found: dict[str, worker.Measured], memberships: int) -> Table:
                 f"{one.result['members']:,}",
                 f"{one.result['members'] / one.seconds:,.0f}",
                 f"{one.seconds:.1f}",
-                f"{one.peak_mb - idle.peak_mb:,.0f}",
-                f"{one.private_mb - idle.private_mb:,.0f}",
+                *(f"{mb:,.0f}" for mb in one.over(idle)),
             ]
             for mode, one in found.items()
             if mode != "idle"

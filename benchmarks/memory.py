@@ -88,8 +88,7 @@ def measure(
     found: list[Found] = []
 
     def add(work: str, count: int, data: str, done: worker.Measured) -> None:
-        over, private = done.peak_mb - idle.peak_mb, done.private_mb - idle.private_mb
-        found.append(Found(work, count, data, over, private, done.seconds))
+        found.append(Found(work, count, data, *done.over(idle), done.seconds))
 
     with sink() as url:
         for count in rows:

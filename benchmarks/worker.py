@@ -37,6 +37,10 @@ class Measured:
     private_mb: float
     result: Any
 
+    def over(self, idle: Measured) -> tuple[float, float]:
+        """Return the memory over an idle worker in 10^6 bytes: all of it, and what is private."""
+        return self.peak_mb - idle.peak_mb, self.private_mb - idle.private_mb
+
 
 def run(work: str, *, url: str = "", **arguments: Any) -> Measured:
     """

@@ -32,11 +32,12 @@ def disturb(cluster: Cluster, run: str) -> None:
             return
         time.sleep(0.2)
     victim = pushing_in(tasks, "running")[0]
-    cluster.kill(victim)
+    components = cluster.components
+    components[victim].kill()
     for name in ("scheduler", "triggerer"):
-        cluster.kill(name)
-        cluster.start(name)
-    cluster.start(victim)
+        components[name].kill()
+        components[name].start()
+    components[victim].start()
     print(f"Killed       {victim} with its tasks, scheduler and triggerer; all were started again")
 
 
@@ -56,13 +57,13 @@ def load(cluster: Cluster, sandbox: Sandbox, parts: int, documents: int, *, faul
     few, of_few = max(parts // _ALONE, 1), max(documents // _ALONE, 1)
     store(cluster, "few", few, of_few)
     store(cluster, "all", parts, documents)
-    cluster.stop(WORKERS[1])
+    cluster.components[WORKERS[1]].stop()
     run = cluster.begin("few")
     if cluster.wait(run, _RUN_SECONDS) != "success":
         print("THE LOAD BY ONE WORKER FAILED")
         return False
     alone = show("One worker", sent(cluster.tasks(run)), of_few, few)
-    cluster.start(WORKERS[1])
+    cluster.components[WORKERS[1]].start()
     # An hour between loads: the log is asked by the minute, and two in one are told apart entry by entry.
     sandbox.settle()
     sandbox.clock.advance(seconds=3_600)

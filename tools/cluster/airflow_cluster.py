@@ -8,9 +8,11 @@ import secrets
 import subprocess
 import time
 from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -55,17 +57,12 @@ class Cluster(AbstractContextManager["Cluster"]):
 
     def _start(self, stack: ExitStack) -> None:
         database = services.postgres(self.home / "postgres", stack)
-        for component, address in (services.redis(self.home), services.s3(self.home)):
-            self._add(stack, component)
-            port = int(address.rsplit(":", 1)[1].split("/")[0])
-            wait_for(component.name, lambda port=port: listens(port), 60, [component])  # type: ignore[misc]
-            if component.name == "redis":
-                broker = address
-            else:
-                self.s3 = address
+        broker, self._s3 = (
+            self._listening(stack, *server) for server in (services.redis(self.home), services.s3(self.home))
+        )
         port = services.free_port()
         self._api = f"http://127.0.0.1:{port}"
-        variables = self._variables(database, broker, port)
+        variables = self._variables(database, broker, self._s3, port)
         self._migrate(variables)
         for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self._add(stack, Component(name, airflow(name), variables, self.home / f"{name}.log"))
@@ -81,18 +78,25 @@ class Cluster(AbstractContextManager["Cluster"]):
         for name in WORKERS:
             self._wait_for_worker(name)
 
+    def _listening(self, stack: ExitStack, component: Component, address: str) -> str:
+        """Start a server, and return its address once it listens there."""
+        self._add(stack, component)
+        port = urlsplit(address).port or 0
+        wait_for(component.name, lambda: listens(port), 60, [component])
+        return address
+
     def _add(self, stack: ExitStack, component: Component) -> None:
         self.components[component.name] = component
         component.start()
         stack.callback(component.stop)
 
-    def _variables(self, database: str, broker: str, port: int) -> dict[str, str]:
+    def _variables(self, database: str, broker: str, s3: str, port: int) -> dict[str, str]:
         sandbox = self._sandbox
         staging = {
             "conn_type": "aws",
             "login": _KEYS["aws_access_key_id"],
             "password": _KEYS["aws_secret_access_key"],
-            "extra": {"endpoint_url": self.s3, "region_name": _KEYS["region_name"]},
+            "extra": {"endpoint_url": s3, "region_name": _KEYS["region_name"]},
         }
         return {
             **environment(
@@ -139,11 +143,14 @@ class Cluster(AbstractContextManager["Cluster"]):
             raise CannotStart(f"airflow db migrate failed:\n{log.read_text(errors='replace')[-2_000:]}")
 
     def _call(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        token = requests.get(f"{self._api}/auth/token", timeout=60).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {self._token}"}
         return requests.request(
             method, f"{self._api}/api/v2/{path}", headers=headers, timeout=60, **arguments
         )
+
+    @cached_property
+    def _token(self) -> str:
+        return str(requests.get(f"{self._api}/auth/token", timeout=60).json()["access_token"])
 
     def _is_healthy(self) -> bool:
         health = self._call("GET", "monitor/health").json()
@@ -158,7 +165,7 @@ class Cluster(AbstractContextManager["Cluster"]):
         """Store a file in the bucket of the local S3."""
         import boto3
 
-        client = boto3.client("s3", endpoint_url=self.s3, **_KEYS)
+        client = boto3.client("s3", endpoint_url=self._s3, **_KEYS)
         if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
             client.create_bucket(Bucket=BUCKET)
         client.upload_file(str(file), BUCKET, name)
@@ -193,18 +200,6 @@ class Cluster(AbstractContextManager["Cluster"]):
             found += page["task_instances"]
             if len(found) >= page["total_entries"]:
                 return found
-
-    def stop(self, name: str) -> None:
-        """Stop a component."""
-        self.components[name].stop()
-
-    def kill(self, name: str) -> None:
-        """End a component and its tasks at once."""
-        self.components[name].kill()
-
-    def start(self, name: str) -> None:
-        """Start a component again."""
-        self.components[name].start()
 
     def _wait_for_worker(self, name: str) -> None:
         worker = self.components[name]
