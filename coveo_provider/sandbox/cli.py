@@ -7,15 +7,23 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from coveo_provider.sandbox.config import ConfigError
+from coveo_provider.sandbox.config import read as read_config
 from coveo_provider.sandbox.sandbox import DEFAULT_SOURCES, Sandbox
 from coveo_provider.sandbox.service.database import DatabaseError
 from coveo_provider.sandbox.service.quotas import PRESETS
 from coveo_provider.sandbox.service.sources import KINDS, VISIBILITIES
 
-_Value = TypeVar("_Value")
+_DEFAULTS = {
+    "port": 8040,
+    "organization": "sandbox",
+    "api_key": "sandbox-key",
+    "scale": 1.0,
+    "quotas": "off",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,19 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        sandbox = Sandbox.start(
-            database=options.database,
-            port=options.port,
-            scale=options.scale,
-            hasten=not options.real_delays,
-            sources=_each_once(options.source) if options.source else DEFAULT_SOURCES,
-            providers=_each_once(options.provider or ()),
-            organization_id=options.organization,
-            api_key=options.api_key,
-            quotas=PRESETS[options.quotas](),
-        )
+        settings = _settings(options)
+        sandbox = Sandbox.start(**settings)
+    except ConfigError as error:
+        print(f"coveo-sandbox: {error}", file=sys.stderr)
+        return 1
     except (OSError, DatabaseError, OverflowError, ValueError) as error:
-        print(f"coveo-sandbox: cannot start on port {options.port}: {error}", file=sys.stderr)
+        print(f"coveo-sandbox: cannot start on port {settings['port']}: {error}", file=sys.stderr)
         return 1
     print(_greeting(sandbox), flush=True)
     stop.wait()
@@ -55,6 +57,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Put together the arguments of :meth:`Sandbox.start`: an option wins over the file, and adds to its tables."""
+    file = read_config(options.config) if options.config else {}
+    given = {key: value for key, value in vars(options).items() if value is not None and value is not False}
+    values = {**_DEFAULTS, **file, **given}
+    return {
+        "database": values.get("database"),
+        "port": values["port"],
+        "scale": values["scale"],
+        "hasten": not values.get("real_delays", False),
+        "sources": _merged(file.get("sources", {}), options.source) or DEFAULT_SOURCES,
+        "providers": _merged(file.get("providers", {}), options.provider),
+        "organization_id": values["organization"],
+        "api_key": values["api_key"],
+        "keys": _merged(file.get("keys", {}), options.key),
+        "quotas": PRESETS[values["quotas"]](),
+        "fields": file.get("fields", {}),
+        "strict_fields": values.get("strict_fields", False),
+        "tls": values.get("tls", False),
+    }
+
+
 def _greeting(sandbox: Sandbox) -> str:
     connection = json.dumps(
         {
@@ -64,12 +88,14 @@ def _greeting(sandbox: Sandbox) -> str:
             "password": sandbox.api_key,
         }
     )
+    trust = "" if sandbox.certificate is None else f"  certificate   {sandbox.certificate}\n"
     sources = ", ".join(f"{one.id} ({one.kind}, {one.visibility})" for one in sandbox.state.sources.all())
     return (
         f"Coveo sandbox listening on {sandbox.url}\n"
         f"  organization  {sandbox.organization_id}\n"
         f"  sources       {sources}\n"
-        f"  contents      {sandbox.url}/_sandbox/\n"
+        f"  page          {sandbox.url}/\n"
+        f"{trust}"
         "Point an Airflow connection at it:\n"
         f"  export AIRFLOW_CONN_COVEO_DEFAULT='{connection}'"
     )
@@ -93,12 +119,19 @@ def _provider(text: str) -> tuple[str, list[str]]:
     return provider_id, sources.split(",")
 
 
-def _each_once(pairs: Sequence[tuple[str, _Value]]) -> dict[str, _Value]:
-    """Refuse what is given twice, of which the first would be dropped without a word."""
-    names = [name for name, _ in pairs]
+def _key(text: str) -> tuple[str, list[str]]:
+    key, _, privileges = text.partition("=")
+    if not key or not privileges:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=PRIVILEGE or KEY=PRIVILEGE,PRIVILEGE")
+    return key, privileges.split(",")
+
+
+def _merged(table: Mapping[str, Any], pairs: Sequence[tuple[str, Any]] | None) -> dict[str, Any]:
+    """Add options to a file's table; what is given twice is refused, as one would be dropped without a word."""
+    names = [*table, *(name for name, _ in pairs or ())]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]!r} is given twice")
-    return dict(pairs)
+        raise ConfigError(f"{twice[0]!r} is given twice")
+    return {**table, **dict(pairs or ())}
 
 
 def _scale(text: str) -> float:
@@ -112,9 +145,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="coveo-sandbox", description="A strict stand-in for Coveo's cloud, on 127.0.0.1."
     )
-    parser.add_argument("--port", type=int, default=8040, help="0 for any free port (default: %(default)s)")
-    parser.add_argument("--organization", default="sandbox", help="organization id (default: %(default)s)")
-    parser.add_argument("--api-key", default="sandbox-key", help="a key with all privileges")
+    parser.add_argument(
+        "--config", metavar="PATH", help="TOML file of these settings, and of fields; see docs/sandbox.md"
+    )
+    parser.add_argument("--port", type=int, help="0 for any free port (default: 8040)")
+    parser.add_argument("--organization", help="organization id (default: sandbox)")
+    parser.add_argument("--api-key", help="a key with all privileges (default: sandbox-key)")
+    parser.add_argument(
+        "--key",
+        type=_key,
+        action="append",
+        metavar="KEY=PRIVILEGE[,PRIVILEGE]",
+        help="a further key with these privileges only, such as SOURCE:VIEW; repeat for more",
+    )
     parser.add_argument(
         "--source",
         type=_source,
@@ -131,9 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a security provider that takes pushed identities, and the sources it is linked to; repeat for more",
     )
     parser.add_argument("--database", metavar="PATH", help="SQLite file to keep everything in")
-    parser.add_argument(
-        "--scale", type=_scale, default=1.0, help="seconds in the sandbox per real second (default: 1)"
-    )
+    parser.add_argument("--scale", type=_scale, help="seconds in the sandbox per real second (default: 1)")
     parser.add_argument(
         "--real-delays",
         action="store_true",
@@ -142,8 +183,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quotas",
         choices=tuple(PRESETS),
-        default="off",
-        help="the Stream API's quotas of which kind of organization to enforce (default: %(default)s)",
+        help="the Stream API's quotas of which kind of organization to enforce (default: off)",
+    )
+    parser.add_argument(
+        "--strict-fields",
+        action="store_true",
+        help="drop metadata that no field takes, as the platform does, with a WARNING in the item's log",
+    )
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="answer by https, with a self-signed certificate whose file is printed",
     )
     return parser
 

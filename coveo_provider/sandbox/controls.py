@@ -299,5 +299,5 @@ def _seconds(body: dict[str, Any], key: str, default: float) -> float:
 def _check_local(request: Request) -> None:
     host = request.headers.get("Host", "")
     origin = request.headers.get("Origin")
-    if not names_this_machine(host) or (origin is not None and origin != f"http://{host}"):
+    if not names_this_machine(host) or origin not in (None, f"http://{host}", f"https://{host}"):
         raise ApiError(403, "ACCESS_DENIED", "The sandbox's controls answer this machine only.")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.controls import Controls
 from coveo_provider.sandbox.handle import Handle
+from coveo_provider.sandbox.http import certificate
 from coveo_provider.sandbox.http.app import App
 from coveo_provider.sandbox.http.server import Server
 from coveo_provider.sandbox.service.clock import Clock
-from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
-from coveo_provider.sandbox.service.security.providers import Settings
+from coveo_provider.sandbox.service.errors import ApiError
 from coveo_provider.sandbox.service.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from coveo_provider.sandbox.service.limits import Limits
@@ -27,16 +27,24 @@ class Sandbox(Handle):
     """
     A running sandbox; make one with :meth:`start` and use it as a context manager.
 
-    :ivar url: base of every path, ``http://127.0.0.1:PORT``
+    :ivar url: base of every path, ``http://127.0.0.1:PORT``, or ``https`` where TLS was asked for
+    :ivar certificate: file of the certificate that clients are to trust then; None otherwise
     """
 
-    def __init__(self, state: State, port: int) -> None:
+    def __init__(self, state: State, port: int, *, tls: bool = False) -> None:
         super().__init__(state)
         self._stopped = False
+        self.certificate = certificate.make(state.folder) if tls else None
         self._server = Server(
-            port, state, App(state, Controls(self).answer), self.faults, self.dates, self._note
+            port,
+            state,
+            App(state, Controls(self).answer),
+            self.faults,
+            self.dates,
+            self._note,
+            certificate.context(self.certificate) if self.certificate else None,
         )
-        self.url = f"http://127.0.0.1:{self._server.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.port}"
         state.base_url = self.url
 
     @classmethod
@@ -47,14 +55,17 @@ class Sandbox(Handle):
         port: int = 0,
         clock: Clock | None = None,
         scale: float = 1.0,
-        sources: Mapping[str, str] | None = None,
-        providers: Mapping[str, Sequence[str]] | None = None,
+        sources: Mapping[str, str | Mapping[str, Any]] | None = None,
+        providers: Mapping[str, Sequence[str] | Mapping[str, Any]] | None = None,
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
         keys: Mapping[str, Iterable[str]] | None = None,
         limits: Limits | None = None,
         quotas: Quotas | None = None,
         hasten: bool = True,
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+        strict_fields: bool = False,
+        tls: bool = False,
     ) -> Sandbox:
         """
         Start a sandbox on 127.0.0.1.
@@ -64,9 +75,10 @@ class Sandbox(Handle):
         :param clock: the time to use; made from ``scale`` when left out
         :param scale: seconds passing in the sandbox per real second
         :param sources: source id → ``PUSH``, ``CATALOG`` or ``DATA_COLLECTION``, with ``:SECURED`` or ``:PRIVATE``
-            behind it for a source that is not shared; ids a database already knows stay as they are
+            behind it for a source that is not shared, or the arguments of :meth:`add_source`; ids a database
+            already knows stay as they are
         :param providers: id of a security provider that cascades to the Email Security Provider → ids of the
-            sources it is linked to; as with ``sources``
+            sources it is linked to, or the arguments of :meth:`add_security_provider`; as with ``sources``
         :param api_key: a key with every privilege
         :param keys: further keys → their privileges, as :meth:`add_key` takes them
         :param limits: other figures than the service's, for tests
@@ -75,6 +87,10 @@ class Sandbox(Handle):
         :param hasten: whether a client that reads a source's log, as one does that waits for a deletion, moves
             the clock to what is due next; otherwise the service's delays, a quarter of an hour for a deletion
             of older items, pass as ``scale`` says
+        :param fields: name of a field → the rest of the API's ``FieldModel``; as with ``sources``
+        :param strict_fields: drop metadata that no field of the organization takes, as the platform does, with a
+            WARNING in the item's log; otherwise all metadata is kept
+        :param tls: answer by ``https``, with a certificate of its own: see ``certificate``
         :raises OSError: when the port is taken
         :raises ValueError: for a kind or visibility of a source, a source or a privilege that does not exist
         """
@@ -86,21 +102,20 @@ class Sandbox(Handle):
             organization_id=organization_id,
             api_key=api_key,
             hasten=hasten,
+            strict_fields=strict_fields,
         )
         try:
-            for key, privileges in (keys or {}).items():
-                state.keys.add(key, privileges)
-            for source_id, made_as in (DEFAULT_SOURCES if sources is None else sources).items():
-                kind, _, visibility = made_as.partition(":")
-                if state.sources.get(source_id) is None:
-                    state.sources.add(
-                        source_id, kind=kind, visibility=visibility or "SHARED", source_id=source_id
-                    )
-            for provider_id, linked in (providers or {}).items():
-                if state.providers.get(provider_id) is None:
-                    cascades = {EMAIL_PROVIDER: EMAIL_PROVIDER}
-                    state.providers.add(provider_id, Settings(cascades=cascades, sources=linked))
-            return cls(state, port)
+            _set_up(
+                Handle(state), DEFAULT_SOURCES if sources is None else sources, providers or {}, keys or {}
+            )
+            known = state.fields.by_name()
+            state.fields.create(
+                [{"name": name, **one} for name, one in (fields or {}).items() if name not in known]
+            )
+            return cls(state, port, tls=tls)
+        except ApiError as error:
+            state.close()
+            raise ValueError(error.message) from None
         except BaseException:
             state.close()
             raise
@@ -134,3 +149,24 @@ class Sandbox(Handle):
     def _raise_errors(self) -> None:
         if self.state.errors:
             raise self.state.errors[0]
+
+
+def _set_up(
+    handle: Handle,
+    sources: Mapping[str, str | Mapping[str, Any]],
+    providers: Mapping[str, Sequence[str] | Mapping[str, Any]],
+    keys: Mapping[str, Iterable[str]],
+) -> None:
+    """Make what is not there yet; what a database knows already stays as it is."""
+    for key, privileges in keys.items():
+        handle.add_key(key, privileges=privileges)
+    for source_id, made_as in sources.items():
+        if handle.state.sources.get(source_id) is None:
+            if isinstance(made_as, str):
+                kind, _, visibility = made_as.partition(":")
+                made_as = {"kind": kind, "visibility": visibility or "SHARED"}
+            handle.add_source(source_id, **made_as)
+    for provider_id, linked in providers.items():
+        if handle.state.providers.get(provider_id) is None:
+            more = linked if isinstance(linked, Mapping) else {"sources": linked}
+            handle.add_security_provider(provider_id, **more)

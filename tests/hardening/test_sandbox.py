@@ -57,7 +57,7 @@ def statuses(answer: bytes) -> list[int]:
 def assert_well(sandbox: Sandbox) -> None:
     """No defect was noted, and no upload lies about."""
     assert sandbox.state.errors == []
-    assert list(sandbox.state._folder.glob("upload-*")) == []
+    assert list(sandbox.state.folder.glob("upload-*")) == []
     assert Caller(sandbox).rest("GET", "/sources/files").status_code == 200
 
 

@@ -35,6 +35,7 @@ from coveo_provider.sandbox.http.wire import (
 from coveo_provider.sandbox.service.records import Call
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from coveo_provider.sandbox.http.app import App
@@ -58,6 +59,7 @@ class Server(ThreadingMixIn, TCPServer):
 
     :param port: 0 for any free one
     :param dates: how wrong the answers' ``Date`` is
+    :param tls: to answer by ``https``
     :raises OSError: when the port is taken
     """
 
@@ -74,7 +76,9 @@ class Server(ThreadingMixIn, TCPServer):
         faults: Faults,
         dates: Dates,
         on_call: Callable[[Call], None],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self.state, self.app, self.faults, self.dates, self.on_call = state, app, faults, dates, on_call
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
@@ -101,6 +105,13 @@ class Server(ThreadingMixIn, TCPServer):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; the handshake of TLS is left to the connection's own thread."""
+        connection, address = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note the connection, so that :meth:`stop` can end it."""

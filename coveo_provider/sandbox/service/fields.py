@@ -60,6 +60,10 @@ class Fields:
         """List them by name."""
         return [orjson.loads(row) for (row,) in self._database.rows("SELECT model FROM fields ORDER BY name")]
 
+    def by_name(self) -> dict[str, Model]:
+        """Give all of them by name."""
+        return {one["name"]: one for one in self.all()}
+
     def get(self, name: str) -> Model:
         """Give one; 404 when there is none."""
         rows = self._database.rows("SELECT model FROM fields WHERE name = ?", name.lower())

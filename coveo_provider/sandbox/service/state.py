@@ -46,7 +46,9 @@ class State:
 
     :param database: path of the SQLite file, None for a private temporary one
     :param hasten: whether who reads the log is spared the wait for what is due next
+    :param strict_fields: whether metadata that no field takes is dropped, with a warning in the log
     :raises DatabaseError: when the file cannot be used
+    :ivar folder: for what is kept in files until the sandbox stops
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class State:
         organization_id: str = "sandbox",
         api_key: str = "sandbox-key",
         hasten: bool = True,
+        strict_fields: bool = False,
     ) -> None:
         self.clock = clock or Clock()
         self.limits = limits or Limits()
@@ -69,7 +72,7 @@ class State:
         self.base_url = ""
         self._lock = threading.Lock()
         self._last_ordering = 0
-        self._folder = Path(tempfile.mkdtemp(prefix="coveo-sandbox-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="coveo-sandbox-"))
         self.database = Database(database)
         self.items = ItemStore(self.database)
         self.log = SourceLog(self.database, self.clock, organization_id)
@@ -77,9 +80,9 @@ class State:
         self.meter = Meter(
             self.database, self.clock, quotas, lambda: sum(one.item_count for one in self.sources.all())
         )
-        self.containers = Containers(self._folder, self.clock, self.limits, organization_id)
+        self.containers = Containers(self.folder, self.clock, self.limits, organization_id)
         self.item_files = ItemFiles(
-            Path(f"{database}.bodies") if database else self._folder / "bodies", self.containers
+            Path(f"{database}.bodies") if database else self.folder / "bodies", self.containers
         )
         self.streams = Streams()
         self.fields = Fields(self.database)
@@ -96,7 +99,9 @@ class State:
             self.item_access,
             self.limits,
             lambda: self.pipeline.stopped,
+            self.fields.by_name if strict_fields else None,
         )
+        self.strict_fields = strict_fields
         self.indexer = Indexer(self.items, self.log, self.sources, writer)
         self.identity_updates = IdentityUpdates(
             self.database, self.identity_store, self.providers, self.clock, lambda: self.pipeline.stopped
@@ -194,4 +199,4 @@ class State:
         """Stop the queue and drop what was temporary."""
         self.pipeline.stop()
         self.database.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

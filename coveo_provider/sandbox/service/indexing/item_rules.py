@@ -41,6 +41,10 @@ COMPRESSION_TYPES = {
         *("Uncompressed", "ZLib", "GZip", "Deflate"),
     )
 }
+# Where in the pipeline, and what a reader of the log should know.
+Warned = tuple[str, str]
+# docs 2036; where the sandbox is strict about fields, the field itself is looked at instead.
+DICTIONARY: Warned = ("MAPPING", "an object is only indexed into a dictionary field")
 _SCALARS = frozenset((str, int, float, bool))
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s]")
 
@@ -69,7 +73,7 @@ class Item:
     uri: str
     body: bytes
     file_id: str | None = None
-    warnings: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[Warned, ...] = ()
     named: frozenset[Named] = frozenset()
 
 
@@ -140,8 +144,7 @@ def check_item(
         why = f"the source is {rules.visibility}: what its items say about permissions is ignored"
         warnings += (("CONSUMING", why),)
     if keys.dictionaries:
-        # docs 2036: only right for a dictionary field, and the sandbox has no fields to look at.
-        warnings += (("MAPPING", "an object is only indexed into a dictionary field"),)
+        warnings += (DICTIONARY,)
     added = {}
     if given is None:
         added["documentId"] = document_id
@@ -270,7 +273,7 @@ def _metadata_problem(key: str, content: Any, limits: Limits) -> str:
     return f"{key!r} is null; leave the key out instead"
 
 
-def _check_reserved(own: dict[str, Any], uri: str, rules: Rules) -> tuple[tuple[str, str], ...]:
+def _check_reserved(own: dict[str, Any], uri: str, rules: Rules) -> tuple[Warned, ...]:
     if "orderingId" in own:
         raise ItemRefused("orderingId is a reserved key and belongs in the query", uri=uri)
     for name, content in own.items():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.errors import ApiError
-from coveo_provider.sandbox.service.indexing import item_rules, partial_updates
-from coveo_provider.sandbox.service.indexing.item_rules import Item, ItemRefused, Rules
-from coveo_provider.sandbox.service.indexing.source_log import CONSUMED, INDEXED
+from coveo_provider.sandbox.service.indexing import field_rules, item_rules, partial_updates
+from coveo_provider.sandbox.service.indexing.item_rules import DICTIONARY, Item, ItemRefused, Rules, Warned
+from coveo_provider.sandbox.service.indexing.source_log import CONSUMED, INDEXED, Stage
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.service.database import Database
@@ -30,6 +30,7 @@ class ItemWriter:
     Writes to the index.
 
     :param stopped: looked at between slices, so that a stop does not wait for a million items
+    :param models: gives the organization's fields by name; None keeps metadata whether or not a field takes it
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class ItemWriter:
         access: ItemAccess,
         limits: Limits,
         stopped: Callable[[], bool],
+        models: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
         self._database, self._store, self._log = database, store, log
         self._files, self._access, self._limits, self._stopped = files, access, limits, stopped
+        self._models = models
 
     # -- adding ----------------------------------------------------------------------------------------------
 
@@ -80,12 +83,25 @@ class ItemWriter:
                 except ItemRefused as refused:
                     log.append(self._refused(source, refused, "ADD", ordering))
             with self._database.transaction():
+                good = self._with_fields_only(good)
                 if rules.secured:
                     good = self._with_warnings(source, good)
                 so_far = None if brought is None else brought + added
                 added += self._write(source, good, ordering, rules, log, merge=merge, brought=so_far)
                 self._log.append(log)
         return added
+
+    def _with_fields_only(self, items: list[Item]) -> list[Item]:
+        """Drop metadata that no field takes, where fields matter, and say so in the items' warnings."""
+        if self._models is None:
+            return items
+        models = self._models()
+        kept: list[Item] = []
+        for item in items:
+            body, warnings = field_rules.keep(item.body, models)
+            own = tuple(one for one in item.warnings if one != DICTIONARY)
+            kept.append(replace(item, body=body, warnings=(*own, *warnings)))
+        return kept
 
     def _with_warnings(self, source: Source, items: Sequence[Item]) -> list[Item]:
         """Warn of identities that let nobody in, as nobody has pushed them yet or for another reason."""
@@ -170,14 +186,15 @@ class ItemWriter:
             with self._database.transaction():
                 for text in part:
                     try:
-                        uri = self._change(source, bytes(text), ordering)
+                        uri, warnings = self._change(source, bytes(text), ordering)
                     except ItemRefused as refused:
                         log.append(self._refused(source, refused, "UPDATE", ordering))
                     else:
-                        log.extend(self._log.rows(source, uri, "UPDATE", ordering, CONSUMED, INDEXED))
+                        stages = (CONSUMED, *_as_stages(warnings), INDEXED)
+                        log.extend(self._log.rows(source, uri, "UPDATE", ordering, *stages))
                 self._log.append(log)
 
-    def _change(self, source: Source, text: bytes, ordering: int) -> str:
+    def _change(self, source: Source, text: bytes, ordering: int) -> tuple[str, tuple[Warned, ...]]:
         change = partial_updates.read_change(text, self._limits)
         stored, there = self._stored(source, change.uri)
         self._check_order(source, change.uri, ordering, stored)
@@ -188,9 +205,13 @@ class ItemWriter:
                 "the item does not exist", result="WARNING", task="STREAMING_EXTENSION", uri=change.uri
             )
         body = change.apply(body)
+        warnings: tuple[Warned, ...] = ()
+        if self._models is not None:
+            changed = [key for key in jsontext.members(body) if key.lower() == change.field.lower()]
+            body, warnings = field_rules.keep(body, self._models(), changed)
         Rules(True, source.visibility, self._limits).check_size(len(body), change.uri)
         self._store.put(source.n, [(change.uri, ordering, body)])
-        return change.uri
+        return change.uri, warnings
 
     # -- deleting --------------------------------------------------------------------------------------------
 
@@ -267,10 +288,14 @@ class ItemWriter:
         raise ItemRefused(why, result="REJECTED", uri=uri)
 
     def _indexed(self, source: Source, item: Item, ordering: int) -> list[LogRow]:
-        warnings = [(task, "WARNING", why) for task, why in item.warnings]
-        return self._log.rows(source, item.uri, "ADD", ordering, CONSUMED, *warnings, INDEXED)
+        stages = (CONSUMED, *_as_stages(item.warnings), INDEXED)
+        return self._log.rows(source, item.uri, "ADD", ordering, *stages)
 
     def _refused(self, source: Source, refused: ItemRefused, operation: str, ordering: int) -> LogRow:
         return self._log.row(
             source, refused.uri, operation, refused.task, refused.result, ordering, refused.message
         )
+
+
+def _as_stages(warnings: Iterable[Warned]) -> Iterator[Stage]:
+    return ((task, "WARNING", why) for task, why in warnings)

@@ -1,0 +1,103 @@
+"""
+What the mapping stage keeps of an item's metadata, where the sandbox is strict about fields.
+
+The platform drops metadata without a field of its name, and values that do not fit the field's type, without a
+word (docs 115). Here each that is dropped is a WARNING in the item's log, so that a person or a test can see it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from coveo_provider.sandbox.service import jsontext
+from coveo_provider.sandbox.service.indexing.item_rules import RESERVED, Warned
+
+# Fields that every organization has, of what items usually bring: (uncertain) no page lists them in full.
+SYSTEM = {
+    **dict.fromkeys(("author", "clickableuri", "filename", "filetype", "language", "objecttype"), "STRING"),
+    **dict.fromkeys(("permanentid", "source", "sourcetype", "title", "uri"), "STRING"),
+    **dict.fromkeys(("date", "indexeddate"), "DATE"),
+    **dict.fromkeys(("rowid", "size"), "LONG_64"),
+}
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_BITS = {"LONG": 32, "LONG_64": 64}
+
+
+def keep(
+    text: bytes, models: Mapping[str, Mapping[str, Any]], only: Iterable[str] | None = None
+) -> tuple[bytes, tuple[Warned, ...]]:
+    """
+    Leave out the metadata that no field takes, and say why for each.
+
+    :param text: the item's JSON
+    :param models: the organization's fields by name, besides :data:`SYSTEM`
+    :param only: metadata keys to look at; all of them when left out
+    """
+    members = jsontext.members(text)
+    looked_at = members.keys() if only is None else {key for key in only if key in members}
+    warnings = {
+        key: why
+        for key in looked_at
+        if key.lower() not in RESERVED and (why := _problem(key, members[key], models))
+    }
+    if not warnings:
+        return text, ()
+    left = {key: value for key, value in members.items() if key not in warnings}
+    return jsontext.join(left), tuple(("MAPPING", warnings[key]) for key in sorted(warnings))
+
+
+def _problem(key: str, text: bytes, models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say why a metadata value reaches no field; empty when it does."""
+    name = key.lower()
+    model = models.get(name) or ({"type": SYSTEM[name]} if name in SYSTEM else None)
+    if model is None:
+        return f"{key!r} is dropped: the organization has no field of this name"
+    value, kind = jsontext.parse(text), model["type"]
+    if type(value) is dict:
+        dictionary = model.get("keyValue", False)
+        return "" if dictionary else f"{key!r} is dropped: an object, and its field is no dictionary field"
+    parts = value if type(value) is list else [value]
+    if wrong := [part for part in parts if not _FITS[kind](part)]:
+        return f"{key!r} is dropped: {wrong[0]!r} does not fit its field, which is of type {kind}"
+    return ""
+
+
+def _is_whole(bits: int) -> Callable[[Any], bool]:
+    def fits(value: Any) -> bool:
+        if type(value) is str and _WHOLE.fullmatch(value.strip()):
+            value = int(value)
+        return type(value) is int and -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+
+    return fits
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is str:
+        try:
+            float(value)
+        except ValueError:
+            return False
+    return type(value) is not bool
+
+
+def _is_date(value: Any) -> bool:
+    """Whether a text is one of the spellings of docs 115; others may be taken by the platform as well."""
+    if type(value) is not str:
+        return False
+    try:
+        datetime.fromisoformat(value.strip().replace("/", "-").replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return True
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    **{kind: _is_whole(bits) for kind, bits in _BITS.items()},
+    "DOUBLE": _is_number,
+    "VECTOR": lambda value: type(value) is not bool and type(value) is not str,
+    "DATE": _is_date,
+    "STRING": lambda value: True,
+}
