@@ -60,7 +60,9 @@ ARROWS = {
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},
     "sandbox/http": {"sandbox/calls", "sandbox/service"},
+    "sandbox/pages": {"sandbox", "sandbox/http", "sandbox/calls", "sandbox/service"},
     "sandbox": {
+        "sandbox/pages",
         "sandbox/http",
         "sandbox/calls",
         "sandbox/service",

@@ -121,7 +121,7 @@ class Contents:
         """Everything a security provider knows, by name."""
         provider = self._provider(provider_id)
         rows, _ = self.state.identity_store.page([provider.n])
-        return [self._identity(provider, row) for row in rows]
+        return [self.identity_of(provider, row) for row in rows]
 
     def identity_logs(self, provider_id: str) -> list[IdentityLogEntry]:
         """Log entries of a security provider, oldest first."""
@@ -133,7 +133,26 @@ class Contents:
             for row in rows
         ]
 
-    def _identity(self, provider: Provider, row: IdentityRow) -> IdentityView:
+    def identity(self, provider_id: str, kind: str, name: str) -> tuple[IdentityView, list[str]] | None:
+        """
+        One identity, and the names of the groups that list it; None when the provider does not know it.
+
+        :param kind: ``USER``, ``GROUP``, ``VIRTUAL_GROUP`` or ``UNKNOWN``
+        """
+        provider, store = self._provider(provider_id), self.state.identity_store
+        if kind not in TYPES:
+            return None
+        key = self.state.providers.key(provider_id, kind, name)
+        spot = (provider.n, key.name, TYPES.index(kind))
+        row = store.find(spot)
+        if row is None:
+            return None
+        groups = [one.name for one in store.ends(spot, (identity_store.MEMBER,), back=True)]
+        return self.identity_of(provider, row), groups
+
+    def identity_of(self, provider: Provider, row: IdentityRow) -> IdentityView:
+        """Give a row of the security cache as it is now."""
+
         def names(*kinds: int) -> tuple[str, ...]:
             return tuple(sorted(one.name for one in store.ends(spot, kinds)))
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coveo_provider.sandbox.http.faults import read_action
-from coveo_provider.sandbox.http.wire import Reply, names_this_machine
+from coveo_provider.sandbox.http.wire import Reply, check_own
 from coveo_provider.sandbox.service.clock import iso
-from coveo_provider.sandbox.service.errors import ApiError, invalid_json, not_found
+from coveo_provider.sandbox.service.errors import invalid_json, not_found
 from coveo_provider.sandbox.service.indexing.source_log import LogQuery
 from coveo_provider.sandbox.service.quotas import read_quotas
 from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER
@@ -43,7 +43,7 @@ class Controls:
 
     def answer(self, request: Request) -> Reply:
         """Carry a control request out."""
-        _check_local(request)
+        check_own(request)
         match request.method, *request.parts[1:]:
             case "GET", *path:
                 value = self._look(request, tuple(path))
@@ -294,10 +294,3 @@ def _seconds(body: dict[str, Any], key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{key} is a number of seconds")
     return float(value)
-
-
-def _check_local(request: Request) -> None:
-    host = request.headers.get("Host", "")
-    origin = request.headers.get("Origin")
-    if not names_this_machine(host) or origin not in (None, f"http://{host}", f"https://{host}"):
-        raise ApiError(403, "ACCESS_DENIED", "The sandbox's controls answer this machine only.")

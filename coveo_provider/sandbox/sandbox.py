@@ -10,6 +10,7 @@ from coveo_provider.sandbox.handle import Handle
 from coveo_provider.sandbox.http import certificate
 from coveo_provider.sandbox.http.app import App
 from coveo_provider.sandbox.http.server import Server
+from coveo_provider.sandbox.pages.site import Site
 from coveo_provider.sandbox.service.clock import Clock
 from coveo_provider.sandbox.service.errors import ApiError
 from coveo_provider.sandbox.service.state import State
@@ -38,7 +39,7 @@ class Sandbox(Handle):
         self._server = Server(
             port,
             state,
-            App(state, Controls(self).answer),
+            App(state, Controls(self).answer, Site(self).answer),
             self.faults,
             self.dates,
             self._note,

@@ -65,9 +65,9 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
 
-    def get(self, path: str, key: str = "sandbox-key", **more: str) -> requests.Response:
+    def get(self, path: str, key: str = "sandbox-key", verify: str | None = None) -> requests.Response:
         headers = {"Authorization": f"Bearer {key}"}
-        return requests.get(self.url + path, headers=headers, timeout=30, **more)
+        return requests.get(self.url + path, headers=headers, timeout=30, verify=verify)
 
 
 def test_a_file_sets_up_sources_providers_keys_and_fields(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import uuid
 from typing import TYPE_CHECKING
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.state import State
 
 _BEARER = re.compile(r"Bearer +([\x21-\x7e]+)", re.IGNORECASE)
-_PAGE = """<!doctype html><meta charset="utf-8"><title>Coveo sandbox</title>
-<h1>Coveo sandbox</h1><p>Stands in for Coveo's Push, Stream, Source Logs and Platform APIs, for the
-organization <code>{organization}</code>. Nothing here leaves this machine.
-What it holds: <a href="/_sandbox/">/_sandbox/</a>.
-"""
+# Routes of the sandbox itself: they never fail on order, and are no calls.
+OWN = frozenset(("control", "page"))
 
 
 class App:
@@ -34,10 +30,13 @@ class App:
     Answers requests on a state.
 
     :param controls: answers what is asked below ``/_sandbox/``
+    :param pages: answers ``/`` and what is asked below ``/ui/``
     """
 
-    def __init__(self, state: State, controls: Callable[[Request], Reply]) -> None:
-        self._state, self._controls = state, controls
+    def __init__(
+        self, state: State, controls: Callable[[Request], Reply], pages: Callable[[Request], Reply]
+    ) -> None:
+        self._state, self._controls, self._pages = state, controls, pages
 
     def route_name(self, request: Request) -> str:
         """Name the route of a request, for the call log and for faults; ``unknown`` when there is none."""
@@ -46,8 +45,8 @@ class App:
             return "control"
         if first == "_s3":
             return "upload"
-        if request.parts == ("",):
-            return "home"
+        if request.parts == ("",) or first == "ui":
+            return "page"
         route, _, _ = routing.find(request.method, request.parts)
         return route.name if route else "unknown"
 
@@ -79,11 +78,8 @@ class App:
         if name == "upload":
             push_calls.upload(self._state, request)
             return Reply(200, headers=(("ETag", f'"{uuid.uuid4().hex}"'),))
-        if name == "home":
-            if request.method != "GET":
-                raise ApiError(405, "METHOD_NOT_ALLOWED", "GET")
-            page = _PAGE.format(organization=html.escape(self._state.organization_id))
-            return Reply(200, page.encode(), "text/html; charset=utf-8")
+        if name == "page":
+            return self._pages(request)
         route, values, methods = routing.find(request.method, request.parts)
         if route is None:
             if methods:

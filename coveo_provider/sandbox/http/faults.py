@@ -7,8 +7,9 @@ left out, they match every call. Controls under ``/_sandbox/`` never fail.
 
 from __future__ import annotations
 
+import itertools
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 _WHEN = ("before", "during", "after")
@@ -138,7 +139,7 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "str | bytes": (str,),
     "bool": (bool,),
 }
-_KINDS: dict[str, type[Any]] = {
+KINDS: dict[str, type[Any]] = {
     "answer": Answer,
     "cut": Cut,
     "truncate": Truncate,
@@ -150,7 +151,16 @@ _KINDS: dict[str, type[Any]] = {
 
 
 @dataclass
-class _Planned:
+class Planned:
+    """
+    A failure still to come.
+
+    :param number: its own, by which it is removed
+    :param skip: how many matching calls go well first
+    :param times: how many then fail
+    """
+
+    number: int
     action: Action
     route: str | None
     method: str | None
@@ -158,7 +168,13 @@ class _Planned:
     skip: int
     times: int
 
+    @property
+    def kind(self) -> str:
+        """What goes wrong, as :func:`read_action` spells it."""
+        return next(kind for kind, action in KINDS.items() if type(self.action) is action)
+
     def matches(self, route: str, method: str, path: str) -> bool:
+        """Say whether a call is one of those that fail."""
         return (
             self.route in (None, route)
             and (self.method is None or self.method.upper() == method)
@@ -171,7 +187,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._planned: list[_Planned] = []
+        self._planned: list[Planned] = []
+        self._numbers = itertools.count(1)
 
     def add(
         self,
@@ -190,7 +207,7 @@ class Faults:
         :param times: how many then fail
         """
         with self._lock:
-            self._planned.append(_Planned(action, route, method, path, skip, times))
+            self._planned.append(Planned(next(self._numbers), action, route, method, path, skip, times))
 
     def take(self, route: str, method: str, path: str) -> Action | None:
         """Give what goes wrong with this call, the earliest planned failure that matches; use it up."""
@@ -206,6 +223,16 @@ class Faults:
                     self._planned.remove(planned)
                 return planned.action
         return None
+
+    def upcoming(self) -> list[Planned]:
+        """List them as they are now, earliest first."""
+        with self._lock:
+            return [replace(one) for one in self._planned]
+
+    def remove(self, number: int) -> None:
+        """Forget one, if it is still there."""
+        with self._lock:
+            self._planned = [one for one in self._planned if one.number != number]
 
     def pending(self) -> int:
         """How many failures have not happened yet."""
@@ -224,9 +251,9 @@ def read_action(value: Any) -> Action:
 
     :raises ValueError: when it is not one
     """
-    if not isinstance(value, dict) or value.get("kind") not in _KINDS:
-        raise ValueError(f"an action has a kind, one of {', '.join(_KINDS)}")
-    action = _KINDS[value["kind"]]
+    if not isinstance(value, dict) or value.get("kind") not in KINDS:
+        raise ValueError(f"an action has a kind, one of {', '.join(KINDS)}")
+    action = KINDS[value["kind"]]
     types = {one.name: str(one.type) for one in fields(action)}
     values = {key: part for key, part in value.items() if key != "kind"}
     if unknown := values.keys() - types.keys():

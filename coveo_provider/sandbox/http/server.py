@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from coveo_provider.sandbox.calls.request import Body, Request
-from coveo_provider.sandbox.http.app import malformed, misdirected
+from coveo_provider.sandbox.http.app import OWN, malformed, misdirected
 from coveo_provider.sandbox.http.faults import Answer, Cut, Duplicate, ExpireUpload, Slow, Stall, Truncate
 from coveo_provider.sandbox.http.wire import (
     BadRequestError,
@@ -164,6 +164,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self._write(Reply(int(code), refused.body("")), str(uuid.uuid4()), head=False)
 
     def _exchange(self) -> None:
+        self._began = time.monotonic()
         request_id = str(uuid.uuid4())
         try:
             request = read_request(self.command, self.path, self.headers, self.rfile, request_id)
@@ -176,7 +177,7 @@ class _Exchange(BaseHTTPRequestHandler):
             self._write(Reply(403, misdirected().body(request_id)), request_id)
             return
         name = self.server.app.route_name(request)
-        if name == "control":
+        if name in OWN:
             self._finish(request, name, self._carry_out(request))
             return
         self._with_fault(request, name, self.server.faults.take(name, request.method, request.path))
@@ -254,7 +255,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def _date(self, name: str) -> str | None:
         """Give the ``Date`` of an answer: by the sandbox's clock, not the machine's, and as wrong as asked for."""
         dates = self.server.dates
-        off = {"control": 0.0, "upload": dates.storage}.get(name, dates.api)
+        off = 0.0 if name in OWN else (dates.storage if name == "upload" else dates.api)
         now = self.server.state.clock.now_ms() / 1000
         return None if off is None else formatdate(now + off, usegmt=True)
 
@@ -316,7 +317,7 @@ class _Exchange(BaseHTTPRequestHandler):
         raise _AbandonedError
 
     def _note(self, request: Request, name: str, status: int, *, reached: bool) -> None:
-        if name == "control":
+        if name in OWN:
             return
         upload = name == "upload"
         self.server.on_call(
@@ -334,5 +335,7 @@ class _Exchange(BaseHTTPRequestHandler):
                 request_bytes=request.body.read_bytes,
                 content_length=request.body.length,
                 reached=reached,
+                time_ms=self.server.state.clock.now_ms(),
+                seconds=time.monotonic() - self._began,
             )
         )

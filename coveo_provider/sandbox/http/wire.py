@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from coveo_provider.sandbox.calls.request import Body, Reader, Request
+from coveo_provider.sandbox.service.errors import ApiError
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -51,6 +52,17 @@ def names_this_machine(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def check_own(request: Request) -> None:
+    """
+    Refuse a request to what needs no key, unless it is for this machine and, from a browser, of our own page.
+
+    :raises ApiError: 403 ``ACCESS_DENIED``
+    """
+    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+    if not names_this_machine(host) or origin not in (None, f"http://{host}", f"https://{host}"):
+        raise ApiError(403, "ACCESS_DENIED", "The sandbox's controls answer this machine only.")
 
 
 def is_for_this_machine(target: str, headers: Message) -> bool:

@@ -17,6 +17,8 @@ class Call:
     :param route: route name such as ``stream.chunk``; ``unknown`` when no route matched
     :param request_bytes: bytes of body read
     :param content_length: the declared length of the body, None when none was declared
+    :param time_ms: when it was answered, by the sandbox's clock, in milliseconds since the Unix epoch
+    :param seconds: how long it took, from its request line to its answer, in real seconds
     :param reached: whether it reached the service; False when a planned failure answered, or cut, before that
     """
 
@@ -28,6 +30,8 @@ class Call:
     request_bytes: int
     content_length: int | None
     reached: bool = True
+    time_ms: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,31 @@ class IdentityView:
     granted: tuple[str, ...]
     ordering_id: int
     additional_info: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EntryView:
+    """
+    One entry of a permission set, and what it has to do with a user.
+
+    :param path: names of the identities that lead from the user to it; empty when it is not the user's
+    :param problem: why it lets nobody in; empty when it may
+    """
+
+    name: str
+    type: str
+    provider: str
+    path: tuple[str, ...]
+    problem: str
+
+
+@dataclass(frozen=True)
+class SetView:
+    """One permission set of an item."""
+
+    anonymous: bool
+    allowed: tuple[EntryView, ...]
+    denied: tuple[EntryView, ...]
 
 
 @dataclass(frozen=True)

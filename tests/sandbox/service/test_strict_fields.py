@@ -10,7 +10,7 @@ import pytest
 from coveo_provider.sandbox import Sandbox
 from tests.sandbox.caller import Caller
 
-FIELDS = {
+FIELDS: dict[str, dict[str, Any]] = {
     "color": {"type": "STRING"},
     "stock": {"type": "LONG"},
     "views": {"type": "LONG_64"},

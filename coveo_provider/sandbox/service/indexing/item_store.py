@@ -15,6 +15,8 @@ CREATE TABLE IF NOT EXISTS items (
     source INTEGER NOT NULL, id TEXT NOT NULL, ordering INTEGER NOT NULL, body BLOB, PRIMARY KEY (source,
     id));
 """
+# Greater than every id.
+_LAST = "\U0010ffff" * 8
 
 
 class ItemStore:
@@ -68,14 +70,24 @@ class ItemStore:
             after,
         )
 
-    def page(self, source: int, after: str, limit: int) -> list[tuple[str, int, bytes]]:
-        """Give items in the order of their ids, from the first id greater than ``after``."""
+    def page(self, source: int, after: str, limit: int, *, prefix: str = "") -> list[tuple[str, int, bytes]]:
+        """Give items in the order of their ids, from the first greater than ``after`` that starts so."""
         return self._database.rows(
-            "SELECT id, ordering, body FROM items WHERE source = ? AND id > ? AND body IS NOT NULL "
-            "ORDER BY id LIMIT ?",
+            "SELECT id, ordering, body FROM items "
+            "WHERE source = ? AND id >= ? AND id < ? AND id <> ? AND body IS NOT NULL ORDER BY id LIMIT ?",
             source,
+            max(after, prefix),
+            _after(prefix) or _LAST,
             after,
             limit,
+        )
+
+    def loads(self, source: int) -> list[tuple[int, int]]:
+        """Give each orderingId that items have, lowest first, and how many have it; it reads them all."""
+        return self._database.rows(
+            "SELECT ordering, count(*) FROM items WHERE source = ? AND body IS NOT NULL "
+            "GROUP BY ordering ORDER BY ordering",
+            source,
         )
 
     def count(self, source: int, *, older_than: int = 2**62) -> int:

@@ -194,6 +194,23 @@ class SourceLog:
         until = self._clock.now_ms() - round(self.delivery.delay * 1000)
         return query._replace(to_ms=min(query.to_ms, until))
 
+    def over_time(self, source: int, *, newest: int, parts: int) -> list[tuple[int, str, int]]:
+        """
+        Count a source's newest entries by their time, in so many parts, and by their result.
+
+        :return: (start of the part in milliseconds, result, how many), earliest first
+        """
+        return self._database.rows(
+            "WITH newest AS (SELECT time_ms, result FROM log WHERE source = ? ORDER BY seq DESC LIMIT ?), "
+            "bounds AS (SELECT min(time_ms) AS low, max(time_ms) - min(time_ms) + 1 AS span FROM newest) "
+            "SELECT low + (time_ms - low) * ? / span * span / ? AS start, result, count(*) "
+            "FROM newest, bounds GROUP BY start, result ORDER BY start, result",
+            source,
+            newest,
+            parts,
+            parts,
+        )
+
     def entries(self, source: Source) -> list[LogEntry]:
         """Give all entries of a source, oldest first, as tests read them."""
         return [

@@ -9,8 +9,8 @@ is this user?) and :func:`judge` (what do the levels say about them?). The steps
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -68,21 +68,23 @@ def fold(name: str, *, case_sensitive: bool) -> str:
     return name if case_sensitive else name.lower()
 
 
-def resolve(user: Key, relations: Relations) -> set[Key]:
+def resolve(user: Key, relations: Relations) -> dict[Key, Key | None]:
     """
     Give every identity a user is: itself, and from each of these on its aliases, groups, granted identities.
+
+    Each comes with the identity that led to it, on a shortest way; None for the user itself.
 
     The user itself counts even when nobody declared it. Cycles end; a disabled identity is not entered. An
     alias holds in both directions (docs 78: ``MysteryUserX`` is an alias of emitchell and allows her;
     docs 1336: an alias of the e-mail user lets that user in), and for groups as for users.
     """
-    identities: set[Key] = set()
-    waiting = [user]
+    identities: dict[Key, Key | None] = {}
+    waiting: deque[tuple[Key, Key | None]] = deque([(user, None)])
     while waiting:
-        key = waiting.pop()
+        key, by = waiting.popleft()
         if key not in identities and not relations.disabled(key):
-            identities.add(key)
-            waiting.extend(relations.neighbours(key))
+            identities[key] = by
+            waiting.extend((other, key) for other in relations.neighbours(key))
     return identities
 
 
@@ -96,7 +98,7 @@ def levels(permissions: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]
 
 def judge(
     permissions: Sequence[Mapping[str, Any]],
-    identities: set[Key] | None,
+    identities: Container[Key] | None,
     key_of: Callable[[Mapping[str, Any]], Key],
     lets_in: Callable[[Mapping[str, Any]], bool] = lambda entry: True,
 ) -> Verdict:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.service import jsontext
+from coveo_provider.sandbox.service.records import EntryView, SetView
 from coveo_provider.sandbox.service.security import access_rules, identity_rules
 from coveo_provider.sandbox.service.security.access_rules import EMAIL_PROVIDER, TYPES, Key, Verdict
 from coveo_provider.sandbox.service.security.identity_store import (
@@ -118,6 +119,42 @@ class ItemAccess:
             lambda entry: self._key(self._named(source, entry)),
             lambda entry: self._problem(source, self._named(source, entry)) is None,
         )
+
+    def entries(self, source: Source, uri: str, user: Key | None) -> list[list[SetView]]:
+        """
+        Give the sets of each level of an item's permissions, with what they have to do with a user.
+
+        :raises KeyError: when the index does not hold the item
+        """
+        identities = {} if user is None else access_rules.resolve(user, self)
+
+        def view(entry: Mapping[str, Any]) -> EntryView:
+            named = self._named(source, {key.lower(): value for key, value in entry.items()})
+            key: Key | None = self._key(named)
+            path: list[str] = []
+            if key in identities:
+                while key is not None:
+                    path.insert(0, key.name)
+                    key = identities[key]
+            provider = named.provider or self.default(source)
+            return EntryView(
+                named.name, named.type, provider, tuple(path), self._problem(source, named) or ""
+            )
+
+        def sides(one: Mapping[str, Any], side: str) -> tuple[EntryView, ...]:
+            return tuple(map(view, one.get(side) or ()))
+
+        return [
+            [
+                SetView(
+                    one.get("allowanonymous") is True,
+                    sides(one, "allowedpermissions"),
+                    sides(one, "deniedpermissions"),
+                )
+                for one in level
+            ]
+            for level in access_rules.levels(self.permissions(source, uri) or ())
+        ]
 
     def user(self, name: str, provider_id: str | None = None) -> Key:
         """Give the key of a user who logs in, by e-mail address unless another provider is named."""

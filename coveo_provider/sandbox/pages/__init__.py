@@ -1,0 +1,1 @@
+"""What a person looks at: sources, items, logs, identities, calls, faults and the clock, as pages of HTML."""
