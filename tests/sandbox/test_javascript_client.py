@@ -125,7 +125,8 @@ def test_sources_are_created(run: Run) -> None:
     assert len(run.told["sources"]) == 6
     for name, source_id in run.told["sources"].items():
         made = run.sandbox.source(source_id)
-        assert (made.name, f"{made.kind.lower()} {made.visibility}") == (name, name)
+        assert (made.name, made.kind) == (name, name.split()[0].upper())
+        assert made.visibility == name.split()[1] or name == "push SHARED"  # which is changed later
 
 
 def test_statuses_are_set(run: Run) -> None:
@@ -269,6 +270,25 @@ def test_identities_are_pushed_and_disabled(run: Run) -> None:
         "New": ("UP_TO_DATE", MARK + 1),
     }
     assert run.told["identities"] == {}
+
+
+def test_what_the_cli_asks_of_the_platform(run: Run) -> None:
+    """Of the platform client inside: key, organization, and a source that is changed."""
+    source_id = run.told["sources"]["push SHARED"]
+    assert run.told["platform"] == {
+        "user": "sandbox",
+        "organizations": ["sandbox"],
+        "limits": {"content": {}},
+        "connectors": ["PUSH", "CATALOG"],
+        "light": "push SHARED",
+        "rules": ["color"],
+        "rebuild": True,
+        "listed": [True],
+    }
+    made = run.sandbox.source(source_id)
+    assert (made.visibility, made.status) == ("PRIVATE", "REBUILD")
+    kept = run.sandbox.state.sources.require(source_id)
+    assert (kept.stream_enabled, [one["content"] for one in kept.mappings]) == (True, [["%[colour]"]])
 
 
 def test_every_region_and_environment(run: Run) -> None:

@@ -40,6 +40,7 @@ const caught = async (work) => {
   }
 };
 
+const told = {};
 const scenes = {
   // First, as the throttled answers are there for the first calls.
   async throttled() {
@@ -221,6 +222,29 @@ const scenes = {
     return push.identity.deleteOldSecurityIdentities('Other', {orderingId: MARK + 1, queueDelay: 1});
   },
 
+  // The push client's own client of the platform, which is public: what the CLI asks of it beside pushing.
+  async platform() {
+    const platform = push.platformClient;
+    const id = told.sources['push SHARED'];
+    await platform.initialize();
+    await platform.source.setPushRefreshStatus(id, 'REBUILD');
+    await platform.source.mappings.update(id, {common: {rules: [{field: 'color', content: ['%[colour]']}]}, types: []});
+    const model = await platform.source.get(id);
+    await platform.source.update(id, {...model, sourceVisibility: 'PRIVATE'});
+    const raw = await platform.source.getRawSource(id);
+    await platform.source.updateRawSource(id, {...raw, streamEnabled: true}, {rebuild: false});
+    return {
+      user: platform.API?.currentUser?.username ?? null,
+      organizations: (await platform.organization.list()).map((one) => one.id),
+      limits: await platform.limits.getAll(),
+      connectors: (await platform.license.full()).connectors.map((one) => one.type),
+      light: (await platform.source.getLightSource(id)).name,
+      rules: (await platform.source.mappings.get(id)).common.rules.map((one) => one.field),
+      rebuild: (await caught(() => platform.source.rebuild(id))) !== null,
+      listed: (await platform.source.list({filter: 'push SHARED'})).sourceModels.map((one) => one.id === id),
+    };
+  },
+
   async hosts() {
     for (const environment of Object.values(PlatformEnvironment))
       for (const region of Object.values(Region)) {
@@ -260,7 +284,6 @@ const scenes = {
   },
 };
 
-const told = {};
 for (const [name, scene] of Object.entries(scenes)) told[name] = (await scene()) ?? null;
 const methods = (one) => Object.getOwnPropertyNames(one.prototype ?? {}).filter((name) => name !== 'constructor');
 told.exports = Object.fromEntries(Object.entries(client).map(([name, one]) => [name, methods(one)]));
