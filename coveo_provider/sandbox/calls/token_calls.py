@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import email
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -11,6 +11,9 @@ from coveo_provider.sandbox.service.errors import ApiError, invalid_json, missin
 if TYPE_CHECKING:
     from coveo_provider.sandbox.calls.request import Request
     from coveo_provider.sandbox.service.state import State
+
+_BOUNDARY = re.compile(r'boundary="?([^";]+)')
+_NAMED = re.compile(rb'^content-disposition:.*\bname="?token"?\s*(?:;|$)', re.IGNORECASE | re.MULTILINE)
 
 
 def evaluate_privilege(state: State, request: Request) -> object:
@@ -46,9 +49,9 @@ def _token(request: Request, limit: int) -> str:
     body, kind = request.body.read_all(limit), request.headers.get("Content-Type", "")
     if kind.split(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         return parse_qs(body.decode(errors="replace")).get("token", [""])[0]
-    parts = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
-    for part in parts.walk():
-        content = part.get_payload(decode=True)
-        if part.get_param("name", header="content-disposition") == "token" and isinstance(content, bytes):
-            return content.decode(errors="replace")
+    boundary = _BOUNDARY.search(kind)
+    for part in body.split(b"--" + boundary[1].encode()) if boundary else ():
+        headers, _, content = part.partition(b"\r\n\r\n")
+        if _NAMED.search(headers):
+            return content.removesuffix(b"\r\n").decode(errors="replace")
     return request.query.get("token", "")

@@ -245,7 +245,7 @@ class Sources:
         ]
 
     def reset(self) -> None:
-        """Bring every source back to the state it was made in."""
+        """Forget what was sent to every source; its settings stay, also those that were changed."""
         self._database.write("DELETE FROM activities")
         for source in self.all():
             source.status, source.floor, source.item_count = None, None, 0
