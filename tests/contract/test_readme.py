@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from coveo_provider import operators
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.sandbox import Sandbox
+from coveo_provider.sandbox.http.routing import ROUTES
 from tests.contract.descriptions import PLATFORM_FILES, platform, push
-from tests.contract.readme import Row, other_rows, rows
+from tests.contract.readme import Row, other_rows, rows, served_rows
 from tests.contract.uses import PLATFORM_USES, USES, Use
 
 _NO_CALL = {"close", "upload"}  # of the API: one closes connections, the other goes to the storage
@@ -74,3 +77,13 @@ def test_the_other_methods_make_the_calls_of_their_rows(
     assert len(sandbox.calls) == sum(known is not None for _, known in described)
     assert made & named
     assert made <= named | {("GET", "/rest/organizations/{organizationId}/sources/{sourceId}")}
+
+
+def test_what_the_sandbox_serves_is_in_its_table() -> None:
+    """Each route but those of the Push API and of the logs, which the tables above have, and no other."""
+    served = [
+        (one.method, re.sub(r"\{\w+\}", "{}", "/" + "/".join(one.pattern)))
+        for one in ROUTES
+        if one.pattern[0] not in {"push", "logs"}
+    ]
+    assert sorted(served_rows()) == sorted(served)

@@ -89,7 +89,8 @@ class App:
         self._authorize(request, route)
         # Who has no right to a call does not use up its quota, which is uncertain.
         self._state.meter.take_call(route.quotas)
-        request.check_json_type()
+        if not route.takes_forms:
+            request.check_json_type()
         value = route.handler(self._state, request)
         # Clients parse the body of every answer but a 204 (docs/api-notes.md, "Success answers").
         return Reply(

@@ -15,11 +15,15 @@ from coveo_provider.sandbox.calls import (
     cache_calls,
     field_calls,
     identity_calls,
+    limit_calls,
     log_calls,
+    mapping_calls,
     platform_calls,
     provider_calls,
     push_calls,
+    source_calls,
     stream_calls,
+    token_calls,
 )
 from coveo_provider.sandbox.service.quotas import FILE_CALL, LOAD_CALL, PUSH_CALL, STREAM_CALL
 
@@ -64,6 +68,7 @@ class Route:
     :param handler: gives the value to answer with, None for ``{}``; a 204 has no body
     :param privileges: what the key must have
     :param quotas: names of the quotas a call counts for
+    :param takes_forms: its body may be another than JSON
     """
 
     name: str
@@ -73,6 +78,7 @@ class Route:
     handler: Handler
     privileges: tuple[str, ...]
     quotas: tuple[str, ...]
+    takes_forms: bool
 
     def match(self, parts: tuple[str, ...]) -> dict[str, str] | None:
         """Give the values of the placeholders, None when the path is another."""
@@ -92,10 +98,14 @@ def _routes(
     *rows: tuple[str, str, str, int, Handler],
     privileges: tuple[str, ...],
     quotas: tuple[str, ...] = (),
+    takes_forms: bool = False,
 ) -> tuple[Route, ...]:
     """Make routes of rows: name, method, path below ``base``, status of success, handler."""
     return tuple(
-        Route(name, method, tuple(f"{base}{path}"[1:].split("/")), status, handler, privileges, quotas)
+        Route(
+            *(name, method, tuple(f"{base}{path}"[1:].split("/")), status, handler),
+            *(privileges, quotas, takes_forms),
+        )
         for name, method, path, status, handler in rows
     )
 
@@ -154,33 +164,58 @@ ROUTES: tuple[Route, ...] = (
     # -- Stream API ------------------------------------------------------------------------------------------
     *_stream_routes(f"{_SOURCE}/stream"),
     *_stream_routes(f"{PUSH}/data-collections/{{collection}}/stream"),
-    # -- platform: organization, sources, activities ---------------------------------------------------------
+    # -- platform: keys, organization, sources, activities ---------------------------------------------------
+    *_routes(
+        "/oauth",
+        ("platform.token", "POST", "/check_token", 200, token_calls.check_token),
+        ("platform.token.get", "GET", "/check_token", 200, token_calls.check_token),
+        privileges=(),
+        takes_forms=True,
+    ),
     *_routes(
         "/rest",
         ("platform.organizations", "GET", "/organizations", 200, platform_calls.list_organizations),
-        ("platform.privilege", "POST", "/privilege/evaluate", 200, platform_calls.evaluate_privilege),
+        ("platform.privilege", "POST", "/privilege/evaluate", 200, token_calls.evaluate_privilege),
         privileges=(),
     ),
     *_routes(
         REST,
         ("platform.organization", "GET", "", 200, platform_calls.get_organization),
+        ("platform.license", "GET", "/license", 200, limit_calls.get_license),
+        ("platform.limits", "GET", "/limits", 200, limit_calls.list_limits),
+        ("platform.limits.section", "GET", "/limits/{section}", 200, limit_calls.get_section),
+        ("platform.limit", "GET", "/limits/{section}/{limit}", 200, limit_calls.get_limit),
+        ("platform.limit.history", "GET", "/limits/{section}/{limit}/history", 200, limit_calls.get_history),
         privileges=_SEE_ORGANIZATION,
     ),
     *_routes(
         f"{REST}/sources",
-        ("platform.sources", "GET", "", 200, platform_calls.list_sources),
-        ("platform.sources.pages", "GET", "/pages", 200, platform_calls.page_sources),
-        ("platform.source.get", "GET", "/{source}", 200, platform_calls.get_source),
+        ("platform.sources", "GET", "", 200, source_calls.list_sources),
+        ("platform.sources.pages", "GET", "/pages", 200, source_calls.page_sources),
+        ("platform.source.get", "GET", "/{source}", 200, source_calls.get_source),
+        ("platform.source.light", "GET", "/{source}/light", 200, source_calls.get_light),
+        ("platform.source.raw", "GET", "/{source}/raw", 200, source_calls.get_raw),
+        ("mappings.get", "GET", "/{source}/mappings", 200, mapping_calls.get_mappings),
+        ("mappings.common", "GET", "/{source}/mappings/common/rules", 200, mapping_calls.list_common),
         privileges=_SEE_SOURCES,
     ),
     *_routes(
         f"{REST}/sources",
-        ("platform.source.create", "POST", "", 201, platform_calls.create_source),
+        ("platform.source.create", "POST", "", 201, source_calls.create_source),
         privileges=_MAKE_SOURCES,
     ),
     *_routes(
         f"{REST}/sources",
-        ("platform.source.delete", "DELETE", "/{source}", 200, platform_calls.delete_source),
+        ("platform.source.delete", "DELETE", "/{source}", 200, source_calls.delete_source),
+        ("platform.source.put", "PUT", "/{source}", 200, source_calls.update_source),
+        ("platform.source.put_raw", "PUT", "/{source}/raw", 200, source_calls.put_raw),
+        ("platform.source.status", "POST", "/{source}/pushRefresh", 200, source_calls.set_push_status),
+        ("platform.source.rebuild", "POST", "/{source}/rebuild", 200, source_calls.crawl),
+        ("platform.source.refresh", "POST", "/{source}/fullRefresh", 200, source_calls.crawl),
+        ("platform.source.increment", "POST", "/{source}/incrementalRefresh", 200, source_calls.crawl),
+        ("mappings.put", "PUT", "/{source}/mappings", 200, mapping_calls.put_mappings),
+        ("mapping.create", "POST", "/{source}/mappings/common/rules", 200, mapping_calls.add_common),
+        ("mapping.put", "PUT", "/{source}/mappings/common/rules/{rule}", 200, mapping_calls.put_common),
         privileges=_EDIT_SOURCES,
     ),
     *_routes(

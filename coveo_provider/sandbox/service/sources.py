@@ -12,7 +12,7 @@ import secrets
 import threading
 import uuid
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -51,6 +51,7 @@ class Source:
     :param floor: orderingIds below are rejected (docs 131)
     :param catalog_configuration: a catalog configuration uses it, which protects it from being emptied by a
         load
+    :param mappings: its mapping rules, see :mod:`coveo_provider.sandbox.service.mappings`
     """
 
     n: int
@@ -66,6 +67,7 @@ class Source:
     status_ms: int = 0
     floor: int | None = None
     providers: list[str] = field(default_factory=list)
+    mappings: list[dict[str, Any]] = field(default_factory=list)
     item_count: int = field(default=0, metadata={"transient": True})
 
     def config(self) -> bytes:
@@ -243,7 +245,7 @@ class Sources:
         ]
 
     def reset(self) -> None:
-        """Bring every source back to the state it was made in."""
+        """Forget what was sent to every source; its settings stay, also those that were changed."""
         self._database.write("DELETE FROM activities")
         for source in self.all():
             source.status, source.floor, source.item_count = None, None, 0
