@@ -45,7 +45,7 @@ matrix: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --runner $(or $(RUNNER),fast) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0:120))
 
-# Questions to Coveo, asked of the sandbox; of the real service where COVEO_ORG and COVEO_KEY are set. ONLY="a b", OUTPUT=probes.md.
+# Questions to Coveo, asked of the sandbox; of the real service where COVEO_ORG and COVEO_KEY are set. ONLY="a b", OUTPUT=file.
 probe: $(STAMP)
 	$(BIN)/python -m tools.probe $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
 

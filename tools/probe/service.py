@@ -73,6 +73,7 @@ class Service:
     _statuses: set[str] = field(default_factory=set)
     _read: set[str] = field(default_factory=set)
     _fields_made: bool = False
+    _last_ms: int = 0
 
     # -- names -----------------------------------------------------------------------------------------------
 
@@ -201,11 +202,10 @@ class Service:
         done = "indexed" if ended[-1] == "COMPLETED" else ended[-1].lower()
         return f"{done}, with a warning" if "WARNING" in results else done
 
-    def container_results(self, answer: requests.Response, source: str | None = None) -> str:
-        """Say what the log says of a container, found by the orderingId that the Stream API told."""
-        ordering = str(answer.json()["orderingId"])
+    def container_results(self, ordering: object, source: str | None = None) -> str:
+        """Say what the log says of the container that was sent with an orderingId."""
         entries = self.index.until(
-            lambda: self.of_ordering(ordering, "BATCH_FILE", source), lambda found: bool(found)
+            lambda: self.of_ordering(str(ordering), "BATCH_FILE", source), lambda found: bool(found)
         )
         return ", ".join(sorted({one["result"] for one in entries})) or "nothing in the log"
 
@@ -249,9 +249,10 @@ class Service:
             raise NotObservable("it needs a Push source that is SECURED")
 
     def time_ms(self) -> int:
-        """Give the service's time in milliseconds since 1970, of whole seconds."""
+        """Give the service's time in milliseconds since 1970, never the same twice: an orderingId to find again."""
         self.source_model(self.sources.push)
-        return self.calls.now_ms
+        self._last_ms = max(self.calls.now_ms, self._last_ms + 1)
+        return self._last_ms
 
     def source_model(self, source: str) -> Any:
         """Give what the platform says of a source."""

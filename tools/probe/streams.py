@@ -35,6 +35,11 @@ def _have(service: Service, *entries: dict[str, Any], source: str | None = None)
         service.fate(one["documentId"], source or service.sources.catalog)
 
 
+def _ordering(answer: requests.Response) -> str:
+    """Give the orderingId that the Stream API told."""
+    return str(answer.json()["orderingId"])
+
+
 def _changed(service: Service, entry: dict[str, Any], operator: str, value: object, wanted: object) -> Any:
     """Change the one field of an item, and give the field's value afterwards."""
     service.make_fields()
@@ -150,7 +155,7 @@ def load_delete(service: Service) -> str:
         "delete": [{"documentId": service.uri("a")}],
     }
     closed = service.load(service.open(), content)
-    found = f"the container: {service.container_results(closed)}"
+    found = f"the container: {service.container_results(_ordering(closed))}"
     service.fate(service.uri("b"), service.sources.catalog)
     return f"{found}; held: {service.held(['a', 'b'], 'a, b', service.sources.catalog)}"
 
@@ -206,7 +211,7 @@ def update_order(service: Service) -> str:
             "addOrUpdate": [_entry(service, "a", text="added"), _entry(service, "b", text="added")],
         }
     )
-    service.container_results(answer)
+    service.container_results(_ordering(answer))
     changed = service.value("a", "text", "changed")
     held = service.held(["b"], "none", service.sources.catalog)
     return f"added and changed: {changed}; added and deleted, held: {held}"
@@ -251,14 +256,16 @@ def partial_unknown(service: Service) -> str:
 
 
 @probe(
-    "Does an empty array, of an unknown key or in a place where it has no use, bring a warning?",
+    "Does an empty array bring a warning, of an unknown key in an update or of partialUpdate in a batch?",
     section="Updates and partial updates",
     assumed="unknown: COMPLETED; partialUpdate: COMPLETED",
 )
 def empty_arrays(service: Service) -> str:
     gone = [{"documentId": service.uri("a")}]
-    unknown = service.container_results(service.update({"delete": gone, "probes": []}))
-    partial = service.container_results(service.update({"delete": gone, "partialUpdate": []}))
+    unknown = service.container_results(_ordering(service.update({"delete": gone, "probes": []})))
+    ordering = service.time_ms()
+    service.batch({"delete": gone, "partialUpdate": []}, orderingId=ordering)
+    partial = service.container_results(ordering, service.sources.push)
     return f"unknown: {unknown}; partialUpdate: {partial}"
 
 
@@ -293,7 +300,7 @@ def merge_add_or_merge(service: Service) -> str:
 
 def _merged(service: Service, key: str) -> str:
     answer: requests.Response = service.update({key: [_entry(service, "a")]}, how="merge")
-    return f"{said(answer)}; {service.container_results(answer)}" if answer.ok else said(answer)
+    return f"{said(answer)}; {service.container_results(_ordering(answer))}" if answer.ok else said(answer)
 
 
 @probe(
@@ -338,4 +345,8 @@ def catalog_takes_pushes(service: Service) -> str:
 def push_takes_streams(service: Service) -> str:
     source = need(service.sources.streamed_push, "a Push source with streamEnabled")
     answer = service.update({"delete": [{"documentId": service.uri("a")}]}, source)
-    return f"{said(answer)}; {service.container_results(answer, source)}" if answer.ok else said(answer)
+    return (
+        f"{said(answer)}; {service.container_results(_ordering(answer), source)}"
+        if answer.ok
+        else said(answer)
+    )
