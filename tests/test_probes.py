@@ -180,6 +180,15 @@ def test_nothing_is_sent_without_consent(cloud: Cloud, answer: str | None) -> No
     assert "REPLACES ALL THAT products HOLDS" in cloud.output
 
 
+@pytest.mark.parametrize("name", ["COVEO_ORG", "COVEO_KEY"])
+def test_half_of_an_organization_is_refused(cloud: Cloud, name: str) -> None:
+    """Rather than asking the sandbox, which nobody meant."""
+    del cloud.environment[name]
+    assert cloud.main("--yes") == 2
+    assert "is set alone" in cloud.output
+    assert not cloud.sandbox.calls
+
+
 def test_consent_is_a_yes(cloud: Cloud) -> None:
     """Of whoever is asked."""
     assert cloud.main("--only", "status-answer", confirm=lambda question: " Yes\n") == 0

@@ -60,7 +60,10 @@ def main(
     try:
         if unknown := set(options.only or ()) - {one.name for one in probes}:
             raise Refused(f"there is no probe {', '.join(sorted(unknown))}")
-        if environment.get("COVEO_ORG") and environment.get("COVEO_KEY"):
+        real = [one for one in ("COVEO_ORG", "COVEO_KEY") if environment.get(one)]
+        if len(real) == 1:
+            raise Refused(f"{real[0]} is set alone; the real service is asked with COVEO_ORG and COVEO_KEY")
+        if real:
             results, place = _ask_service(options, environment, asked, confirm, say, clock)
         else:
             results, place = _ask_sandbox(asked, say), "the sandbox"

@@ -455,6 +455,8 @@ def log_container_id(service: Service) -> str:
 )
 def log_delete_older_id(service: Service) -> str:
     answer = service.stream(f"deleteolderthan/{_LONG_AGO}")
+    if not answer.ok:
+        return said(answer)
     ordering = str(answer.json()["orderingId"])
     entries = service.index.until(
         lambda: service.of_ordering(ordering, "DELETE_OLDER_THAN"), lambda found: bool(found)

@@ -127,7 +127,10 @@ class Service:
 
     def open(self, source: str | None = None) -> str:
         """Open a stream and give its id."""
-        return str(self.stream("open", source).json()["streamId"])
+        answer = self.stream("open", source)
+        if not answer.ok:
+            raise CallFailed(f"no stream can be opened: {said(answer)}")
+        return str(answer.json()["streamId"])
 
     def stream(self, path: str, source: str | None = None) -> requests.Response:
         """Make a POST of the Stream API, such as ``open`` or ``{streamId}/close``."""
@@ -223,7 +226,8 @@ class Service:
         names = list(names)
 
         def look() -> str:
-            there = [one for one in names if self.index.item(source or self.sources.push, self.uri(one))]
+            held = source or self.sources.push
+            there = [one for one in names if self.index.item(held, self.uri(one)) is not None]
             return ", ".join(there) or "none"
 
         return self.index.until(look, lambda seen: seen == wanted)

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from tools.probe.calls import NotObservable, said
+from tools.probe.calls import CallFailed, NotObservable, said
 from tools.probe.record import probe
 from tools.probe.service import Service, need
 
@@ -36,7 +36,9 @@ def _have(service: Service, *entries: dict[str, Any], source: str | None = None)
 
 
 def _ordering(answer: requests.Response) -> str:
-    """Give the orderingId that the Stream API told."""
+    """Give the orderingId that the Stream API told; CallFailed where it refused the call."""
+    if not answer.ok:
+        raise CallFailed(said(answer))
     return str(answer.json()["orderingId"])
 
 
@@ -164,7 +166,7 @@ def load_delete(service: Service) -> str:
     "Does a Catalog source in a catalog configuration keep its items when a load without them is closed?",
     section="Streams",
     assumed="held: there-before, brought",
-    minutes=_DELAY,
+    minutes=2 * _DELAY,
 )
 def load_protected(service: Service) -> str:
     source = need(
