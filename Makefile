@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: install demo test test-slow cluster matrix chaos mutate lint types audit format bench up lock clean
+.PHONY: install demo test test-slow cluster matrix chaos probe mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -44,6 +44,10 @@ matrix: $(STAMP)
 # Every recipe with scheduled faults; SEED=… replays one schedule, RUNNER is fast, airflow or worker, SEEDS=from:to.
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos --runner $(or $(RUNNER),fast) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),0:120))
+
+# Questions to Coveo, asked of the sandbox; of the real service where COVEO_ORG and COVEO_KEY are set. ONLY="a b", OUTPUT=file.
+probe: $(STAMP)
+	$(BIN)/python -m tools.probe $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
 
 # Small changes of the code that no test notices; MODULE=safety.py names one. It takes long, and is not part of the tests.
 mutate: $(STAMP)

@@ -84,7 +84,7 @@ def status(state: State, request: Request) -> object:
 
 
 def get_entity(state: State, request: Request) -> object:
-    """Look one identity up; 404 when nobody pushed or named it, which is uncertain."""
+    """Look one identity up; 404 when nobody pushed or named it, which is uncertain (probe: identity-unknown)."""
     provider = find(state, request)
     return _entity(state, _row(state, provider, request.json(state.limits.request_bytes)))
 

@@ -38,7 +38,7 @@ def get_provider(state: State, request: Request) -> object:
 
 
 def create_provider(state: State, request: Request) -> object:
-    """Create a provider by POST; one that exists is refused, in which way is uncertain."""
+    """Create a provider by POST; one that exists is refused, in which way is uncertain (probe: provider-twice)."""
     body = request.json(state.limits.request_bytes)
     provider_id = _text(body, "id") or _text(body, "name")
     if not provider_id:
@@ -65,7 +65,7 @@ def put_provider(state: State, request: Request) -> object:
 
 
 def delete_provider(state: State, request: Request) -> None:
-    """Delete a provider; one that is in use is refused, in which way is uncertain."""
+    """Delete a provider; one that is in use is refused, in which way is uncertain (probe: provider-in-use)."""
     provider = find(state, request)
     sources, parents = state.providers.users(provider)
     if provider.id == EMAIL_PROVIDER or sources or parents:

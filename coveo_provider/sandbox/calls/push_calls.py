@@ -21,13 +21,13 @@ def push_source(state: State, request: Request) -> Source:
     """Find the source of a Push call; 412 when there is none or it takes no pushes."""
     source = state.sources.require(request.values["source"])
     if not source.push_enabled:
-        # docs/api-notes.md, "Errors and retries": the exact code is uncertain.
+        # docs/api-notes.md, "Errors and retries": the exact code is uncertain (probe: source-of-another-kind).
         raise ApiError(412, "INVALID_SOURCE_ID", f"The source '{source.id}' is not push-enabled.")
     return source
 
 
 def set_status(state: State, request: Request) -> None:
-    """Set the status of a source."""
+    """Set the status of a source (probe: status-answer)."""
     source = push_source(state, request)
     status = request.query.get("statusType")
     request.json(state.limits.request_bytes)

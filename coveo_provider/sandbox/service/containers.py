@@ -159,7 +159,8 @@ class Containers:
         Use up a container named by a call, and give its file, which now belongs to the caller.
 
         Whether the service notices an unknown, empty, expired or used container in the call or only in its
-        log is uncertain; here the call is refused (``docs/api-notes.md, "File containers"``).
+        log is uncertain; here the call is refused (``docs/api-notes.md, "File containers"``;
+        probe: container-unknown).
 
         :raises ApiError: 412, or 413 when what was uploaded was over the limit
         """

@@ -79,7 +79,7 @@ class Fields:
             taken = {one["name"] for one in self.all()}
             for one in made:
                 if one["name"] in taken:
-                    # No page gives the errorCode.
+                    # No page gives the errorCode (probe: field-taken).
                     message = f"The field '{one['name']}' exists."
                     raise ApiError(412, "FIELD_ALREADY_EXISTS", message)
             self._write(made)

@@ -169,7 +169,7 @@ def container(descriptor: int, known: Sequence[str]) -> tuple[dict[str, list[msg
     for key, texts in sections(buffer).items():
         name = spelled.get(key.lower())
         if name is None:
-            unread += [key] if texts else []  # real clients send empty arrays along
+            unread += [key] if texts else []  # real clients send empty arrays along (probe: empty-arrays)
         elif name in arrays:
             raise BadJsonError(f"the key {name!r} appears twice")
         else:

@@ -203,7 +203,8 @@ class Sources:
         """
         Take a pushed status: an active value opens an activity, ``IDLE`` ends what runs.
 
-        An active value while another activity runs opens a second one (``docs/api-notes.md, "Source status"``).
+        An active value while another activity runs opens a second one (``docs/api-notes.md, "Source status"``;
+        probe: status-twice).
         """
         if not status:
             raise missing_parameter("statusType")

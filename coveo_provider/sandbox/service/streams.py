@@ -23,7 +23,7 @@ class Stream:
 
 
 class Streams:
-    """The open streams. Several may be open on one source; each close is a load of its own (uncertain)."""
+    """The open streams. Several may be open on one source; each close is a load of its own (probe: streams-two)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,6 +66,7 @@ class Streams:
     def _require(self, source: Source, stream_id: str) -> Stream:
         stream = self._open.get(stream_id)
         if stream is None or stream.source_n != source.n:
-            # No page names status or code of an unknown or closed stream (docs/api-notes.md, "Streams").
+            # No page names status or code of an unknown or closed stream (docs/api-notes.md, "Streams";
+            # probe: stream-unknown).
             raise ApiError(412, "INVALID_STREAM_ID", f"The stream '{stream_id}' is not open on this source.")
         return stream

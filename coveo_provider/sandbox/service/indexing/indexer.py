@@ -54,7 +54,7 @@ class Indexer:
         Apply a Stream update (docs p4eb0129).
 
         The order of the three arrays in one container is uncertain; it is taken as the page names them
-        (``docs/api-notes.md, "Updates and partial updates"``).
+        (``docs/api-notes.md, "Updates and partial updates"``; probe: update-order).
         """
         keys = ("addOrUpdate", "partialUpdate", "delete")
         with self._container(source, "STREAMING_EXTENSION", file_id, path, ordering, keys) as arrays:
@@ -66,7 +66,8 @@ class Indexer:
         """
         Apply a Stream merge.
 
-        ``addOrUpdate`` in its container is taken as an error (``docs/api-notes.md, "Merges"``).
+        ``addOrUpdate`` in its container is taken as an error (``docs/api-notes.md, "Merges"``;
+        probe: merge-add-or-update).
         """
         keys = ("addOrMerge",)
         with self._container(source, "STREAMING_EXTENSION", file_id, path, ordering, keys) as arrays:
@@ -77,7 +78,7 @@ class Indexer:
         Add what the chunks of a closed stream bring, and say whether what they did not bring is to go.
 
         A catalog configuration protects its source from losing everything that there is (docs lb4a0344). That
-        is decided here: what is added afterwards does not count.
+        is decided here: what is added afterwards does not count (probe: load-protected).
         """
         existing = source.item_count
         brought = 0
@@ -94,7 +95,8 @@ class Indexer:
         """
         Add what a chunk brings, and say how many items were new.
 
-        ``delete`` has no defined effect in a load: it does nothing (``docs/api-notes.md, "Streams"``).
+        ``delete`` has no defined effect in a load: it does nothing (``docs/api-notes.md, "Streams"``;
+        probe: load-delete).
         """
         keys = ("addOrUpdate", "delete")
         with self._container(source, "STREAMING", file_id, path, ordering, keys) as arrays:

@@ -137,7 +137,8 @@ def check_item(
     warnings = _check_reserved(keys.own, document_id, rules)
     named = _check_permissions(keys.own, document_id, rules)
     if not rules.stream and len(text) >= rules.limits.inline_bytes:
-        # No page refuses it inside a container, and the old SDK sends such (docs/api-notes.md, "Limits").
+        # No page refuses it inside a container, and the old SDK sends such (docs/api-notes.md, "Limits";
+        # probe: batch-item-size).
         why = f"the item has {len(text)} bytes; content of {rules.limits.inline_bytes} goes into its own container"
         warnings += (("CONSUMING", why),)
     if "permissions" in keys.own and not rules.secured:

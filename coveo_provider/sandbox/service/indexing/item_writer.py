@@ -239,7 +239,7 @@ class ItemWriter:
         Delete an item; its orderingId stays known, so that an older update does not bring it back.
 
         Children are all whose id starts with this one, which also hits a sibling: the harshest of three
-        readings (``docs/api-notes.md, "Deleting by prefix"``).
+        readings (``docs/api-notes.md, "Deleting by prefix"``; probe: delete-prefix).
         """
         operation = "DELETE_AND_CHILDREN" if children else "DELETE"
         stored, there = self._stored(source, uri)

@@ -49,7 +49,7 @@ class Change:
         return jsontext.join(item)
 
     def _replace(self, stored: bytes | None) -> bytes | None:
-        return self.text  # null or left out removes the field's value
+        return self.text  # null or left out removes the field's value (probe: replace-null)
 
     def _append(self, stored: bytes | None) -> bytes:
         return _array(self._elements(stored) + jsontext.elements(self.text or b"[]"))
@@ -107,7 +107,7 @@ def read_change(text: bytes, limits: Limits) -> Change:
     """
     Read and check one entry.
 
-    The case of the operator does not matter: Coveo's Java client sends upper case.
+    The case of the operator does not matter: Coveo's Java client sends upper case (probe: operator-case).
 
     :raises ItemRefused: when it is not a change the service could make
     """

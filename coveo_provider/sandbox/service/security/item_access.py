@@ -41,7 +41,8 @@ class ItemAccess:
         Say what is wrong with identities that permissions name, for those with which something is.
 
         An item is indexed all the same: it may come before its identities (docs 1336 pushes the item, then its
-        group, then the aliases). One that is unknown is in its provider's list from here on, in error.
+        group, then the aliases; probe: unknown-group). One that is unknown is in its provider's list from here
+        on, in error.
         """
         problems = {one: why for one in named if (why := self._problem(source, one))}
         for one in problems:

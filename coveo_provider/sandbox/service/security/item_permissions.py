@@ -105,5 +105,6 @@ def _array(value: Any, problem: str) -> list[Any]:
 def _lowered(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise MalformedError("permissions holds objects")
-    # Of keys that are equal but for case, which real clients send, the last counts (docs 95 is about metadata).
+    # Of keys that are equal but for case, which real clients send, the last counts (docs 95 is about metadata;
+    # probe: permissions-case).
     return {key.lower(): content for key, content in value.items()}
