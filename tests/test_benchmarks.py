@@ -15,6 +15,7 @@ from benchmarks import (
     parse_time,
     plots,
     refresh_changes,
+    sandbox_server,
     transform_rows,
 )
 
@@ -103,3 +104,9 @@ def test_the_page_shows_its_plots(picture: str) -> None:
 
     assert f"]({picture})" in page.read_text(encoding="utf-8")
     assert re.search(r"<svg", (page.parent / picture).read_text(encoding="utf-8"))
+
+
+def test_both_servers_answer_all_that_they_are_asked() -> None:
+    found = sandbox_server.measure(200, 3_000_000, 20)
+
+    assert {name: one.answered for name, one in found.items()} == {"ours": 221, "aiohttp": 221}

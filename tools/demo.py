@@ -2,7 +2,7 @@
 `make demo`: real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
 
 In the end a DAG sends two documents that the service takes and refuses later. Its run has to fail, and to say which
-and why.
+and why. With KEEP=1 the sandbox stays there until Ctrl-C, to look at its page.
 
 Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQLite below `.airflow/`.
 """
@@ -10,11 +10,14 @@ Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQ
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -44,7 +47,7 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     STAGING.mkdir(parents=True)
     with Sandbox.start(sources=SOURCES) as sandbox:
-        print(f"Sandbox      {sandbox.url}, organization {sandbox.organization_id!r}")
+        print(f"Sandbox      {sandbox.url}/, organization {sandbox.organization_id!r}")
         variables = environment(
             HOME, sandbox.url, api_key=sandbox.api_key, organization_id=sandbox.organization_id
         )
@@ -70,6 +73,8 @@ def main() -> int:
         sandbox.settle()
         reports += [_show_refused(), _report(sandbox, REFUSING, INTRANET, refused=REFUSED)]
         equal = all(reports)
+        if os.environ.get("KEEP"):
+            _keep(sandbox)
         calls = Counter(call.route for call in sandbox.calls)
     print(f"\nCalls        {', '.join(f'{route} {count}' for route, count in sorted(calls.items()))}")
     print(f"Time         {time.monotonic() - started:.0f} s")
@@ -82,6 +87,15 @@ def main() -> int:
         )
     )
     return 0 if equal else 1
+
+
+def _keep(sandbox: Sandbox) -> None:
+    """Leave the sandbox running to be looked at, until it is interrupted or told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    print(f"\nPage         {sandbox.url}/ shows all of it; Ctrl-C ends it", flush=True)
+    stop.wait()
 
 
 def _dag(name: str, variables: dict[str, str], *, fails: bool = False, **params: Any) -> bool:

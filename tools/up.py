@@ -44,7 +44,7 @@ def main() -> int:
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         }
-        print(f"sandbox  {sandbox.url}/_sandbox/\nAirflow  {url} (some 30 seconds)\nCtrl-C stops both")
+        print(f"sandbox  {sandbox.url}/\nAirflow  {url} (some 30 seconds)\nCtrl-C stops both")
         process = subprocess.Popen(airflow("standalone"), env=variables, cwd=ROOT, start_new_session=True)
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: os.killpg(process.pid, signal.SIGTERM))
