@@ -26,6 +26,25 @@ def list_organizations(state: State, request: Request) -> object:
     return [get_organization(state, request)]
 
 
+def get_status(state: State, request: Request) -> object:
+    """Say how the organization does, as the platform client's model has it: well, as ever."""
+    return {
+        "errorCodes": [],
+        "lifeCycleState": "ACTIVE",
+        "pauseState": "ACTIVE",
+        "paused": False,
+        "provisioningStatus": {
+            "currentProvisioningProgress": 100,
+            "initialProvisioningDone": True,
+            "ongoing": False,
+            "status": "HEALTHY",
+        },
+        "readOnly": False,
+        "status": "HEALTHY",
+        "supportActivated": False,
+    }
+
+
 def list_activities(state: State, request: Request) -> object:
     """List activities, newest first; the window is 31 days at most."""
     paging = request.paging()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from coveo_provider.sandbox.service.errors import ApiError, invalid_json, missing_parameter
+from coveo_provider.sandbox.service.keys import PRIVILEGES
 
 if TYPE_CHECKING:
     from coveo_provider.sandbox.calls.request import Request
@@ -22,9 +23,31 @@ def evaluate_privilege(state: State, request: Request) -> object:
     wanted = body.get("requestedPrivilege")
     if type(wanted) is not dict or not all(type(wanted.get(key)) is str for key in ("targetDomain", "type")):
         raise invalid_json("'requestedPrivilege' has a targetDomain and a type.")
-    held = state.keys.privileges(request.headers["Authorization"].split()[1]) or frozenset()
+    held = _held(state, request)
     here = body.get("organizationId") in (None, state.organization_id)
     return {"approved": here and f"{wanted['targetDomain']}:{wanted['type']}" in held}
+
+
+def list_privileges(state: State, request: Request) -> object:
+    """List the privileges that there are."""
+    return _as_models(PRIVILEGES)
+
+
+def list_own_privileges(state: State, request: Request) -> object:
+    """List the privileges of the key."""
+    return _as_models(_held(state, request))
+
+
+def _held(state: State, request: Request) -> frozenset[str]:
+    return state.keys.privileges(request.headers["Authorization"].split()[1]) or frozenset()
+
+
+def _as_models(privileges: frozenset[str]) -> list[dict[str, str]]:
+    pairs = [one.split(":") for one in sorted(privileges)]
+    return [
+        {"owner": "PLATFORM", "targetDomain": domain, "targetId": "*", "type": level}
+        for domain, level in pairs
+    ]
 
 
 def check_token(state: State, request: Request) -> object:

@@ -181,6 +181,9 @@ ROUTES: tuple[Route, ...] = (
     *_routes(
         REST,
         ("platform.organization", "GET", "", 200, platform_calls.get_organization),
+        ("platform.status", "GET", "/status", 200, platform_calls.get_status),
+        ("platform.privileges", "GET", "/privileges", 200, token_calls.list_privileges),
+        ("platform.privileges.own", "GET", "/privileges/me", 200, token_calls.list_own_privileges),
         ("platform.license", "GET", "/license", 200, limit_calls.get_license),
         ("platform.limits", "GET", "/limits", 200, limit_calls.list_limits),
         ("platform.limits.section", "GET", "/limits/{section}", 200, limit_calls.get_section),

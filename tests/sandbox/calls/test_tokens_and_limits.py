@@ -83,3 +83,18 @@ def test_limits_need_a_privilege(sandbox: Sandbox) -> None:
     sandbox.add_key("weak", privileges=["SOURCE:VIEW"])
     for path in SECTIONS:
         assert refusal(Caller(sandbox, key="weak").rest("GET", path)) == (403, "ACCESS_DENIED")
+
+
+def test_a_key_is_told_its_privileges(sandbox: Sandbox, caller: Caller) -> None:
+    """Its own, and all that there are; the organization is well."""
+    sandbox.add_key("looks", privileges=["ORGANIZATION:VIEW", "SOURCE:VIEW"])
+
+    def told(key: str, path: str) -> set[tuple[str, str, str]]:
+        found = Caller(sandbox, key=key).rest("GET", path).json()
+        return {(one["owner"], one["targetDomain"], one["type"]) for one in found}
+
+    own = {("PLATFORM", "ORGANIZATION", "VIEW"), ("PLATFORM", "SOURCE", "VIEW")}
+    assert told("looks", "/privileges/me") == own
+    assert told("looks", "/privileges") > own
+    assert told(sandbox.api_key, "/privileges/me") == told("looks", "/privileges")
+    assert caller.rest("GET", "/status").json()["status"] == "HEALTHY"
