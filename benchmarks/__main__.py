@@ -18,6 +18,7 @@ from benchmarks import (
     parse_time,
     plots,
     refresh_changes,
+    sandbox_server,
     transform_rows,
 )
 from benchmarks.table import Table
@@ -54,6 +55,8 @@ def write_results(folder: Path, share: float = 1.0) -> list[Table]:
         [size(rows) for rows in (1_000_000, 2_000_000, 20_000_000)], [size(200_000), size(1_000_000)]
     )
     parsed = parse_time.measure(times=3)
+    uploaded, opened = int(256_000_000 * share), 400
+    served = sandbox_server.measure(size(20_000), uploaded, opened)
     tables = [
         *parquet_to_sink.tables(sent),
         transform_rows.table(transformed, size(300_000)),
@@ -62,6 +65,7 @@ def write_results(folder: Path, share: float = 1.0) -> list[Table]:
         identities_expand.table(expanded, size(5_000_000)),
         memory.table(held),
         parse_time.table(parsed),
+        sandbox_server.table(served, uploaded, opened),
     ]
     beside = {"Coveo's client": sent.client, "floor": sent.floor, **sent.ours}
     plots.bars(folder / "throughput.svg", "Parquet to containers", "documents/s", beside)

@@ -8,12 +8,14 @@ it is for, None for a common one.
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
 from coveo_provider.sandbox.service.errors import invalid_json
 
 Rule = dict[str, Any]
+_READ = re.compile(r"%\[([^\]]+)\]")
 
 
 def read_rule(body: Any, kind: str | None = None, rule_id: str | None = None) -> Rule:
@@ -58,6 +60,11 @@ def configuration(rules: list[Rule]) -> dict[str, Any]:
 def of_type(rules: list[Rule], kind: str | None) -> list[dict[str, Any]]:
     """Give the rules of a type, None for the common ones, as a call answers them."""
     return [answer(one) for one in rules if one["type"] == kind]
+
+
+def keys_read(rules: list[Rule]) -> set[str]:
+    """Give the metadata keys that rules read, ``%[key]``, in lower case."""
+    return {key.lower() for one in rules for text in one["content"] for key in _READ.findall(text)}
 
 
 def answer(rule: Rule) -> dict[str, Any]:

@@ -108,6 +108,17 @@ def test_a_partial_update_is_held_to_fields_too(caller: Caller) -> None:
     assert [text.split()[0] for text in warned] == ["'stock'", "'colour'"]
 
 
+def test_what_a_mapping_rule_reads_is_kept(caller: Caller) -> None:
+    """It fills a field of another name on the platform."""
+    rule = {"field": "color", "content": ["%[Colour]"]}
+    assert caller.rest("POST", "/sources/files/mappings/common/rules", json=rule).status_code == 200
+
+    held, warnings = kept(caller, colour="red", shade="dark")
+
+    assert held == {"colour": "red"}
+    assert [text.split()[0] for text in warnings] == ["'shade'"]
+
+
 def test_a_field_made_later_takes_what_comes_later(caller: Caller) -> None:
     assert kept(caller, colour="red")[0] == {}
     field = {"name": "colour", "type": "STRING"}

@@ -8,7 +8,7 @@ word (docs 115). Here each that is dropped is a WARNING in the item's log, so th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +27,18 @@ _BITS = {"LONG": 32, "LONG_64": 64}
 
 
 def keep(
-    text: bytes, models: Mapping[str, Mapping[str, Any]], only: Iterable[str] | None = None
+    text: bytes,
+    models: Mapping[str, Mapping[str, Any]],
+    *,
+    mapped: Collection[str] = (),
+    only: Iterable[str] | None = None,
 ) -> tuple[bytes, tuple[Warned, ...]]:
     """
     Leave out the metadata that no field takes, and say why for each.
 
     :param text: the item's JSON
     :param models: the organization's fields by name, besides :data:`SYSTEM`
+    :param mapped: keys, in lower case, that a mapping rule of the source reads: they are kept as they came
     :param only: metadata keys to look at; all of them when left out
     """
     members = jsontext.members(text)
@@ -41,7 +46,9 @@ def keep(
     warnings = {
         key: why
         for key in looked_at
-        if key.lower() not in RESERVED and (why := _problem(key, members[key], models))
+        if key.lower() not in RESERVED
+        and key.lower() not in mapped
+        and (why := _problem(key, members[key], models))
     }
     if not warnings:
         return text, ()

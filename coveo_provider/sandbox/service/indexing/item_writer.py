@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from coveo_provider.sandbox.service import jsontext
+from coveo_provider.sandbox.service import jsontext, mappings
 from coveo_provider.sandbox.service.errors import ApiError
 from coveo_provider.sandbox.service.indexing import field_rules, item_rules, partial_updates
 from coveo_provider.sandbox.service.indexing.item_rules import DICTIONARY, Item, ItemRefused, Rules, Warned
@@ -83,7 +83,7 @@ class ItemWriter:
                 except ItemRefused as refused:
                     log.append(self._refused(source, refused, "ADD", ordering))
             with self._database.transaction():
-                good = self._with_fields_only(good)
+                good = self._with_fields_only(source, good)
                 if rules.secured:
                     good = self._with_warnings(source, good)
                 so_far = None if brought is None else brought + added
@@ -91,14 +91,14 @@ class ItemWriter:
                 self._log.append(log)
         return added
 
-    def _with_fields_only(self, items: list[Item]) -> list[Item]:
+    def _with_fields_only(self, source: Source, items: list[Item]) -> list[Item]:
         """Drop metadata that no field takes, where fields matter, and say so in the items' warnings."""
         if self._models is None:
             return items
-        models = self._models()
+        models, mapped = self._models(), mappings.keys_read(source.mappings)
         kept: list[Item] = []
         for item in items:
-            body, warnings = field_rules.keep(item.body, models)
+            body, warnings = field_rules.keep(item.body, models, mapped=mapped)
             own = tuple(one for one in item.warnings if one != DICTIONARY)
             kept.append(replace(item, body=body, warnings=(*own, *warnings)))
         return kept
@@ -208,7 +208,8 @@ class ItemWriter:
         warnings: tuple[Warned, ...] = ()
         if self._models is not None:
             changed = [key for key in jsontext.members(body) if key.lower() == change.field.lower()]
-            body, warnings = field_rules.keep(body, self._models(), changed)
+            mapped = mappings.keys_read(source.mappings)
+            body, warnings = field_rules.keep(body, self._models(), mapped=mapped, only=changed)
         Rules(True, source.visibility, self._limits).check_size(len(body), change.uri)
         self._store.put(source.n, [(change.uri, ordering, body)])
         return change.uri, warnings
