@@ -46,6 +46,7 @@ VARIANTS = DocumentMapping(
 @dag(
     schedule=None,
     tags=["coveo"],
+    doc_md=__doc__,
     params={
         "source_id": "products",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",

@@ -36,6 +36,7 @@ PRODUCTS = DocumentMapping(
     schedule=None,
     max_active_runs=1,
     tags=["coveo"],
+    doc_md=__doc__,
     params={
         "source_id": "packages",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",

@@ -21,6 +21,7 @@ from coveo_provider.operators import CoveoEndStaleLoadsOperator
     catchup=False,
     max_active_runs=1,
     tags=["coveo"],
+    doc_md=__doc__,
     render_template_as_native_obj=True,
     params={
         "source_ids": Param(

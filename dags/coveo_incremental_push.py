@@ -32,6 +32,7 @@ TEXTS = DocumentMapping(
     schedule=None,
     max_active_runs=1,
     tags=["coveo"],
+    doc_md=__doc__,
     params={
         "source_id": "texts",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",

@@ -33,6 +33,7 @@ TEXTS = DocumentMapping(
 @dag(
     schedule=None,
     tags=["coveo"],
+    doc_md=__doc__,
     params={
         "source_id": "files",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",

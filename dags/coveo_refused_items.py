@@ -39,6 +39,7 @@ MAPPING = DocumentMapping(
 @dag(
     schedule=None,
     tags=["coveo"],
+    doc_md=__doc__,
     params={
         "source_id": "intranet",
         "staging": f"file://{tempfile.gettempdir()}/coveo-staging",

@@ -34,6 +34,7 @@ PAPERS = DocumentMapping(
 @dag(
     schedule=None,
     tags=["coveo"],
+    doc_md=__doc__,
     params={"source_id": "intranet", "staging": f"file://{tempfile.gettempdir()}/coveo-staging"},
 )
 def coveo_secured_push() -> None:

@@ -15,6 +15,7 @@ from coveo_provider.operators import (
     CoveoUploadChunkOperator,
 )
 from coveo_provider.task_groups.steps import (
+    NAMED_BY_PART,
     Dataset,
     compared,
     finalized,
@@ -50,9 +51,9 @@ def catalog_load(
     with new_group(group_id, default_args) as group:
         check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
         stream = CoveoOpenStreamOperator(task_id="open", **source)
-        upload = CoveoUploadChunkOperator.partial(task_id="upload", stream_id=stream.output, **source).expand(
-            documents=check.output
-        )
+        upload = CoveoUploadChunkOperator.partial(
+            task_id="upload", stream_id=stream.output, map_index_template=NAMED_BY_PART, **source
+        ).expand(documents=check.output)
         close = CoveoCloseStreamOperator(
             task_id="close",
             stream_id=stream.output,
@@ -105,7 +106,9 @@ def catalog_refresh(
         "content_owner": content_owner or owner_of_state(state),
     }
     with new_group(group_id, default_args) as group:
-        update = CoveoUpdateStreamOperator.partial(task_id="update", **source)
+        update = CoveoUpdateStreamOperator.partial(
+            task_id="update", map_index_template=NAMED_BY_PART, **source
+        )
         if state is None:
             check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
             sent = update.expand(documents=check.output)

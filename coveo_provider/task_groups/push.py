@@ -15,6 +15,7 @@ from coveo_provider.operators import (
     CoveoVerifyOperator,
 )
 from coveo_provider.task_groups.steps import (
+    NAMED_BY_PART,
     Changes,
     Dataset,
     compared,
@@ -124,7 +125,9 @@ def incremental_push(
                 )
             diff = compared(documents, state, full, retry_rejected, guards, source)
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
-            sent = CoveoPushBatchOperator.partial(task_id="push", **source).expand_kwargs(diff.output)
+            sent = CoveoPushBatchOperator.partial(
+                task_id="push", map_index_template=NAMED_BY_PART, **source
+            ).expand_kwargs(diff.output)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
                 reports=sent.output,

@@ -18,6 +18,9 @@ from coveo_provider.operators import (
     CoveoVerifyOperator,
 )
 
+NAMED_BY_PART = "{{ coveo_part | default('', true) }}"
+"""A ``map_index_template``: in Airflow's UI a task goes by its part and what it sent of it, once that is known."""
+
 Dataset: TypeAlias = "str | Sequence[str] | XComArg"
 Changes: TypeAlias = "Dataset | Sequence[Mapping[str, Any]]"
 
@@ -38,9 +41,9 @@ def rebuilt(
 ) -> CoveoSetSourceStatusOperator:
     """Add the tasks of a push rebuild after a check, with those that come before the push, and return the first."""
     rebuild = CoveoSetSourceStatusOperator(task_id="rebuild", status="REBUILD", **source)
-    push = CoveoPushBatchOperator.partial(task_id="push", visibility=visibility, **source).expand(
-        documents=check.output
-    )
+    push = CoveoPushBatchOperator.partial(
+        task_id="push", visibility=visibility, map_index_template=NAMED_BY_PART, **source
+    ).expand(documents=check.output)
     delete_older = CoveoDeleteOlderOperator(
         task_id="delete_older", reports=push.output, parts=check.output, **guards, **source
     )

@@ -58,8 +58,12 @@ def claims() -> dict[str, dict[str, Any]]:
         return {variable.key: json.loads(variable.val or "{}") for variable in found}
 
 
-def ran(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
-    """Run a DAG and return its state, and that of each task, named without its group."""
+def ran(dag: Any, names: dict[str, str] | None = None, **conf: Any) -> tuple[str, dict[str, str]]:
+    """
+    Run a DAG and return its state, and that of each task, named without its group.
+
+    :param names: takes what each mapped task goes by in Airflow's UI
+    """
     make_known(dag)
     before = claims()
     dag_run = dag.test(run_conf=conf)
@@ -67,6 +71,8 @@ def ran(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
     for ti in dag_run.get_task_instances():
         name = ti.task_id.rpartition(".")[2]
         states[name if ti.map_index < 0 else f"{name}[{ti.map_index}]"] = str(ti.state)
+        if names is not None and ti.map_index >= 0:
+            names[f"{name}[{ti.map_index}]"] = str(ti.rendered_map_index)
     if dag_run.state == "success" and "failed" not in states.values():
         assert claims().keys() <= before.keys(), "a claim was left behind"
     return str(dag_run.state), states

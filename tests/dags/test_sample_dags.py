@@ -66,6 +66,7 @@ def test_the_samples_can_be_parsed(airflow_database: None) -> None:
 
     assert bag.import_errors == {}
     assert set(bag.dag_ids) == set(SAMPLES)
+    assert all(dag.doc_md for dag in bag.dags.values())  # what it does is said on its page in Airflow's UI
 
 
 @pytest.mark.parametrize("name", SAMPLES)

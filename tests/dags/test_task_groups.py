@@ -42,8 +42,8 @@ class Shop:
                 **values,
             }
 
-    def run(self, **options: Any) -> tuple[str, dict[str, str]]:
-        """Run a DAG that makes the source equal to the rows."""
+    def run(self, names: dict[str, str] | None = None, **options: Any) -> tuple[str, dict[str, str]]:
+        """Run a DAG that makes the source equal to the rows; ``names`` is that of :func:`ran`."""
         self.runs += 1
         raw = self.folder / f"run-{self.runs}.ndjson"
         raw.write_text("\n".join(map(json.dumps, self.rows.values())))
@@ -60,7 +60,7 @@ class Shop:
                 state=(self.folder / "state").as_uri(),
                 **options,
             )
-        return ran(dag)
+        return ran(dag, names)
 
     def expected(self) -> Rows:
         return {
@@ -118,6 +118,20 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_deleted_by_id(shop: Shop)
     assert state == "success"
     assert {states["diff"], states["finalize"]} == {"skipped"}
     assert shop.sandbox.calls[before:] == []
+
+
+def test_a_mapped_task_goes_by_its_part_in_the_ui(shop: Shop) -> None:
+    """With what it sent of it, documents and deletions."""
+    names: dict[str, str] = {}
+    shop.put(40)
+    shop.run(names)
+    assert list(names.values()) == ["part-00000.parquet: 40 documents"]
+
+    shop.put(1, start=3, price=99)
+    del shop.rows["0010"]
+    names.clear()
+    shop.run(names)
+    assert sorted(text.partition(": ")[2] for text in names.values()) == ["1 deletion", "1 document"]
 
 
 def test_a_run_that_failed_half_way_is_made_good_by_the_next(shop: Shop) -> None:

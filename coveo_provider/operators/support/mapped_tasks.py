@@ -4,13 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.configuration import conf
 
+from coveo_provider.documents.contract import counted
 from coveo_provider.errors import DatasetError
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from coveo_provider.report import Report
+
 T = TypeVar("T")
+
+
+def name_by_part(context: Context, report: Report) -> None:
+    """
+    Tell a ``map_index_template`` what a mapped task sent, as ``coveo_part``.
+
+    Such as ``part-00003.parquet: 10,000 documents``.
+    """
+    if not report.parts:
+        return
+    name = report.parts[0].rstrip("/").rpartition("/")[2]
+    more = f" and {len(report.parts) - 1:,} more" if len(report.parts) > 1 else ""
+    counts = [
+        counted(count, word)
+        for word, count in (
+            ("document", report.documents),
+            ("partial update", report.partial_updates),
+            ("deletion", report.deletions),
+        )
+        if count
+    ]
+    values: dict[str, Any] = context  # type: ignore[assignment]
+    values["coveo_part"] = f"{name}{more}: {', '.join(counts) or 'nothing'}"
 
 
 def max_map_length() -> int:

@@ -18,6 +18,7 @@ from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
+from coveo_provider.operators.support.mapped_tasks import name_by_part
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Accepted, FileContainer
@@ -209,6 +210,7 @@ class SendingOperator(SourceOperator):
                 joins_on_upload=bool(stream_id),
                 ahead=ahead.taken,
             )
+        name_by_part(context, report)
         return report.as_json()
 
     def _log_calls(self, chunks: Sequence[Chunk], api: Api, calls_per_chunk: int) -> None:
