@@ -63,8 +63,8 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["port", "schema"],
                     "relabeling": {
-                        "login": "Organization ID",
-                        "password": "API key",
+                        "login": "Organization ID (required)",
+                        "password": "API key (required)",
                         "host": "Base URL override",
                     },
                     "placeholders": {
@@ -80,6 +80,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "environment": {
                         "label": "Environment",
+                        "description": "hipaa for an organization in Coveo's HIPAA environment.",
                         "schema": {
                             "type": _TEXT,
                             "enum": ["production", "hipaa"],

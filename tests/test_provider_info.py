@@ -90,7 +90,7 @@ def test_the_form_has_drop_downs_and_no_mandatory_extra() -> None:
     assert fields["environment"]["schema"]["enum"] == ["production", "hipaa"]
     assert all("null" in field["schema"]["type"] for field in fields.values())
     assert CONNECTION["ui-field-behaviour"]["relabeling"] == {
-        "login": "Organization ID",
-        "password": "API key",
+        "login": "Organization ID (required)",
+        "password": "API key (required)",
         "host": "Base URL override",
     }
