@@ -160,6 +160,8 @@ def _set_up(
 ) -> None:
     """Make what is not there yet; what a database knows already stays as it is."""
     for key, privileges in keys.items():
+        if key == handle.api_key:
+            raise ValueError("api_key has every privilege already, and is not given again with fewer")
         handle.add_key(key, privileges=privileges)
     for source_id, made_as in sources.items():
         if handle.state.sources.get(source_id) is None:

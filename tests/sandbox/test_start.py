@@ -115,6 +115,8 @@ def test_a_file_sets_up_sources_providers_keys_and_fields(tmp_path: Path) -> Non
         ("[fields.Color]\ntype = 'STRING'", "small letter"),
         ("[fields.color]\ntype = 'TEXT'", "'type' is required and is one of"),
         ("[sources.x]\n[sources.x]", "not TOML"),
+        ("a = " + "[" * 3_000 + "]" * 3_000, "not TOML"),
+        ("[keys]\nsandbox-key = ['SOURCE:VIEW']", "has every privilege already"),
     ],
 )
 def test_a_wrong_file_is_one_line_that_helps(

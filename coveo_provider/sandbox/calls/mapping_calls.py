@@ -49,6 +49,8 @@ def put_common(state: State, request: Request) -> object:
     if all((one["id"], one["type"]) != (rule_id, None) for one in source.mappings):
         raise not_found(f"The mapping rule '{rule_id}' does not exist.")
     rule = mappings.read_rule(request.json(state.limits.request_bytes), rule_id=rule_id)
-    source.mappings = [rule if one["id"] == rule_id else one for one in source.mappings]
+    source.mappings = [
+        rule if (one["id"], one["type"]) == (rule_id, None) else one for one in source.mappings
+    ]
     state.sources.save(source)
     return mappings.answer(rule)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _MOST_CHARACTERS = 20_000
+_LZMA_BYTES = 256 * 1024 * 1024  # a header may ask for a dictionary of 4 GB
 _WINDOW_BITS = {"ZLIB": 15, "GZIP": 31, "DEFLATE": -15}
 
 
@@ -58,7 +59,7 @@ def _start(content: bytes, kind: str) -> bytes:
     """Unpack the start of a body, and no more than is shown of it."""
     most = 4 * _MOST_CHARACTERS
     if kind == "LZMA":
-        return lzma.LZMADecompressor().decompress(content, most)
+        return lzma.LZMADecompressor(memlimit=_LZMA_BYTES).decompress(content, most)
     if kind in _WINDOW_BITS:
         return zlib.decompressobj(_WINDOW_BITS[kind]).decompress(content, most)
     return content[:most]

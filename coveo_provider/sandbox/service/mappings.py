@@ -76,6 +76,10 @@ def read_models(models: Any) -> list[Rule]:
     """Read the ``mappings`` of a source's model, where ``field`` is ``fieldName`` and ``content`` is ``rules``."""
     if not isinstance(models, list) or not all(isinstance(one, dict) for one in models):
         raise invalid_json("'mappings' is an array of objects.")
+    for one in models:
+        for key in ("id", "type"):
+            if (value := one.get(key)) is not None and (type(value) is not str or not value):
+                raise invalid_json(f"the '{key}' of a mapping rule is a string, and not empty.")
     return [
         read_rule(
             {"field": one.get("fieldName"), "content": one.get("rules")}, one.get("type"), one.get("id")

@@ -199,3 +199,27 @@ def test_what_the_calls_need(sandbox: Sandbox, caller: Caller) -> None:
         assert refusal(viewer.rest(method, f"/sources/files{path}", json=body)) == (403, "ACCESS_DENIED")
         for source in ("none", "stock"):
             assert refusal(editor.rest(method, f"/sources/{source}{path}", json=body)) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("wrong", [{"type": ["x"]}, {"type": 5}, {"type": ""}, {"id": {"a": 1}}, {"id": ""}])
+def test_a_rule_of_a_model_has_texts_for_id_and_type(caller: Caller, wrong: dict[str, Any]) -> None:
+    """What could not be shown afterwards is not kept."""
+    for path in ("", "/raw"):
+        rule = {"fieldName": "color", "rules": ["x"], **wrong}
+        answer = caller.rest("PUT", f"/sources/files{path}", json={**MODEL, "mappings": [rule]})
+        assert refusal(answer) == (400, "INVALID_JSON")
+    assert caller.rest("GET", "/sources/files/mappings").json() == {"common": {"rules": []}, "types": []}
+
+
+def test_a_common_rule_leaves_one_of_a_type_alone(caller: Caller) -> None:
+    """Though they have the same id."""
+    rules = [
+        {"id": "r", "fieldName": "a", "rules": ["x"]},
+        {"id": "r", "type": "T", "fieldName": "b", "rules": ["y"]},
+    ]
+    assert change(caller, mappings=rules).status_code == 200
+    assert caller.rest("PUT", f"{RULES}/r", json={"field": "z", "content": ["q"]}).status_code == 200
+
+    held = caller.rest("GET", "/sources/files/mappings").json()
+    assert [one["field"] for one in held["common"]["rules"]] == ["z"]
+    assert [one["field"] for one in held["types"][0]["rules"]] == ["b"]

@@ -70,6 +70,9 @@ def test_what_fits_its_field_is_kept(caller: Caller, key: str, value: Any) -> No
         ("stock", True, "type LONG"),
         ("views", 2**63, "type LONG_64"),
         ("price", "cheap", "type DOUBLE"),
+        ("price", "1_000", "type DOUBLE"),
+        ("price", "infinity", "type DOUBLE"),
+        ("stock", "z" * 100_000, "type LONG"),
         ("released", "31.01.2002", "type DATE"),
         ("released", 1700000000, "type DATE"),
         ("stock", [1, "two"], "'two' does not fit"),
@@ -85,6 +88,7 @@ def test_what_no_field_takes_is_dropped_with_a_warning(
     assert held == {"title": "stays"}
     assert len(warnings) == 1
     assert repr(key) in warnings[0]
+    assert len(warnings[0]) < 300
     assert why in warnings[0]
 
 

@@ -23,6 +23,8 @@ SYSTEM = {
     **dict.fromkeys(("rowid", "size"), "LONG_64"),
 }
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SHOWN = 100  # characters of a value that is dropped
 _BITS = {"LONG": 32, "LONG_64": 64}
 
 
@@ -68,7 +70,9 @@ def _problem(key: str, text: bytes, models: Mapping[str, Mapping[str, Any]]) -> 
         return "" if dictionary else f"{key!r} is dropped: an object, and its field is no dictionary field"
     parts = value if type(value) is list else [value]
     if wrong := [part for part in parts if not _FITS[kind](part)]:
-        return f"{key!r} is dropped: {wrong[0]!r} does not fit its field, which is of type {kind}"
+        return (
+            f"{key!r} is dropped: {repr(wrong[0])[:_SHOWN]} does not fit its field, which is of type {kind}"
+        )
     return ""
 
 
@@ -83,10 +87,7 @@ def _is_whole(bits: int) -> Callable[[Any], bool]:
 
 def _is_number(value: Any) -> bool:
     if type(value) is str:
-        try:
-            float(value)
-        except ValueError:
-            return False
+        return _DECIMAL.fullmatch(value.strip()) is not None
     return type(value) is not bool
 
 
