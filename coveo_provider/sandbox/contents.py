@@ -142,10 +142,9 @@ class Contents:
         provider, store = self._provider(provider_id), self.state.identity_store
         if kind not in TYPES:
             return None
-        key = self.state.providers.key(provider_id, kind, name)
-        spot = (provider.n, key.name, TYPES.index(kind))
-        row = store.find(spot)
-        if row is None:
+        spot = self.state.providers.spot(self.state.providers.key(provider_id, kind, name))
+        row = spot and store.find(spot)
+        if spot is None or row is None:
             return None
         groups = [one.name for one in store.ends(spot, (identity_store.MEMBER,), back=True)]
         return self.identity_of(provider, row), groups

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import requests
+
 from tools.probe.calls import NotObservable, parsed, said
 from tools.probe.record import probe
 from tools.probe.service import Service, moment
@@ -127,6 +129,13 @@ def _taken(service: Service) -> None:
         raise NotObservable(f"no fields can be made: {said(answer)}")
 
 
+def _create_beside_taken(service: Service, path: str) -> requests.Response:
+    """Make two fields in one batch, of which one is there already."""
+    _taken(service)
+    models = [_model(service, "other"), _model(service, "taken")]
+    return service.call_fields("POST", path, "other", "taken", json=models)
+
+
 def _there(service: Service, name: str) -> str:
     there = service.call_fields("GET", f"/{service.field(name)}").ok
     return "there" if there else "not there"
@@ -148,9 +157,7 @@ def field_taken(service: Service) -> str:
     assumed="412 FIELD_ALREADY_EXISTS; the other is not there",
 )
 def fields_batch(service: Service) -> str:
-    _taken(service)
-    models = [_model(service, "other"), _model(service, "taken")]
-    answer = service.call_fields("POST", "/batch/create", "other", "taken", json=models)
+    answer = _create_beside_taken(service, "/batch/create")
     found = f"{said(answer)}; the other is {_there(service, 'other')}"
     service.call_fields("DELETE", f"/{service.field('other')}")
     return found
@@ -162,9 +169,7 @@ def fields_batch(service: Service) -> str:
     assumed="200; SUCCESS, ERROR; the other is there",
 )
 def fields_batch_results(service: Service) -> str:
-    _taken(service)
-    models = [_model(service, "other"), _model(service, "taken")]
-    answer = service.call_fields("POST", "/batch/create/results", "other", "taken", json=models)
+    answer = _create_beside_taken(service, "/batch/create/results")
     body: Any = parsed(answer) or {}
     results = ", ".join(one["operationResult"] for one in body.get("batchOperationResourcesStatus", ()))
     found = f"{said(answer)}; {results}; the other is {_there(service, 'other')}"

@@ -179,13 +179,13 @@ class Site:
 
     def _providers(self, request: Request) -> Reply:
         states = {
-            one.id: {one.state_name(state): count for state, count in self._counts(one.n).items()}
+            one.id: {
+                one.state_name(state): count
+                for state, count in self._state.identity_store.states(one.n).items()
+            }
             for one in self._state.providers.all()
         }
         return self._page("providers.html", providers=self._state.providers.all(), states=states)
-
-    def _counts(self, provider: int) -> dict[int, int]:
-        return self._state.identity_store.states(provider)
 
     def _provider(self, request: Request) -> Reply:
         provider = self._wanted_provider(request)

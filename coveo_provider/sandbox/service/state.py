@@ -101,7 +101,6 @@ class State:
             lambda: self.pipeline.stopped,
             self.fields.by_name if strict_fields else None,
         )
-        self.strict_fields = strict_fields
         self.indexer = Indexer(self.items, self.log, self.sources, writer)
         self.identity_updates = IdentityUpdates(
             self.database, self.identity_store, self.providers, self.clock, lambda: self.pipeline.stopped

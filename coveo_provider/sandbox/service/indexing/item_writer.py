@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from coveo_provider.sandbox.service import jsontext, mappings
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from coveo_provider.sandbox.service.limits import Limits
     from coveo_provider.sandbox.service.security.item_access import ItemAccess
     from coveo_provider.sandbox.service.sources import Source
+
+Keep = Callable[..., tuple[bytes, tuple[Warned, ...]]]
+"""An item's JSON, with ``only`` the keys to look at → what fields take of it, and the warnings."""
 
 # Items per transaction: large enough for SQLite's pace, small enough that a reader never waits long.
 SLICE = 1000
@@ -91,14 +95,20 @@ class ItemWriter:
                 self._log.append(log)
         return added
 
+    def _keeper(self, source: Source) -> Keep | None:
+        """Give what drops the metadata that no field takes by now; None where fields do not matter."""
+        if self._models is None:
+            return None
+        return partial(field_rules.keep, models=self._models(), mapped=mappings.keys_read(source.mappings))
+
     def _with_fields_only(self, source: Source, items: list[Item]) -> list[Item]:
         """Drop metadata that no field takes, where fields matter, and say so in the items' warnings."""
-        if self._models is None:
+        keep = self._keeper(source)
+        if keep is None:
             return items
-        models, mapped = self._models(), mappings.keys_read(source.mappings)
         kept: list[Item] = []
         for item in items:
-            body, warnings = field_rules.keep(item.body, models, mapped=mapped)
+            body, warnings = keep(item.body)
             own = tuple(one for one in item.warnings if one != DICTIONARY)
             kept.append(replace(item, body=body, warnings=(*own, *warnings)))
         return kept
@@ -183,10 +193,11 @@ class ItemWriter:
         """Carry out partial updates, each of one field of one existing item."""
         for part in self._slices(texts):
             log: list[LogRow] = []
+            keep = self._keeper(source)
             with self._database.transaction():
                 for text in part:
                     try:
-                        uri, warnings = self._change(source, bytes(text), ordering)
+                        uri, warnings = self._change(source, bytes(text), ordering, keep)
                     except ItemRefused as refused:
                         log.append(self._refused(source, refused, "UPDATE", ordering))
                     else:
@@ -194,7 +205,9 @@ class ItemWriter:
                         log.extend(self._log.rows(source, uri, "UPDATE", ordering, *stages))
                 self._log.append(log)
 
-    def _change(self, source: Source, text: bytes, ordering: int) -> tuple[str, tuple[Warned, ...]]:
+    def _change(
+        self, source: Source, text: bytes, ordering: int, keep: Keep | None
+    ) -> tuple[str, tuple[Warned, ...]]:
         change = partial_updates.read_change(text, self._limits)
         stored, there = self._stored(source, change.uri)
         self._check_order(source, change.uri, ordering, stored)
@@ -206,10 +219,9 @@ class ItemWriter:
             )
         body = change.apply(body)
         warnings: tuple[Warned, ...] = ()
-        if self._models is not None:
+        if keep is not None:
             changed = [key for key in jsontext.members(body) if key.lower() == change.field.lower()]
-            mapped = mappings.keys_read(source.mappings)
-            body, warnings = field_rules.keep(body, self._models(), mapped=mapped, only=changed)
+            body, warnings = keep(body, only=changed)
         Rules(True, source.visibility, self._limits).check_size(len(body), change.uri)
         self._store.put(source.n, [(change.uri, ordering, body)])
         return change.uri, warnings
