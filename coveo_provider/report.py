@@ -46,6 +46,10 @@ class Report:
     :param mark: everything the task sent is newer: an ordering id, in milliseconds since the epoch; ``None``
         when it sent nothing
     :param moment: without ordering ids, what each clock told when the task began to send
+    :param calls: requests to the API, those sent again included
+    :param retries: requests that were sent again
+    :param waited_seconds: what was waited before these, and for a quota
+    :param seconds: what the tasks took, one after the other
     :param first: the id of the document that was sent first
     :param other_parts: of ``parts`` those that are no documents, by the array that they went to
     :param ids: of rows given inline, the ids by the array they went to: nowhere else is it written what was sent
@@ -65,6 +69,10 @@ class Report:
     request_id: str = ""
     mark: int | None = None
     moment: dict[str, Any] | None = None
+    calls: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    seconds: float = 0.0
     first: str = ""
     other_parts: dict[str, list[str]] = field(default_factory=dict)
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -106,7 +114,7 @@ class Report:
         }
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
-            name: value for name, value in values.items() if name in always or value not in (None, "", {})
+            name: value for name, value in values.items() if name in always or value not in (None, "", {}, 0)
         }
 
 

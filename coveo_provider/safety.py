@@ -17,7 +17,8 @@ from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.marks import Moment
 from coveo_provider.report import Report
 
-_COUNTS = ("partial_updates", "deletions", "bytes", "chunks")
+_COUNTS = ("partial_updates", "deletions", "bytes", "chunks", "calls", "retries")
+_SECONDS = ("waited_seconds", "seconds")
 
 
 def read_reports(
@@ -80,7 +81,7 @@ def total(reports: Iterable[Report]) -> Report:
     summed = Report()
     doubtful: list[Moment] = []
     for report in reports:
-        for name in ("parts", "documents", "partial_updates", "deletions", "bytes", "chunks", "ordering_ids"):
+        for name in ("parts", "documents", "ordering_ids", *_COUNTS, *_SECONDS):
             setattr(summed, name, getattr(summed, name) + getattr(report, name))
         for name in ("source_id", "load", "api", "stream_id", "request_id", "first"):
             setattr(summed, name, getattr(summed, name) or getattr(report, name))
@@ -104,8 +105,9 @@ def _read(report: Mapping[str, Any], source_id: str, step: str) -> Report:
             for name in ("source_id", "load", "api", "stream_id", "request_id", "first")
         }
         counts = {name: _count(report.get(name, 0)) for name in _COUNTS}
+        seconds = {name: float(report.get(name, 0)) for name in _SECONDS}
         lists = {name: _lists(report.get(name, {})) for name in ("other_parts", "ids")}
-        read: dict[str, Any] = {**texts, **counts, **lists}
+        read: dict[str, Any] = {**texts, **counts, **seconds, **lists}
         ordering_ids = [_count(one) for one in _list(report.get("ordering_ids", []))]
         mark = report.get("mark", min(ordering_ids, default=None))
         return Report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
 
 from coveo_provider.api import reading, routes, storage
@@ -32,6 +33,26 @@ _REGISTERED = 200
 How many signatures a client registers. Airflow's masker compiles all it knows anew for each: thousands would take
 minutes. No log line of ours holds an address in any case.
 """
+
+
+@dataclass
+class Traffic:
+    """
+    What a client did so far.
+
+    :param calls: requests to the Push and Stream APIs, those sent again included: what their quotas count
+    :param retries: requests to either host that were sent again
+    :param waited_seconds: what was waited before these
+    """
+
+    calls: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+
+    def again(self, seconds: float) -> None:
+        """Count a request that is sent again after a wait."""
+        self.retries += 1
+        self.waited_seconds += seconds
 
 
 class Caller:
@@ -75,6 +96,7 @@ class Caller:
             platform_url=platform_url,
         )
         self.policy = policy or RetryPolicy()
+        self.traffic = Traffic()
         self._register_secret = register_secret or (lambda _: None)
         self._registered = 0
         self._transport = Transport(api_key, timeout=timeout, verify=verify)
@@ -151,6 +173,7 @@ class Caller:
 
         def attempt() -> T:
             nonlocal lost
+            self.traffic.calls += route.host is Host.PUSH
             try:
                 answer = self._transport.ask(route.method, url, query, body)
                 if not answer.succeeded:
@@ -164,7 +187,7 @@ class Caller:
         def may_retry(error: CoveoError) -> bool:
             return error.transient and (route.replay or not may_have_been_carried_out(error))
 
-        return self.policy.run(attempt, may_retry)
+        return self.policy.run(attempt, may_retry, told=self.traffic.again)
 
     def _understood(self, answer: Answer, read: Callable[[Answer], T]) -> T:
         """Return what ``read`` makes of a success, or say what came instead of one."""

@@ -40,18 +40,31 @@ class RetryPolicy:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
 
-    def run(self, call: Callable[[], T], may_retry: Callable[[CoveoError], bool]) -> T:
-        """Return what ``call`` returns, calling again while ``may_retry`` says so of its error."""
+    def run(
+        self,
+        call: Callable[[], T],
+        may_retry: Callable[[CoveoError], bool],
+        *,
+        told: Callable[[float], None] = lambda _: None,
+    ) -> T:
+        """
+        Return what ``call`` returns, calling again while ``may_retry`` says so of its error.
+
+        :param told: called with the seconds of each wait, before it
+        """
 
         def wanted(error: BaseException) -> bool:
             return isinstance(error, CoveoError) and may_retry(error) and self._bearable(error)
+
+        def announced(state: RetryCallState) -> None:
+            told(_announce(state))
 
         return Retrying(
             stop=stop_after_attempt(self.attempts),
             wait=self._wait,
             retry=retry_if_exception(wanted),
             sleep=self.sleep,
-            before_sleep=_announce,
+            before_sleep=announced,
             reraise=True,
         )(call)
 
@@ -75,7 +88,9 @@ def may_have_been_carried_out(error: CoveoError) -> bool:
     return isinstance(error, (ServerError, UnexpectedAnswer))
 
 
-def _announce(state: RetryCallState) -> None:
+def _announce(state: RetryCallState) -> float:
+    """Log why a call is sent again, and return after how many seconds."""
     error = state.outcome.exception() if state.outcome else None
     wait = state.next_action.sleep if state.next_action else 0.0
     log.warning("%s; sending again in %.1f s (attempt %d)", error, wait, state.attempt_number + 1)
+    return wait

@@ -110,7 +110,7 @@ def test_reports_are_small_and_hold_no_address(connected: Sandbox, write_part: W
     stream_id = open_stream()
     report = upload(stream_id, write_part(products(3)))
 
-    counts = {"documents", "partial_updates", "deletions", "bytes", "chunks"}
+    counts = {"documents", "partial_updates", "deletions", "bytes", "chunks", "calls", "seconds"}
     told = {"source_id", "stream_id", "mark", "moment", "first"}
     assert set(report) == {"parts", "ordering_ids", "api", *counts, *told}
     assert report["api"] == "stream"

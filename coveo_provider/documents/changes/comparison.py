@@ -8,8 +8,9 @@ side may be made of several datasets: documents are told apart by their id, whic
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,33 @@ from coveo_provider.errors import DatasetError
 
 _IDS = {DOCUMENT_ID: pl.String}
 _HASHED = {**_IDS, "content": pl.Binary}
-_CURRENT = {**_HASHED, "part": pl.UInt32, "row": pl.UInt32}
+_LOCATED = {**_HASHED, "part": pl.UInt32, "row": pl.UInt32}
+
+
+class Fate(IntEnum):
+    """What a load does with a document of now."""
+
+    UNCHANGED = 0
+    NEW = 1
+    CHANGED = 2
+    AGAIN = 3
+    """Sent as it was, as no success is known of a load that may have sent or deleted it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """
+    What became of a share of the documents, for whoever looks closer at them.
+
+    Parts are numbered through all datasets of a side, in order.
+
+    :param current: of now: ``documentId``, ``fate``, ``part``, ``row``, and ``former_part`` and ``former_row``,
+        which are null where the last load did not have the document
+    :param lost: of the last load, and not there any more: ``documentId``, ``former_part``, ``former_row``
+    """
+
+    current: pl.DataFrame
+    lost: pl.DataFrame
 
 
 @dataclass
@@ -34,6 +61,8 @@ class Difference:
 
     :param masks: for each dataset of now, in order, and for each of its parts, whether its rows are to be sent
     :param changed: how many are: new, changed, or of a load of which no success is known
+    :param new: how many of these the last load did not have
+    :param again: how many of these are as the last load had them
     :param unchanged: how many documents are as they were
     :param gone: how many ids are to be deleted
     :param lost: how many documents of the last load are not there any more
@@ -42,6 +71,8 @@ class Difference:
 
     masks: list[list[npt.NDArray[np.bool_]]]
     changed: int = 0
+    new: int = 0
+    again: int = 0
     unchanged: int = 0
     gone: int = 0
     lost: int = 0
@@ -62,17 +93,26 @@ class Comparison:
     :param scratch: a folder of its own for what does not fit into memory
     :param rows: of the larger side
     :param rows_at_once: of each side in memory
+    :param watch: is told of every document what became of it, share by share
     """
 
-    def __init__(self, scratch: Path, *, rows: int, rows_at_once: int = ROWS_AT_ONCE) -> None:
-        self._scratch = scratch
+    def __init__(
+        self,
+        scratch: Path,
+        *,
+        rows: int,
+        rows_at_once: int = ROWS_AT_ONCE,
+        watch: Callable[[Compared], None] | None = None,
+    ) -> None:
+        self._scratch, self._watch = scratch, watch
         bits = share_bits(rows, rows_at_once)
-        self._current = Shares(scratch, "current", _CURRENT, bits)
-        self._former = Shares(scratch, "former", _HASHED, bits)
+        self._current = Shares(scratch, "current", _LOCATED, bits)
+        self._former = Shares(scratch, "former", _HASHED if watch is None else _LOCATED, bits)
         self._pending = Shares(scratch, "pending", _IDS, bits)
         self._rejected = Shares(scratch, "rejected", _HASHED, bits)
         self._shares = 1 << bits
         self._rows: list[list[int]] = []  # of each part, by dataset
+        self._former_parts = 0
 
     def add_current(self, files: Sequence[SourceFile], sha256: str) -> None:
         """
@@ -89,21 +129,20 @@ class Comparison:
             digest.update(b"".join(frame["content"].drop_nulls().to_list()))
             start = rows[number]
             rows[number] += len(frame)
-            self._current.add(
-                frame.with_columns(
-                    pl.lit(first + number, dtype=pl.UInt32).alias("part"),
-                    pl.int_range(start, rows[number], dtype=pl.UInt32).alias("row"),
-                )
-            )
+            self._current.add(_located(frame, first + number, start))
         _refuse_damaged(files, digest.hexdigest(), sha256)
         self._rows.append(rows)
 
     def add_former(self, files: Sequence[SourceFile], sha256: str) -> None:
         """Take the documents of a dataset as of the last load; otherwise as :meth:`add_current`."""
         digest = hashlib.sha256()
-        for _, frame in rows_of(files, _HASHED):
+        rows = [0] * len(files)
+        for number, frame in rows_of(files, _HASHED):
             digest.update(b"".join(frame["content"].drop_nulls().to_list()))
-            self._former.add(frame)
+            located = _located(frame, self._former_parts + number, rows[number])
+            self._former.add(frame if self._watch is None else located)
+            rows[number] += len(frame)
+        self._former_parts += len(files)
         _refuse_damaged(files, digest.hexdigest(), sha256)
 
     def add_pending(self, file: SourceFile) -> None:
@@ -140,33 +179,64 @@ class Comparison:
     def _compare(self, share: int, difference: Difference) -> None:
         current, former = self._current.read(share), self._former.read(share)
         pending = self._pending.read(share).unique()
-        joined = current.join(former.rename({"content": "former"}), on=DOCUMENT_ID, how="left").join(
-            pending.with_columns(pending=True), on=DOCUMENT_ID, how="left"
-        )
-        is_changed = (
-            pl.col("former").is_null()
-            | (pl.col("content") != pl.col("former"))
-            | pl.col("pending").is_not_null()
-        )
+        joined = current.join(
+            former.rename({name: f"former_{name}" for name in former.columns if name != DOCUMENT_ID}),
+            on=DOCUMENT_ID,
+            how="left",
+        ).join(pending.with_columns(pending=True), on=DOCUMENT_ID, how="left")
+        joined = joined.with_columns(fate=_fate())
+        is_changed = pl.col("fate") != Fate.UNCHANGED
         changed = joined.filter(is_changed)
         masks = [mask for parts in difference.masks for mask in parts]
         for (part,), rows in changed.select("part", "row").partition_by("part", as_dict=True).items():
             masks[part][rows["row"].to_numpy()] = True
-        lost = former.select(DOCUMENT_ID).join(current, on=DOCUMENT_ID, how="anti")
-        gone = pl.concat([lost, pending.join(current, on=DOCUMENT_ID, how="anti")]).unique().sort(DOCUMENT_ID)
+        lost = former.drop("content").join(current, on=DOCUMENT_ID, how="anti")
+        gone = (
+            pl.concat([lost.select(DOCUMENT_ID), pending.join(current, on=DOCUMENT_ID, how="anti")])
+            .unique()
+            .sort(DOCUMENT_ID)
+        )
         unchanged = joined.filter(~is_changed)
         refused = self._rejected.read(share).unique()
+        fates = changed["fate"]
         difference.changed += len(changed)
+        difference.new += int((fates == Fate.NEW).sum())
+        difference.again += int((fates == Fate.AGAIN).sum())
         difference.unchanged += len(unchanged)
         difference.lost += len(lost)
         difference.gone += len(gone)
         difference.rejected += len(unchanged.join(refused, on=[DOCUMENT_ID, "content"], how="semi"))
+        if self._watch is not None:
+            names = (DOCUMENT_ID, "fate", "part", "row", "former_part", "former_row")
+            former_names = {"part": "former_part", "row": "former_row"}
+            self._watch(Compared(joined.select(names), lost.rename(former_names)))
         if len(gone):
             path = self._scratch / f"gone-{share}.arrow"
             table = pa.table({DOCUMENT_ID: gone[DOCUMENT_ID].to_arrow().cast(pa.string())})
             with pa.ipc.new_stream(path, table.schema) as stream:
                 stream.write_table(table)
             difference._gone.append(path)
+
+
+def _located(frame: pl.DataFrame, part: int, first_row: int) -> pl.DataFrame:
+    """Return rows with where they stand: the number of their part, and theirs in it."""
+    return frame.with_columns(
+        pl.lit(part, dtype=pl.UInt32).alias("part"),
+        pl.int_range(first_row, first_row + len(frame), dtype=pl.UInt32).alias("row"),
+    )
+
+
+def _fate() -> pl.Expr:
+    return (
+        pl.when(pl.col("former_content").is_null())
+        .then(Fate.NEW)
+        .when(pl.col("content") != pl.col("former_content"))
+        .then(Fate.CHANGED)
+        .when(pl.col("pending").is_not_null())
+        .then(Fate.AGAIN)
+        .otherwise(Fate.UNCHANGED)
+        .cast(pl.Int8)
+    )
 
 
 def _refuse_damaged(files: Sequence[SourceFile], digest: str, sha256: str) -> None:

@@ -50,6 +50,9 @@ _REJECTED = "rejected"
 _PENDING = "pending"
 _CHANGES = "changes"
 
+LOADS_KEPT = 20
+"""How many loads are remembered, for a roll-back; their datasets are the user's to keep."""
+
 
 @dataclass(frozen=True)
 class DatasetRecord:
@@ -88,6 +91,49 @@ class RejectionRecord:
 
 
 @dataclass(frozen=True)
+class LoadRecord:
+    """
+    A load that went through, as the state remembers the last few of them.
+
+    :param key: of the run
+    :param dag_id: the DAG
+    :param run_id: its run
+    :param finished_at: when it was remembered, in ISO 8601
+    :param datasets: what the source was made equal to, in order
+    :param full: whether everything was sent
+    :param sent: documents
+    :param deleted: ids deleted
+    :param refused: items that the service refused
+    :param held: items that the source held afterwards; ``None`` when that was not asked
+    :param bytes: uploaded
+    :param seconds: that the tasks took to send them, one after the other; ``None`` when not known
+    """
+
+    key: str
+    dag_id: str
+    run_id: str
+    finished_at: str
+    datasets: tuple[DatasetRecord, ...] = ()
+    full: bool = False
+    sent: Count = 0
+    deleted: Count = 0
+    refused: Count = 0
+    held: int | None = None
+    bytes: Count = 0
+    seconds: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """Documents of all datasets."""
+        return sum(dataset.rows for dataset in self.datasets)
+
+    @property
+    def sha256s(self) -> list[str]:
+        """What the hashes of its datasets come to, in order."""
+        return [dataset.sha256 for dataset in self.datasets]
+
+
+@dataclass(frozen=True)
 class LastRun:
     """
     Whose content is remembered, and what it is.
@@ -98,6 +144,7 @@ class LastRun:
     :param hash_version: how hashes were made
     :param datasets: all that were sent to the source, in order
     :param rejections: what of these the service refused
+    :param loads: the last loads, the newest first: this one, and those before it
     """
 
     organization: str
@@ -106,6 +153,7 @@ class LastRun:
     hash_version: int
     datasets: tuple[DatasetRecord, ...]
     rejections: RejectionRecord | None = field(default=None, compare=False)
+    loads: tuple[LoadRecord, ...] = field(default=(), compare=False)
 
     @property
     def rows(self) -> int:
@@ -330,6 +378,7 @@ class State:
         hashes: Sequence[Any],
         done: Pending | None,
         rejected: Sequence[SourceFile] = (),
+        load: LoadRecord | None = None,
     ) -> LastRun:
         """
         Make the current datasets those that the next run compares with, and return what is remembered.
@@ -339,12 +388,17 @@ class State:
             was not announced, which sent everything
         :param rejected: Parquet files with the ``documentId`` of what the service refused of this load, and the
             ``reason``: the index does not hold it
+        :param load: what is remembered of the load itself
         :raises DatasetError: what was refused cannot be read, or what was remembered of it
         """
         for dataset, folder in zip(current.datasets, hashes, strict=True):
             for name in dataset.files:
                 copied(folder / name, self._folder / _HASHES / dataset.sha256 / name)
-        current = dataclasses.replace(current, rejections=self._keep_rejected(current, done, rejected))
+        current = dataclasses.replace(
+            current,
+            rejections=self._keep_rejected(current, done, rejected),
+            loads=self._loads_with(load, current),
+        )
         replace(self._folder / LAST, _written(current))
         # Its own entry goes last: until then a retry finds it, and strikes off the others.
         for key in () if done is None else (*done.absorbed, done.key):
@@ -361,6 +415,25 @@ class State:
         for folder in (_HASHES, _REJECTED, _CHANGES):
             remove_empty_folders(self._folder / folder)
         return current
+
+    def loads(self) -> tuple[LoadRecord, ...]:
+        """Return the last loads, the newest first; none where what is remembered is damaged."""
+        try:
+            last = self.last()
+        except DatasetError:
+            last = None
+        return () if last is None else last.loads
+
+    def _loads_with(self, load: LoadRecord | None, current: LastRun) -> tuple[LoadRecord, ...]:
+        """Return the loads of the same source to remember: a load once, though its last step ran again."""
+        try:
+            last = self.last()
+        except DatasetError:
+            last = None
+        former = last.loads if last is not None and last.is_of(current) else ()
+        if load is None:
+            return former
+        return (load, *(one for one in former if one.key != load.key))[:LOADS_KEPT]
 
     def _keep_rejected(
         self, current: LastRun, done: Pending | None, rejected: Sequence[SourceFile]

@@ -116,7 +116,9 @@ class CoveoOperator(BaseOperator):
             return
         self.log.info("Throttled: the worker is given back for %.0f s", seconds)
         unknown = error.retry_after is None
-        self._defer(seconds, replace(before, waits=before.waits + 1, length_unknown=unknown))
+        waited = before.waited_seconds + seconds
+        done = replace(before, waits=before.waits + 1, waited_seconds=waited, length_unknown=unknown)
+        self._defer(seconds, done)
 
     def _wait_for_turn(self, error: SourceBusy) -> None:
         """Let the triggerer wait for the run that is loading the source; return when that has taken too long."""

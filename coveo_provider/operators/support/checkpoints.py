@@ -16,6 +16,7 @@ class Checkpoint:
     What a try had done before it waited. The triggerer keeps it, as JSON.
 
     :param waits: how often it waited for a quota
+    :param waited_seconds: how long these waits were
     :param length_unknown: whether the service did not say how long the last of these waits had to be
     :param turns: how often it waited for another run that was loading the source
     :param looks: how often it looked what became of a load
@@ -25,6 +26,7 @@ class Checkpoint:
     """
 
     waits: int = 0
+    waited_seconds: float = 0.0
     length_unknown: bool = False
     turns: int = 0
     looks: int = 0

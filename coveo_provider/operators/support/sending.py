@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.encoding.chunks import Chunk
     from coveo_provider.documents.encoding.rows import Rows
     from coveo_provider.loading.uploads import Uploaded
-    from coveo_provider.report import ChunkReport
+    from coveo_provider.report import ChunkReport, Report
 
 _DOCUMENTS = frozenset({Section.ADD_OR_UPDATE, Section.ADD_OR_MERGE})
 _ARGUMENTS = {
@@ -53,6 +55,7 @@ def send_chunks(
     submit: Callable[[str], Accepted | None],
     joins_on_upload: bool = False,
     ahead: Callable[[Chunk], Callable[[], Uploaded | None] | None] = lambda _: None,
+    measured: Callable[[], None] = lambda: None,
 ) -> None:
     """
     Send chunks in order, those that the report counts already left out, and count each that was accepted.
@@ -65,6 +68,7 @@ def send_chunks(
     :param submit: called with the ``file_id`` of a container that was uploaded
     :param joins_on_upload: whether an uploaded container counts without being submitted, as in a stream
     :param ahead: returns what waits for an upload of a chunk that was begun beforehand, if there is one
+    :param measured: writes into the report what it took so far
     """
     from coveo_provider.loading.deliveries import deliver
 
@@ -93,6 +97,7 @@ def send_chunks(
                 f"; {counted(number, 'chunk')} before it had been" if number else "",
             )
             if isinstance(error, Throttled):
+                measured()
                 operator.checkpoint = operator.checkpoint.with_accepted(chunks[:number], report.as_json())
             raise
         accepted = delivery.answer
@@ -167,6 +172,7 @@ class SendingOperator(SourceOperator):
             raise ConfigurationError(f"task {self.task_id}: there is nothing to send. Name one of {names}")
         claim = self.claim(context)
         claim.join("sending to it")
+        began = time.monotonic()
         parts: dict[Section, list[str]] = {section: [] for section in arguments}
         with ExitStack() as stack:
             load = {}
@@ -200,6 +206,7 @@ class SendingOperator(SourceOperator):
                     load=claim.load,
                 )
             )
+            measured = partial(self._measure, report, Report(**before), began)
             send_chunks(
                 self,
                 chunks,
@@ -209,9 +216,19 @@ class SendingOperator(SourceOperator):
                 submit=submit,
                 joins_on_upload=bool(stream_id),
                 ahead=ahead.taken,
+                measured=measured,
             )
+        measured()
         name_by_part(context, report)
         return report.as_json()
+
+    def _measure(self, report: Report, before: Report, began: float) -> None:
+        """Write into a report what it took so far, with what it took before the task waited."""
+        traffic = self.client.traffic
+        report.calls = before.calls + traffic.calls
+        report.retries = before.retries + traffic.retries
+        report.waited_seconds = round(self.checkpoint.waited_seconds + traffic.waited_seconds, 3)
+        report.seconds = round(before.seconds + time.monotonic() - began, 3)
 
     def _log_calls(self, chunks: Sequence[Chunk], api: Api, calls_per_chunk: int) -> None:
         """Say beforehand how many calls this makes, and what the API allows where that is published."""
