@@ -114,6 +114,23 @@ def total_entries(answer: Answer) -> int:
     return count
 
 
+def field_page(answer: Answer) -> tuple[list[str], int]:
+    """
+    Return the names on a page of fields, and how many pages there are.
+
+    :raises UnexpectedAnswer: it is no such page
+    """
+    page = answer.fields()
+    items, pages = page.get("items"), _count(page.get("totalPages"))
+    if pages is None:
+        raise UnexpectedAnswer(answer.route, "totalPages")
+    if not isinstance(items, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in items
+    ):
+        raise UnexpectedAnswer(answer.route, "items with names")
+    return [one["name"] for one in items], pages
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 

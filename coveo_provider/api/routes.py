@@ -125,6 +125,7 @@ class StreamRoutes:
 
 GET_SOURCE = Route("GET", "/sources/{source_id}", privileges="Sources (View)", host=Host.PLATFORM)
 LIST_SOURCES = Route("GET", "/sources/pages", privileges="Sources (View)", host=Host.PLATFORM)
+SEARCH_FIELDS = Route("POST", "/indexes/fields/search", privileges="Fields (View)", host=Host.PLATFORM)
 
 PUT_IDENTITY = Route("PUT", "/providers/{provider_id}/permissions", privileges=IDENTITY_PRIVILEGES)
 PUT_ALIAS = Route("PUT", "/providers/{provider_id}/mappings", privileges=IDENTITY_PRIVILEGES)

@@ -10,6 +10,7 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.errors import ConfigurationError, DataError
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.datasets import open_parts
+from coveo_provider.operators.support.identity_graphs import identity_graph
 from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.operators.support.values import truth
 
@@ -80,7 +81,14 @@ class CoveoCheckAccessOperator(CoveoOperator):
         from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
 
         rules = [AccessRule(*_rule(rule)) for rule in _listed(self.rules, "rules")]
-        graph = self._graph()
+        graph = identity_graph(
+            self.provider_id,
+            members=self.members,
+            mappings=self.mappings,
+            deleted=self.deleted,
+            alias_provider=self.alias_provider,
+            case_sensitive=self.case_sensitive,
+        )
         with open_parts(list_parts(self.documents, "documents")) as parts:
             if rules:
                 check_access(parts, graph, rules)
@@ -92,24 +100,6 @@ class CoveoCheckAccessOperator(CoveoOperator):
         for name, examples in survey.examples.items():
             self.log.info("%s, such as %s", name, ", ".join(examples))
         return counts
-
-    def _graph(self) -> IdentityGraph:
-        from coveo_provider.identities.graph import IdentityGraph
-
-        datasets = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
-        uris = {kind: list_parts(uri, kind) if uri is not None else [] for kind, uri in datasets.items()}
-        graph = IdentityGraph(
-            default_provider=self.provider_id,
-            alias_provider=self.alias_provider,
-            case_sensitive=(self.provider_id,) if self.case_sensitive else (),
-        )
-        with (
-            open_parts(uris["members"]) as members,
-            open_parts(uris["mappings"]) as mappings,
-            open_parts(uris["deleted"]) as deleted,
-        ):
-            graph.read(members=members, mappings=mappings, deleted=deleted)
-        return graph
 
     def _refuse_unexpected(self, parts: Sequence[Part], graph: IdentityGraph) -> None:
         """

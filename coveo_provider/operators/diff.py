@@ -16,6 +16,7 @@ from coveo_provider.documents.changes.state import LastRun, Pending, State
 from coveo_provider.documents.contract import counted
 from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.basis import compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
 from coveo_provider.operators.support.mapped_tasks import mappable
@@ -125,7 +126,8 @@ class CoveoDiffOperator(SourceOperator):
         datasets = whole_datasets(self.documents)
         state = state_at(self.state)
         current = run_to_remember(self, datasets)
-        pending, reason = _read_state(state, current)
+        basis = read_basis(state, current)
+        reason = basis.reason
         if truth(self.full, "full"):
             reason = "it was asked for"
         most_lost: float | None = number(self.max_shrink, float, "max_shrink", default=None)
@@ -141,11 +143,21 @@ class CoveoDiffOperator(SourceOperator):
             absorbed=tuple(other for other in state.pending_keys() if other != key),
         )
         with tempfile.TemporaryDirectory(prefix="coveo-diff-") as scratch:
-            last = None if reason else state.last()
+            last = None if reason else basis.last
             difference = None
             if last is not None:
                 refuse_other_types(datasets, last)
-                difference, reason = self._compare(datasets, current, state, last, pending, Path(scratch))
+                try:
+                    difference = compare(
+                        datasets,
+                        state,
+                        last,
+                        basis.pending,
+                        Path(scratch),
+                        retry_rejected=truth(self.retry_rejected, "retry_rejected"),
+                    )
+                except DatasetError as error:
+                    reason = str(error)
             if last is None or difference is None:
                 self._refuse_shrink(state, current, most_lost)
                 parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
@@ -200,32 +212,6 @@ class CoveoDiffOperator(SourceOperator):
                 "removed. Check the extract, or raise max_shrink if this is meant"
             )
 
-    def _compare(
-        self,
-        datasets: Sequence[WrittenDataset],
-        current: LastRun,
-        state: State,
-        last: LastRun,
-        pending: Sequence[Pending],
-        scratch: Path,
-    ) -> tuple[Difference | None, str | None]:
-        """Return what changed; when what was remembered is of no use, nothing, and why."""
-        from coveo_provider.documents.changes.comparison import Comparison
-
-        comparison = Comparison(scratch, rows=max(current.rows, last.rows))
-        for dataset in datasets:
-            comparison.add_current(dataset.hash_files(), dataset.manifest.sha256)
-        try:
-            for former in last.datasets:
-                comparison.add_former(state.hashes(former), former.sha256)
-            for one in pending:
-                comparison.add_pending(state.pending_ids(one))
-            if (rejected := state.rejected(last)) is not None:
-                comparison.add_rejected(rejected, retry=truth(self.retry_rejected, "retry_rejected"))
-        except DatasetError as error:
-            return None, str(error)
-        return comparison.result(), None
-
     def _write(
         self, datasets: Sequence[WrittenDataset], difference: Difference, changes: Any, ids: Path
     ) -> list[dict[str, Any]]:
@@ -257,17 +243,3 @@ class CoveoDiffOperator(SourceOperator):
         if (instance := context.get("ti")) is not None:
             for name, value in values.items():
                 instance.xcom_push(name, value)
-
-
-def _read_state(state: State, current: LastRun) -> tuple[list[Pending], str | None]:
-    """Return the loads begun and not told to have succeeded, and why everything has to be sent, if so."""
-    try:
-        pending = state.pending()
-        last = state.last()
-    except DatasetError as error:
-        return [], str(error)
-    if any(one.full for one in pending):
-        return pending, "a run that sent everything did not come to its end"
-    if last is None:
-        return pending, "nothing is remembered of an earlier run"
-    return pending, last.unlike(current)

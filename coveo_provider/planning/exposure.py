@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from coveo_provider.documents.changes.comparison import Compared, Fate
 from coveo_provider.documents.contract import DOCUMENT_ID, PERMISSIONS
@@ -20,65 +19,26 @@ from coveo_provider.documents.permissions.spelling import IdentityType
 from coveo_provider.errors import DatasetError
 from coveo_provider.identities.access import Evaluation
 from coveo_provider.identities.graph import NOBODY, IdentityGraph, Key
-from coveo_provider.planning.parts import StoredPart, values_of
+from coveo_provider.planning.columns import ABSENT, NONE, UNKNOWN, Column, Distinct
 
 _EXAMPLES = 5
 _SHOWN = 20  # identities that gain or lose
 _DISTINCT = 100_000  # permissions that are told apart
 _PAIRS, _PEOPLE = 200, 200  # the most whose access is evaluated
 
-_NONE = -1  # no permissions are stated
-_ABSENT = -2  # there is no such document
-_UNKNOWN = -3  # the former dataset is not there any more
-_MANY_PUBLIC, _MANY_OTHER = -4, -5  # beyond what is told apart
+_MANY_PUBLIC, _MANY_OTHER = UNKNOWN - 1, UNKNOWN - 2  # beyond what is told apart
 
 
-class _Texts:
-    """Distinct permissions, each with a number."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self._codes: dict[str, int] = {}
-
-    def code(self, text: str | None) -> int:
-        if text is None:
-            return _NONE
-        if (code := self._codes.get(text)) is not None:
-            return code
-        if len(self.texts) >= _DISTINCT:
-            return _MANY_PUBLIC if _is_public(text) else _MANY_OTHER
-        self._codes[text] = len(self.texts)
-        self.texts.append(text)
-        return len(self.texts) - 1
+def permission_values() -> Distinct:
+    """Return what keeps the permissions of documents."""
+    return Distinct(_spelled, _DISTINCT, lambda text: _MANY_PUBLIC if _is_public(text) else _MANY_OTHER)
 
 
-class _Side:
-    """The permissions of every document of a side, as numbers in a file."""
-
-    def __init__(self, parts: Sequence[StoredPart], path: Path, texts: _Texts) -> None:
-        rows = [part.rows for part in parts]
-        self.stated = False
-        self._first = np.cumsum([0, *rows])
-        self._codes = np.memmap(path, np.int32, "w+", shape=(max(1, sum(rows)),))
-        for part, first in zip(parts, self._first.tolist(), strict=False):
-            for row, array in values_of(part, PERMISSIONS):
-                self.stated = self.stated or array.null_count < len(array)
-                written = permission_texts(array, _refuse_in(part.name))
-                codes = [texts.code(text) for text in written.texts]
-                self._codes[first + row : first + row + len(codes)] = codes
-
-    def at(self, parts: pl.Series, rows: pl.Series, *, missing: int) -> npt.NDArray[np.int32]:
-        """Return the numbers of some documents; ``missing`` where the part is null."""
-        known = parts.is_not_null().to_numpy()
-        places = self._first[parts.fill_null(0).to_numpy()] + rows.fill_null(0).to_numpy()
-        return np.where(known, self._codes[np.where(known, places, 0)], missing).astype(np.int32)
-
-
-def _refuse_in(where: str) -> Any:
+def _spelled(array: pa.Array, where: str) -> pl.Series:
     def refuse(row: int, problem: str) -> NoReturn:
         raise DatasetError(f"{where}: {PERMISSIONS}: {problem}")
 
-    return refuse
+    return permission_texts(array, refuse).texts
 
 
 @dataclass
@@ -99,19 +59,12 @@ class Exposure:
 
     Those that are gone are left out: nobody sees them any more.
 
-    :param current: parts of now
-    :param former: parts of the last load; ``None`` when these are not there any more
-    :param scratch: a folder for numbers of four bytes a document
+    :param current: the permissions of now
+    :param former: those of the last load; ``None`` when they are not known
     """
 
-    def __init__(
-        self, current: Sequence[StoredPart], former: Sequence[StoredPart] | None, scratch: Path
-    ) -> None:
-        self._texts = _Texts()
-        self._current = _Side(current, scratch / "permissions-now", self._texts)
-        self._former = None
-        if former is not None:
-            self._former = _Side(former, scratch / "permissions-before", self._texts)
+    def __init__(self, current: Column, former: Column | None) -> None:
+        self._current, self._former = current, former
         self._pairs: dict[tuple[int, int], _Pair] = {}
 
     @property
@@ -124,11 +77,11 @@ class Exposure:
         frame = compared.current.filter(pl.col("fate") != Fate.UNCHANGED)
         if not len(frame):
             return
-        after = self._current.at(frame["part"], frame["row"], missing=_ABSENT)
+        after = self._current.at(frame["part"], frame["row"])
         if self._former is not None:
-            before = self._former.at(frame["former_part"], frame["former_row"], missing=_ABSENT)
+            before = self._former.at(frame["former_part"], frame["former_row"])
         else:
-            before = np.where(frame["former_part"].is_null().to_numpy(), _ABSENT, _UNKNOWN).astype(np.int32)
+            before = np.where(frame["former_part"].is_null().to_numpy(), ABSENT, UNKNOWN).astype(np.int32)
         pairs = frame.select(DOCUMENT_ID).with_columns(before=pl.Series(before), after=pl.Series(after))
         counted = pairs.group_by("before", "after").agg(
             pl.len().alias("documents"), pl.col(DOCUMENT_ID).bottom_k(_EXAMPLES).alias("first")
@@ -147,12 +100,12 @@ class Exposure:
         gains: dict[PermissionIdentity, _Pair] = {}
         loses: dict[PermissionIdentity, _Pair] = {}
         for (before, after), pair in self._pairs.items():
-            was_public = before != _ABSENT and before != _UNKNOWN and self._is_public(before)
+            was_public = before != ABSENT and before != UNKNOWN and self._is_public(before)
             if self._is_public(after) and not was_public:
                 new_public.add(pair.documents, pair.first)
             if was_public and not self._is_public(after):
                 no_longer.add(pair.documents, pair.first)
-            if before in {_ABSENT, _UNKNOWN} or before == after:
+            if before in {ABSENT, UNKNOWN} or before == after:
                 continue
             changed += pair.documents
             had, has = self._allowed(before), self._allowed(after)
@@ -174,15 +127,15 @@ class Exposure:
     def _is_public(self, code: int) -> bool:
         """Tell whether everybody may see a document; one that states nothing counts as such."""
         if code >= 0:
-            return _is_public(self._texts.texts[code])
-        return code in {_NONE, _MANY_PUBLIC}
+            return _is_public(self._current.distinct.texts[code])
+        return code in {NONE, _MANY_PUBLIC}
 
     def _allowed(self, code: int) -> set[PermissionIdentity]:
         if code < 0:
             return set()
         allowed: set[PermissionIdentity] = set()
         denied: set[PermissionIdentity] = set()
-        for level in Permissions.parse(self._texts.texts[code]).levels:
+        for level in Permissions.parse(self._current.distinct.texts[code]).levels:
             for each in level.permission_sets:
                 allowed.update(each.allowed_permissions)
                 denied.update(each.denied_permissions)
@@ -200,7 +153,7 @@ class Exposure:
         gain: Counter[Key] = Counter()
         lose: Counter[Key] = Counter()
         resolved = {key: graph.resolve_key(key) for key in people}
-        pairs = [pair for pair in self._pairs.items() if min(pair[0]) >= _NONE and pair[0][0] != pair[0][1]]
+        pairs = [pair for pair in self._pairs.items() if min(pair[0]) >= NONE and pair[0][0] != pair[0][1]]
         pairs.sort(key=lambda pair: -pair[1].documents)
         for (before, after), pair in pairs[:_PAIRS]:
             had, has = self._evaluation(before, graph), self._evaluation(after, graph)
@@ -215,7 +168,7 @@ class Exposure:
         return {"looked_at": len(people), "gain": len(gain), "lose": len(lose), "first": first}
 
     def _evaluation(self, code: int, graph: IdentityGraph) -> Evaluation | None:
-        return None if code < 0 else Evaluation(Permissions.parse(self._texts.texts[code]), graph)
+        return None if code < 0 else Evaluation(Permissions.parse(self._current.distinct.texts[code]), graph)
 
 
 def _is_public(text: str) -> bool:

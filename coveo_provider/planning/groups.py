@@ -3,91 +3,84 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from msgspec.json import encode
 
-from coveo_provider.documents.changes.comparison import Fate
-from coveo_provider.planning.parts import StoredPart, values_of
+from coveo_provider.documents.changes.comparison import Compared, Fate
+from coveo_provider.planning.columns import NONE, UNKNOWN, Column, Distinct
 from coveo_provider.planning.samples import SHOWN_CHARACTERS
 
-_NAMES: dict[int, str] = {
+_KINDS: dict[int, str] = {
     Fate.UNCHANGED: "unchanged",
     Fate.NEW: "new",
     Fate.CHANGED: "changed",
     Fate.AGAIN: "changed",
 }
-_KEPT = 10_000  # values told apart; what is met after them counts among the others
+_DISTINCT = 10_000  # values told apart; what is met after them counts among the others
+_OTHER = UNKNOWN - 1
 _SHOWN = 20
+
+
+def group_values() -> Distinct:
+    """Return what keeps the values of the column: a value that is no text goes by its JSON."""
+    return Distinct(_texts, _DISTINCT, lambda _: _OTHER)
 
 
 class Groups:
     """
     Counts of documents by the value of a column.
 
-    :param column: its name, in whatever case; a value that is no text goes by its JSON
+    :param name: the column's
+    :param current: its values now
+    :param former: those of the last load; ``None`` when they are not known
     """
 
-    def __init__(self, column: str) -> None:
-        self.column = column
-        self._counts: dict[str, Counter[str]] = {}
-        self._others: Counter[str] = Counter()
-        self._gone_known = False
+    def __init__(self, name: str, current: Column, former: Column | None) -> None:
+        self._name, self._current, self._former = name, current, former
+        self._counts: dict[int, Counter[str]] = {}
 
-    def add_current(self, parts: Sequence[StoredPart], fates: Sequence[npt.NDArray[np.int8]]) -> None:
-        """Count the documents of now by what becomes of them, as :class:`Fate` numbers it."""
-        for part, fate in zip(parts, fates, strict=True):
-            for row, texts in _texts(part, self.column):
-                self._count(texts, fate[row : row + len(texts)], _NAMES)
-
-    def add_gone(self, parts: Sequence[StoredPart], lost: Sequence[npt.NDArray[np.bool_]]) -> None:
-        """
-        Count the documents that are gone, by their former values.
-
-        :raises DatasetError: a former part is not there any more
-        """
-        self._gone_known = True
-        for part, mask in zip(parts, lost, strict=True):
-            if mask.any():
-                for row, texts in _texts(part, self.column):
-                    self._count(texts, mask[row : row + len(texts)].astype(np.int8), {1: "gone"})
+    def add(self, compared: Compared) -> None:
+        """Take a share of the documents."""
+        current = compared.current
+        values = pl.Series(self._current.at(current["part"], current["row"]))
+        self._count(pl.DataFrame({"value": values, "fate": current["fate"]}), _KINDS)
+        if self._former is not None:
+            lost = compared.lost
+            values = pl.Series(self._former.at(lost["former_part"], lost["former_row"]))
+            self._count(pl.DataFrame({"value": values}).with_columns(fate=pl.lit(0)), {0: "gone"})
 
     def as_json(self) -> dict[str, Any] | None:
         """Return the counts, the most first; ``None`` where no document has the column."""
-        if not self._counts.keys() - {""}:
+        if not self._counts.keys() - {NONE}:
             return None
-        order = sorted(self._counts, key=lambda value: (-sum(self._counts[value].values()), value))
-        values = [{"value": value, **self._as_json(self._counts[value])} for value in order[:_SHOWN]]
-        others = sum((self._counts[value] for value in order[_SHOWN:]), start=Counter(self._others))
-        found = {"column": self.column, "values": values, "more": len(order) - len(values)}
-        return found if not others else {**found, "others": self._as_json(others)}
+        others = self._counts.get(_OTHER, Counter())
+        known = {self._text(number): counts for number, counts in self._counts.items() if number != _OTHER}
+        order = sorted(known, key=lambda text: (-sum(known[text].values()), text))
+        told = [{"value": text, **self._as_json(known[text])} for text in order[:_SHOWN]]
+        others = sum((known[text] for text in order[_SHOWN:]), start=Counter(others))
+        found = {"column": self._name, "values": told, "more": len(order) - len(told)}
+        return {**found, "others": self._as_json(others)} if others else found
+
+    def _text(self, number: int) -> str:
+        return "" if number == NONE else self._current.distinct.texts[number]
 
     def _as_json(self, counts: Counter[str]) -> dict[str, int | None]:
-        gone = counts["gone"] if self._gone_known else None
+        gone = None if self._former is None else counts["gone"]
         return {**{name: counts[name] for name in ("new", "changed", "unchanged")}, "gone": gone}
 
-    def _count(self, texts: pl.Series, kinds: npt.NDArray[np.int8], names: Mapping[int, str]) -> None:
-        counted = pl.DataFrame({"value": texts, "kind": kinds}).group_by("value", "kind").len()
-        for value, kind, count in counted.sort("value", "kind").iter_rows():
-            if kind not in names:
-                continue
-            if value in self._counts or len(self._counts) < _KEPT:
-                self._counts.setdefault(value, Counter())[names[kind]] += count
-            else:
-                self._others[names[kind]] += count
+    def _count(self, frame: pl.DataFrame, kinds: dict[int, str]) -> None:
+        for value, fate, count in frame.group_by("value", "fate").len().iter_rows():
+            self._counts.setdefault(value, Counter())[kinds[fate]] += count
 
 
-def _texts(part: StoredPart, column: str) -> Iterator[tuple[int, pl.Series]]:
-    """Return the values as texts, cut where they are long; one that is absent is an empty text."""
-    for row, array in values_of(part, column):
-        try:
-            texts = pl.Series(array.cast(pa.large_string()), dtype=pl.String)
-        except pa.ArrowException:  # a list, a struct
-            values = (None if one is None else encode(one).decode() for one in array.to_pylist())
-            texts = pl.Series(list(values), dtype=pl.String)
-        yield row, texts.fill_null("").str.slice(0, SHOWN_CHARACTERS)
+def _texts(array: pa.Array, _: str) -> pl.Series:
+    """Return values as texts, cut where they are long."""
+    try:
+        texts = pl.Series(array.cast(pa.large_string()), dtype=pl.String)
+    except pa.ArrowException:  # a list, a struct
+        values = (None if one is None else encode(one).decode() for one in array.to_pylist())
+        texts = pl.Series(list(values), dtype=pl.String)
+    return texts.str.slice(0, SHOWN_CHARACTERS)

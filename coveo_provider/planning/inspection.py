@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from coveo_provider.documents.changes.comparison import Compared, Fate
-from coveo_provider.documents.contract import DOCUMENT_ID
-from coveo_provider.errors import DatasetError
+from coveo_provider.documents.contract import DOCUMENT_ID, PERMISSIONS
 from coveo_provider.identities.graph import IdentityGraph
-from coveo_provider.planning.exposure import Exposure
-from coveo_provider.planning.groups import Groups
+from coveo_provider.planning.columns import Column, read_columns
+from coveo_provider.planning.exposure import Exposure, permission_values
+from coveo_provider.planning.groups import Groups, group_values
 from coveo_provider.planning.parts import StoredPart
 from coveo_provider.planning.samples import FieldChanges, Sample
 
@@ -27,15 +25,18 @@ _FIELDS = 50  # that change, listed
 
 class Inspection:
     """
-    Takes what a comparison tells of each document, share by share, and then reads the documents.
+    Takes what a comparison tells of each document, share by share, and then reads some of the documents.
 
-    Of documents it holds a byte each, four of the permissions' numbers on disk, and samples.
+    Each part is read once for the columns of which all values count, and once for the sample. Of other documents it
+    holds eight bytes each, on disk.
 
     :param current: the parts of now
     :param former: those of the last load; ``None`` when they are not there any more, or there was none
     :param scratch: a folder of its own
+    :param group_by: the column by whose values documents are counted; empty for none
     :param seed: of the samples
     :param shown: of how many changed documents the values are shown
+    :raises DatasetError: a part is not there, or not the file that was written
     """
 
     def __init__(
@@ -44,37 +45,50 @@ class Inspection:
         former: Sequence[StoredPart] | None,
         *,
         scratch: Path,
+        group_by: str,
         seed: str,
         shown: int,
     ) -> None:
         self._current, self._former = current, former
         self._seed, self._shown = seed, shown
-        self._fates: list[npt.NDArray[np.int8]] = [np.zeros(part.rows, np.int8) for part in current]
-        self._lost = [np.zeros(part.rows, np.bool_) for part in former or ()]
         self._changed = Sample(seed, LOOKED_AT)
         self._new, self._gone = Sample(seed, shown), Sample(seed, shown)
         self._changes = 0
-        self._exposure = Exposure(current, former, scratch)
+        kept = {PERMISSIONS: permission_values(), **({group_by: group_values()} if group_by else {})}
+        sides: list[dict[str, Column]] = []
+        for number, parts in enumerate([current] if former is None else [current, former]):
+            rows = [part.rows for part in parts]
+            columns = {
+                name: Column(rows, scratch / f"column-{number}-{place}", distinct)
+                for place, (name, distinct) in enumerate(kept.items())
+            }
+            names = read_columns(parts, columns)
+            if number == 0:
+                self.columns = names
+            sides.append(columns)
+        before = sides[1] if former is not None else {}
+        self._exposure = Exposure(sides[0][PERMISSIONS], before.get(PERMISSIONS))
+        self._groups = Groups(group_by, sides[0][group_by], before.get(group_by)) if group_by else None
+
+    @property
+    def knows_former(self) -> bool:
+        """Whether the datasets of the last load are looked at."""
+        return self._former is not None
 
     def __call__(self, compared: Compared) -> None:
         """Take a share of the documents, from a comparison."""
-        _note(self._fates, compared.current, "part", "row", "fate")
-        if self._former is not None:
-            _note(self._lost, compared.lost, "former_part", "former_row", None)
         changed = compared.current.filter(pl.col("fate") == Fate.CHANGED)
         self._changes += len(changed)
         self._changed.add(changed.drop("fate"))
         self._new.add(compared.current.filter(pl.col("fate") == Fate.NEW).select(DOCUMENT_ID))
         self._gone.add(compared.lost.select(DOCUMENT_ID))
         self._exposure.add(compared)
+        if self._groups is not None:
+            self._groups.add(compared)
 
-    def groups(self, column: str) -> dict[str, Any] | None:
-        """Return the documents by the value of a column; ``None`` where none has it."""
-        groups = Groups(column)
-        groups.add_current(self._current, self._fates)
-        if self._former is not None:
-            groups.add_gone(self._former, self._lost)
-        return groups.as_json()
+    def groups(self) -> dict[str, Any] | None:
+        """Return the documents by the value of the column; ``None`` where none has it."""
+        return None if self._groups is None else self._groups.as_json()
 
     def fields(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """
@@ -108,13 +122,3 @@ class Inspection:
     def access(self, graph: IdentityGraph | None) -> dict[str, Any] | None:
         """Return what changes of who may see what; ``None`` where no document has permissions."""
         return self._exposure.as_json(graph) if self._exposure.stated else None
-
-
-def _note(
-    kept: Sequence[npt.NDArray[Any]], frame: pl.DataFrame, part: str, row: str, value: str | None
-) -> None:
-    """Write down a value of each row, or that it is there, by its part and row."""
-    for (number,), rows in frame.partition_by(part, as_dict=True).items():
-        if not isinstance(number, int):
-            raise DatasetError(f"a row of no part: {number!r}")
-        kept[number][rows[row].to_numpy()] = True if value is None else rows[value].to_numpy()

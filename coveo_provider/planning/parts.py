@@ -53,29 +53,6 @@ def stored_parts(datasets: Sequence[WrittenDataset], open_file: Opener) -> list[
     ]
 
 
-def columns_of(parts: Sequence[StoredPart]) -> list[str]:
-    """Return the names of all columns, in order; the parts of one dataset may differ."""
-    names: dict[str, None] = {}
-    for part in parts:
-        with part.open() as file:
-            names.update(dict.fromkeys(Part(file, part.name).schema.names))
-    return list(names)
-
-
-def values_of(part: StoredPart, column: str) -> Iterator[tuple[int, pa.Array]]:
-    """Return a column's values, batch by batch, each with the number of its first row; nulls without the column."""
-    with part.open() as file:
-        opened = Part(file, part.name)
-        name = next((one for one in opened.schema.names if one.lower() == column.lower()), None)
-        if name is None:
-            yield 0, pa.nulls(part.rows)
-            return
-        row = 0
-        for batch in opened.batches([name]):
-            yield row, batch.column(0)
-            row += len(batch)
-
-
 def documents_at(
     parts: Sequence[StoredPart], chosen: Mapping[int, npt.NDArray[np.int64]]
 ) -> Iterator[tuple[int, int, dict[str, bytes]]]:

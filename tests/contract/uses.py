@@ -159,6 +159,7 @@ PLATFORM_USES = (
     use("get_source", "files"),
     use("get_source", "products"),
     use("count_sources"),
+    use("field_names"),
     use("server_time_ms", "files"),
     use("identity_mark", PROVIDER),
     use("source_logs", "files", _an_hour_ago),

@@ -1,0 +1,99 @@
+"""What the state tells before a load: what is remembered, why it may be of no use, and what changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coveo_provider.documents.changes.datasets import WrittenDataset
+from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.errors import DatasetError
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.changes.comparison import Compared, Difference
+
+
+@dataclass(frozen=True)
+class Basis:
+    """
+    What a comparison rests on.
+
+    :param last: what is remembered; ``None`` where nothing is, or what is there is damaged
+    :param pending: loads begun and not told to have succeeded
+    :param reason: why everything has to be sent; ``None`` where it has not
+    """
+
+    last: LastRun | None
+    pending: Sequence[Pending]
+    reason: str | None
+
+    def fingerprint(self, current: LastRun, own_key: str) -> str:
+        """
+        Return what tells this basis, and the datasets of now, from any other.
+
+        :param own_key: of the run: what it announced itself is no change
+        """
+        last = () if self.last is None else self.last.datasets
+        rejections = None if self.last is None else self.last.rejections
+        told = [
+            *(f"now {dataset.sha256}" for dataset in current.datasets),
+            *(f"last {dataset.sha256}" for dataset in last),
+            *(f"begun {one.key}" for one in self.pending if one.key != own_key),
+            f"refused {rejections.sha256 if rejections else ''}",
+        ]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def read_basis(state: State, current: LastRun) -> Basis:
+    """Return what the state tells of the source that ``current`` is about."""
+    try:
+        pending, last = state.pending(), state.last()
+    except DatasetError as error:
+        return Basis(None, [], str(error))
+    reason = None
+    if any(one.full for one in pending):
+        reason = "a run that sent everything did not come to its end"
+    elif last is None:
+        reason = "nothing is remembered of an earlier run"
+    else:
+        reason = last.unlike(current)
+    return Basis(last, pending, reason)
+
+
+def compare(
+    datasets: Sequence[WrittenDataset],
+    state: State,
+    last: LastRun | None,
+    pending: Sequence[Pending],
+    scratch: Path,
+    *,
+    retry_rejected: bool = False,
+    watch: Callable[[Compared], None] | None = None,
+) -> Difference:
+    """
+    Return what changed since the last load.
+
+    :param last: what is remembered of it; ``None`` takes all documents for new
+    :param pending: loads begun of which no success is known
+    :param scratch: a folder of its own
+    :param retry_rejected: whether to send again what the service refused, though it is as it was
+    :param watch: is told of every document what became of it
+    :raises DatasetError: what is remembered is missing or damaged
+    """
+    from coveo_provider.documents.changes.comparison import Comparison
+
+    rows = sum(dataset.manifest.rows for dataset in datasets)
+    comparison = Comparison(scratch, rows=max(rows, 0 if last is None else last.rows), watch=watch)
+    for dataset in datasets:
+        comparison.add_current(dataset.hash_files(), dataset.manifest.sha256)
+    for former in () if last is None else last.datasets:
+        comparison.add_former(state.hashes(former), former.sha256)
+    for one in pending:
+        if not one.full:
+            comparison.add_pending(state.pending_ids(one))
+    if last is not None and (rejected := state.rejected(last)) is not None:
+        comparison.add_rejected(rejected, retry=retry_rejected)
+    return comparison.result()
