@@ -14,8 +14,9 @@ from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.changes.datasets import WrittenDataset, refuse_other_types
 from coveo_provider.documents.changes.state import LastRun, Pending, State
 from coveo_provider.documents.contract import counted
-from coveo_provider.errors import DatasetError, SafetyStop
+from coveo_provider.errors import DatasetError
 from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
 from coveo_provider.operators.support.mapped_tasks import mappable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _STEP = "sending the changes"
 
 
-class CoveoDiffOperator(SourceOperator):
+class CoveoDiffOperator(AskingOperator, SourceOperator):
     """
     Find out what changed since the last successful run, and return what to send: map over it.
 
@@ -130,7 +131,8 @@ class CoveoDiffOperator(SourceOperator):
             reason = "it was asked for"
         most_lost: float | None = number(self.max_shrink, float, "max_shrink", default=None)
         least = number(self.min_documents, int, "min_documents", default=1)
-        self._refuse_doubtful(current, least, most_lost, former_rows=current.rows)
+        doubts = Doubts(self, context)
+        self._refuse_doubtful(doubts, current, least, most_lost, former_rows=current.rows)
         key = run_key(context)
         own = Pending(
             key=key,
@@ -147,13 +149,15 @@ class CoveoDiffOperator(SourceOperator):
                 refuse_other_types(datasets, last)
                 difference, reason = self._compare(datasets, current, state, last, pending, Path(scratch))
             if last is None or difference is None:
-                self._refuse_shrink(state, current, most_lost)
+                self._refuse_shrink(doubts, state, current, most_lost)
+                doubts.settle(_STEP)
                 parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
                 arguments = [{"documents": unit} for unit in mappable(parts)]
                 state.announce(own, None)
             else:
                 self._refuse_needless(difference, current)
-                self._refuse_lost(difference, last, most_lost)
+                self._refuse_lost(doubts, difference, current, last, most_lost)
+                doubts.settle(_STEP)
                 ids = Path(scratch) / "ids.parquet"
                 arguments = self._write(datasets, difference, state.changes(key), ids)
                 own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
@@ -162,7 +166,7 @@ class CoveoDiffOperator(SourceOperator):
         return arguments
 
     def _refuse_doubtful(
-        self, current: LastRun, least: int, most_lost: float | None, *, former_rows: int
+        self, doubts: Doubts, current: LastRun, least: int, most_lost: float | None, *, former_rows: int
     ) -> None:
         from coveo_provider.safety import refuse_doubtful
 
@@ -173,16 +177,17 @@ class CoveoDiffOperator(SourceOperator):
             min_documents=least,
             max_shrink=most_lost,
             count_held=lambda: former_rows,
+            doubt=doubts.add,
         )
 
-    def _refuse_shrink(self, state: State, current: LastRun, most_lost: float | None) -> None:
+    def _refuse_shrink(self, doubts: Doubts, state: State, current: LastRun, most_lost: float | None) -> None:
         """Refuse a dataset that shrank, when everything is sent and an earlier run is remembered at all."""
         try:
             last = state.last()
         except DatasetError:
             return
         if last is not None and last.is_of(current):
-            self._refuse_doubtful(current, 0, most_lost, former_rows=last.rows)
+            self._refuse_doubtful(doubts, current, 0, most_lost, former_rows=last.rows)
 
     def _refuse_needless(self, difference: Difference, current: LastRun) -> None:
         if not difference.changed and not difference.gone:
@@ -191,13 +196,27 @@ class CoveoDiffOperator(SourceOperator):
                 "is gone. There is nothing to send"
             )
 
-    def _refuse_lost(self, difference: Difference, last: LastRun, most_lost: float | None) -> None:
+    def _refuse_lost(
+        self,
+        doubts: Doubts,
+        difference: Difference,
+        current: LastRun,
+        last: LastRun,
+        most_lost: float | None,
+    ) -> None:
+        from coveo_provider.safety import Doubt
+
         lost = difference.lost
         if most_lost is not None and lost > most_lost * last.rows:
-            raise SafetyStop(
-                f"source {self.source_id}: of {last.rows:,} documents of the last run {lost:,} are not there any "
-                f"more, {lost / last.rows:.1%}, over max_shrink={most_lost:g}. Nothing was sent, and nothing "
-                "removed. Check the extract, or raise max_shrink if this is meant"
+            doubts.add(
+                Doubt(
+                    "max_shrink",
+                    {"documents": current.rows, "held": last.rows, "gone": lost},
+                    f"source {self.source_id}: of {last.rows:,} documents of the last run {lost:,} are not there "
+                    f"any more, {lost / last.rows:.1%}, over max_shrink={most_lost:g}.",
+                    "Nothing was sent, and nothing removed. Check the extract, or raise max_shrink if this is "
+                    "meant",
+                )
             )
 
     def _compare(
