@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowSkipException,
+        TaskAwaitingInput,
+        TaskDeferred,
+    )
 else:
     try:  # 3.2 and later
         from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
     except ImportError:  # 3.1
         from airflow.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+    try:  # 3.3 and later: a task waits for a person's answer without a trigger
+        from airflow.sdk.exceptions import TaskAwaitingInput
+    except ImportError:
+        TaskAwaitingInput = None
 
-__all__ = ["AirflowFailException", "AirflowSkipException", "TaskDeferred"]
+__all__ = ["AirflowFailException", "AirflowSkipException", "TaskAwaitingInput", "TaskDeferred"]

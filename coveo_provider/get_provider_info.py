@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.finalize",
                     "coveo_provider.operators.identity",
                     "coveo_provider.operators.item",
+                    "coveo_provider.operators.plan",
                     "coveo_provider.operators.provider",
                     "coveo_provider.operators.push",
                     "coveo_provider.operators.source",

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.marks import Moment
@@ -184,6 +184,32 @@ ITEMS = Words("source", "documents", "items", "min_documents")
 IDENTITIES = Words("provider", "identities", "identities", "min_identities")
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """
+    Numbers of a load that are beyond the bounds that were set. A person who knows better may overrule it.
+
+    :param guard: the argument that sets the bound: ``max_shrink``
+    :param numbers: the counts it is about: a person says yes to these, and to no others. ``held`` is how many
+        there are before the step
+    :param found: what was found, a sentence
+    :param advice: what is as it was, and what to do now
+    """
+
+    guard: str
+    numbers: Mapping[str, int]
+    found: str
+    advice: str
+
+    def stop(self) -> NoReturn:
+        """
+        Stop because of it.
+
+        :raises SafetyStop: always
+        """
+        raise SafetyStop(f"{self.found} {self.advice}")
+
+
 def refuse_doubtful(
     *,
     source_id: str,
@@ -193,6 +219,7 @@ def refuse_doubtful(
     max_shrink: float | None = None,
     count_held: Callable[[], int | None],
     words: Words = ITEMS,
+    doubt: Callable[[Doubt], None] = Doubt.stop,
 ) -> None:
     """
     Refuse a destructive step whose load looks too small.
@@ -204,7 +231,8 @@ def refuse_doubtful(
     :param max_shrink: share of the items held now that may go, 0 to 1; ``None`` does not look
     :param count_held: asked for the number of items the source holds now, only when ``max_shrink`` is given
     :param words: what the messages call all that
-    :raises SafetyStop: says both numbers
+    :param doubt: is told what is doubtful, with both numbers; by default it stops
+    :raises SafetyStop: it stopped, or how many are held is not known
     :raises ConfigurationError: a bound is not one
     """
     owner = f"{words.owner} {source_id}"
@@ -216,10 +244,14 @@ def refuse_doubtful(
         raise ConfigurationError(f"max_shrink must be a share between 0 and 1, not {max_shrink!r}")
     if documents < min_documents:
         what = f"no {words.loaded}" if documents == 0 else f"{documents:,} {words.loaded}"
-        raise SafetyStop(
-            f"{owner}: the load holds {what}, fewer than {words.bound}={min_documents:,}; {step} would remove "
-            f"what the {words.owner} holds. Nothing was removed. Check the extract, or lower {words.bound} if "
-            "this is meant"
+        doubt(
+            Doubt(
+                words.bound,
+                {words.loaded: documents},
+                f"{owner}: the load holds {what}, fewer than {words.bound}={min_documents:,}; {step} would remove "
+                f"what the {words.owner} holds.",
+                f"Nothing was removed. Check the extract, or lower {words.bound} if this is meant",
+            )
         )
     if max_shrink is None:
         return
@@ -231,10 +263,14 @@ def refuse_doubtful(
         )
     shrink = (now - documents) / now if now else 0.0
     if shrink > max_shrink:
-        raise SafetyStop(
-            f"{owner}: the load holds {documents:,} {words.loaded} and the {words.owner} {now:,} {words.stored}; "
-            f"{step} would shrink it by {shrink:.1%}, over max_shrink={max_shrink:g}. Nothing was removed. "
-            "Check the extract, or raise max_shrink if this is meant"
+        doubt(
+            Doubt(
+                "max_shrink",
+                {words.loaded: documents, "held": now},
+                f"{owner}: the load holds {documents:,} {words.loaded} and the {words.owner} {now:,} "
+                f"{words.stored}; {step} would shrink it by {shrink:.1%}, over max_shrink={max_shrink:g}.",
+                "Nothing was removed. Check the extract, or raise max_shrink if this is meant",
+            )
         )
 
 

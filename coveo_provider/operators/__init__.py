@@ -14,6 +14,7 @@ from coveo_provider.operators.expansion import (
 from coveo_provider.operators.finalize import CoveoFinalizeOperator
 from coveo_provider.operators.identity import CoveoPushIdentityOperator
 from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
+from coveo_provider.operators.plan import CoveoPlanOperator
 from coveo_provider.operators.provider import CoveoSecurityProviderOperator
 from coveo_provider.operators.push import CoveoPushBatchOperator
 from coveo_provider.operators.source import CoveoDeleteOlderOperator, CoveoSetSourceStatusOperator
@@ -39,6 +40,7 @@ __all__ = [
     "CoveoFinalizeOperator",
     "CoveoMergeStreamOperator",
     "CoveoOpenStreamOperator",
+    "CoveoPlanOperator",
     "CoveoPushBatchOperator",
     "CoveoPushIdentityOperator",
     "CoveoPushItemOperator",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents.changes.datasets import WrittenDataset, refuse_other_types
 from coveo_provider.documents.changes.state import LastRun, Pending, State
 from coveo_provider.documents.contract import counted
-from coveo_provider.errors import DatasetError, SafetyStop
+from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.basis import compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _STEP = "sending the changes"
 
 
-class CoveoDiffOperator(SourceOperator):
+class CoveoDiffOperator(AskingOperator, SourceOperator):
     """
     Find out what changed since the last successful run, and return what to send: map over it.
 
@@ -70,6 +71,8 @@ class CoveoDiffOperator(SourceOperator):
     :param max_shrink: share of the documents of the last run that may be gone, between 0 and 1; ``None`` does not
         look (templated)
     :param content_owner: what decides what the source holds; by default ``state`` (templated)
+    :param plan: what :class:`~coveo_provider.operators.plan.CoveoPlanOperator` returned for the same dataset: when
+        anything changed since, the task stops (templated)
     :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: arguments for each task that sends: ``documents`` or ``deletions``
@@ -85,6 +88,7 @@ class CoveoDiffOperator(SourceOperator):
         "min_documents",
         "max_shrink",
         "content_owner",
+        "plan",
         "coveo_conn_id",
     )
     operator_extra_links = SOURCE_LINKS
@@ -102,6 +106,7 @@ class CoveoDiffOperator(SourceOperator):
         min_documents: int | str = 1,
         max_shrink: float | str | None = None,
         content_owner: str = "",
+        plan: Mapping[str, Any] | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,6 +119,7 @@ class CoveoDiffOperator(SourceOperator):
         self.min_documents = min_documents
         self.max_shrink = max_shrink
         self.content_owner = content_owner
+        self.plan: Any = plan
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
@@ -127,12 +133,14 @@ class CoveoDiffOperator(SourceOperator):
         state = state_at(self.state)
         current = run_to_remember(self, datasets)
         basis = read_basis(state, current)
+        self._refuse_unplanned(basis.fingerprint(current, run_key(context)))
         reason = basis.reason
         if truth(self.full, "full"):
             reason = "it was asked for"
         most_lost: float | None = number(self.max_shrink, float, "max_shrink", default=None)
         least = number(self.min_documents, int, "min_documents", default=1)
-        self._refuse_doubtful(current, least, most_lost, former_rows=current.rows)
+        doubts = Doubts(self, context)
+        self._refuse_doubtful(doubts, current, least, most_lost, former_rows=current.rows)
         key = run_key(context)
         own = Pending(
             key=key,
@@ -159,13 +167,15 @@ class CoveoDiffOperator(SourceOperator):
                 except DatasetError as error:
                     reason = str(error)
             if last is None or difference is None:
-                self._refuse_shrink(state, current, most_lost)
+                self._refuse_shrink(doubts, state, current, most_lost)
+                doubts.settle(_STEP)
                 parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
                 arguments = [{"documents": unit} for unit in mappable(parts)]
                 state.announce(own, None)
             else:
                 self._refuse_needless(difference, current)
-                self._refuse_lost(difference, last, most_lost)
+                self._refuse_lost(doubts, difference, current, last, most_lost)
+                doubts.settle(_STEP)
                 ids = Path(scratch) / "ids.parquet"
                 arguments = self._write(datasets, difference, state.changes(key), ids)
                 own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
@@ -173,8 +183,21 @@ class CoveoDiffOperator(SourceOperator):
         self._tell(context, own, current, reason)
         return arguments
 
+    def _refuse_unplanned(self, fingerprint: str) -> None:
+        """Refuse to send anything else than what was planned, and perhaps approved."""
+        if not self.plan:
+            return
+        if not isinstance(self.plan, Mapping) or "basis" not in self.plan:
+            raise ConfigurationError(f"plan must be what CoveoPlanOperator returned, not {self.plan!r}")
+        if self.plan["basis"] != fingerprint:
+            raise SafetyStop(
+                f"source {self.source_id}: since the plan was made, at {self.plan.get('made_at')}, the dataset was "
+                "written again, or another load changed what is remembered of the source. Nothing was sent. Clear "
+                "the task that plans, so that the plan is made anew"
+            )
+
     def _refuse_doubtful(
-        self, current: LastRun, least: int, most_lost: float | None, *, former_rows: int
+        self, doubts: Doubts, current: LastRun, least: int, most_lost: float | None, *, former_rows: int
     ) -> None:
         from coveo_provider.safety import refuse_doubtful
 
@@ -185,16 +208,17 @@ class CoveoDiffOperator(SourceOperator):
             min_documents=least,
             max_shrink=most_lost,
             count_held=lambda: former_rows,
+            doubt=doubts.add,
         )
 
-    def _refuse_shrink(self, state: State, current: LastRun, most_lost: float | None) -> None:
+    def _refuse_shrink(self, doubts: Doubts, state: State, current: LastRun, most_lost: float | None) -> None:
         """Refuse a dataset that shrank, when everything is sent and an earlier run is remembered at all."""
         try:
             last = state.last()
         except DatasetError:
             return
         if last is not None and last.is_of(current):
-            self._refuse_doubtful(current, 0, most_lost, former_rows=last.rows)
+            self._refuse_doubtful(doubts, current, 0, most_lost, former_rows=last.rows)
 
     def _refuse_needless(self, difference: Difference, current: LastRun) -> None:
         if not difference.changed and not difference.gone:
@@ -203,13 +227,27 @@ class CoveoDiffOperator(SourceOperator):
                 "is gone. There is nothing to send"
             )
 
-    def _refuse_lost(self, difference: Difference, last: LastRun, most_lost: float | None) -> None:
+    def _refuse_lost(
+        self,
+        doubts: Doubts,
+        difference: Difference,
+        current: LastRun,
+        last: LastRun,
+        most_lost: float | None,
+    ) -> None:
+        from coveo_provider.safety import Doubt
+
         lost = difference.lost
         if most_lost is not None and lost > most_lost * last.rows:
-            raise SafetyStop(
-                f"source {self.source_id}: of {last.rows:,} documents of the last run {lost:,} are not there any "
-                f"more, {lost / last.rows:.1%}, over max_shrink={most_lost:g}. Nothing was sent, and nothing "
-                "removed. Check the extract, or raise max_shrink if this is meant"
+            doubts.add(
+                Doubt(
+                    "max_shrink",
+                    {"documents": current.rows, "held": last.rows, "gone": lost},
+                    f"source {self.source_id}: of {last.rows:,} documents of the last run {lost:,} are not there "
+                    f"any more, {lost / last.rows:.1%}, over max_shrink={most_lost:g}.",
+                    "Nothing was sent, and nothing removed. Check the extract, or raise max_shrink if this is "
+                    "meant",
+                )
             )
 
     def _write(

@@ -10,7 +10,7 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, Section
 from coveo_provider.errors import ConfigurationError, SafetyStop
-from coveo_provider.operators.support.base import CoveoOperator
+from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.ending import after_every_part_only
 from coveo_provider.operators.support.sending import send_chunks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STEP = "disabling older identities"
 
 
-class CoveoSecurityExpansionOperator(CoveoOperator):
+class CoveoSecurityExpansionOperator(AskingOperator):
     """
     Push groups with their members, aliases, granted identities and identities to disable, of any number.
 
@@ -108,9 +108,8 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
         if self.duplicates not in {"refuse", "merge"}:
             raise ConfigurationError(f"duplicates must be refuse or merge, not {self.duplicates!r}")
         with ChunkWriter(self.max_chunk_bytes) as writer:
-            report = self._push(
-                self._spooled(writer, uris), [uri for parts in uris.values() for uri in parts]
-            )
+            every = [uri for parts in uris.values() for uri in parts]
+            report = self._push(context, self._spooled(writer, uris), every)
         if self.delete_older:
             delay = number(self.queue_delay, int, "queue_delay", default=15)
             self.client.disable_identities_older_than(self.provider_id, report.ordering_id, queue_delay=delay)
@@ -138,7 +137,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
                 log=self.log.info,
             )
 
-    def _push(self, chunks: Sequence[Chunk], parts: list[str]) -> IdentityReport:
+    def _push(self, context: Context, chunks: Sequence[Chunk], parts: list[str]) -> IdentityReport:
         from coveo_provider.report import IdentityReport
 
         client = self.client
@@ -148,7 +147,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
         else:
             if self.delete_older:
                 # Looked at before the first push: afterwards the new ones count too.
-                refuse_doubtful_identities(self, _kept(chunks), _STEP)
+                refuse_doubtful_identities(self, context, _kept(chunks), _STEP)
             report = IdentityReport(parts, ordering_id=client.identity_mark(self.provider_id))
         send_chunks(
             self,
@@ -161,7 +160,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
         return report
 
 
-class CoveoDeleteOlderIdentitiesOperator(CoveoOperator):
+class CoveoDeleteOlderIdentitiesOperator(AskingOperator):
     """
     Disable the identities of a provider that an expansion did not renew.
 
@@ -221,7 +220,7 @@ class CoveoDeleteOlderIdentitiesOperator(CoveoOperator):
             raise SafetyStop(
                 f"provider {self.provider_id}: {_STEP} needs the reports of all expansions. Nothing was disabled"
             ) from None
-        refuse_doubtful_identities(self, identities, _STEP)
+        refuse_doubtful_identities(self, context, identities, _STEP)
         mark = checked_ordering_id(self.ordering_id or min(marks, default=None))
         delay = number(self.queue_delay, int, "queue_delay", default=15)
         self.client.disable_identities_older_than(self.provider_id, mark, queue_delay=delay)
@@ -230,7 +229,10 @@ class CoveoDeleteOlderIdentitiesOperator(CoveoOperator):
 
 
 def refuse_doubtful_identities(
-    operator: CoveoSecurityExpansionOperator | CoveoDeleteOlderIdentitiesOperator, identities: int, step: str
+    operator: CoveoSecurityExpansionOperator | CoveoDeleteOlderIdentitiesOperator,
+    context: Context,
+    identities: int,
+    step: str,
 ) -> None:
     """
     Refuse to disable identities when the load that is to take their place looks too small.
@@ -239,6 +241,7 @@ def refuse_doubtful_identities(
     """
     from coveo_provider.safety import IDENTITIES, refuse_doubtful
 
+    doubts = Doubts(operator, context)
     refuse_doubtful(
         source_id=operator.provider_id,
         step=step,
@@ -247,7 +250,9 @@ def refuse_doubtful_identities(
         max_shrink=number(operator.max_shrink, float, "max_shrink", default=None),
         count_held=lambda: operator.client.count_identities(operator.provider_id),
         words=IDENTITIES,
+        doubt=doubts.add,
     )
+    doubts.settle(step)
 
 
 def _kept(chunks: Sequence[Chunk]) -> int:

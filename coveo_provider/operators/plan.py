@@ -172,9 +172,11 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         if self.approve == "always":
             numbers = {name: count for name, count in plan["documents"].items() if count is not None}
             doubts.always(
-                Question("plan", numbers, f"source {self.source_id}: the plan waits for a yes, as approve says.")
+                Question(
+                    "plan", numbers, f"source {self.source_id}: the plan waits for a yes, as approve says."
+                )
             )
-        doubts.settle("applying the plan")
+        doubts.settle("applying the plan", plan)
 
     def _guards(self) -> PlanGuards:
         return PlanGuards(
@@ -247,8 +249,9 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         attempts: list[tuple[LastRun | None, Sequence[WrittenDataset] | None]] = [(None, None)]
         if last is not None:
             attempts = [(last, sides.before), (last, None), (None, None)]
-        for number, (known, before) in enumerate(attempts):
-            place = scratch / str(number)
+        while True:
+            known, before = attempts.pop(0)
+            place = scratch / str(len(attempts))
             place.mkdir()
             try:
                 inspection = Inspection(
@@ -269,12 +272,11 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                     watch=inspection,
                 )
             except DatasetError as error:
-                if known is None:
+                if not attempts:
                     raise
                 self.log.warning("The plan goes without what cannot be read of the last load: %s", error)
             else:
                 return inspection, difference, known
-        raise AssertionError
 
     def _looked_at(self, inspection: Inspection) -> dict[str, Any]:
         """Return which fields change, and the sample; what cannot be read is not known."""

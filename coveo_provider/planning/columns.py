@@ -44,7 +44,8 @@ class Distinct:
         values = self.spell(array, where)
         distinct = {text: self._number(text) for text in values.unique().to_list()}
         mapped = values.replace_strict(list(distinct), list(distinct.values()), return_dtype=pl.Int32)
-        return mapped.to_numpy()
+        numbers: npt.NDArray[np.int32] = mapped.to_numpy()
+        return numbers
 
     def _number(self, text: str | None) -> int:
         if text is None:

@@ -54,9 +54,7 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _table(documents: Any) -> str:
-    counts = {
-        name: count for name in _COUNTS if isinstance(count := _mapping(documents).get(name), int)
-    }
+    counts = {name: count for name in _COUNTS if isinstance(count := _mapping(documents).get(name), int)}
     if not counts:
         return ""
     heads = "|".join(f" {name} " for name in counts)

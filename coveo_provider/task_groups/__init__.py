@@ -30,6 +30,10 @@ Arguments that mean the same in each group:
 * ``queue_delay``: minutes the service waits before it deletes what was not renewed (templated)
 * ``min_documents``: the fewest documents the dataset may have; 0 allows to empty the source (templated)
 * ``max_shrink``: share of the items that may go, between 0 and 1; ``None`` does not look (templated)
+* ``on_doubt``: what to do when ``min_documents`` or ``max_shrink`` find a load doubtful: ``"fail"``, or ``"ask"`` a
+  person in Airflow's Required Actions, with the numbers, and go on or stop as answered
+* ``answer_within``: how long an answer is waited for, 1 day by default; without one the task stops. An open stream
+  waits 45 minutes at most
 * ``coveo_conn_id``: connection to the organization that owns the source (templated)
 * ``group_id``: the name of the group
 * ``default_args``: what all its tasks take: ``{"pool": "coveo", "retries": 3}``

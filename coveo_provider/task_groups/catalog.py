@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup
@@ -32,6 +33,8 @@ def catalog_load(
     documents: Dataset,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    on_doubt: str = "fail",
+    answer_within: timedelta = timedelta(days=1),
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -61,6 +64,8 @@ def catalog_load(
             parts=check.output,
             min_documents=min_documents,
             max_shrink=max_shrink,
+            on_doubt=on_doubt,
+            answer_within=answer_within,
             content_owner=content_owner,
             **source,
         )
@@ -79,6 +84,8 @@ def catalog_refresh(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    on_doubt: str = "fail",
+    answer_within: timedelta = timedelta(days=1),
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -103,6 +110,8 @@ def catalog_refresh(
     guards: dict[str, Any] = {
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "on_doubt": on_doubt,
+        "answer_within": answer_within,
         "content_owner": content_owner or owner_of_state(state),
     }
     with new_group(group_id, default_args) as group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup
@@ -35,6 +36,8 @@ def push_rebuild(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    on_doubt: str = "fail",
+    answer_within: timedelta = timedelta(days=1),
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -59,6 +62,8 @@ def push_rebuild(
         "queue_delay": queue_delay,
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "on_doubt": on_doubt,
+        "answer_within": answer_within,
         "content_owner": content_owner,
     }
     with new_group(group_id, default_args) as group:
@@ -78,6 +83,8 @@ def incremental_push(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    on_doubt: str = "fail",
+    answer_within: timedelta = timedelta(days=1),
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -108,6 +115,8 @@ def incremental_push(
     guards: dict[str, Any] = {
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "on_doubt": on_doubt,
+        "answer_within": answer_within,
         "content_owner": content_owner or owner_of_state(state),
     }
     with new_group(group_id, default_args) as group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup
@@ -30,6 +31,8 @@ def secured_push(
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
+    on_doubt: str = "fail",
+    answer_within: timedelta = timedelta(days=1),
     visibility: str = "checked",
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
@@ -64,6 +67,8 @@ def secured_push(
         "queue_delay": queue_delay,
         "min_documents": min_documents,
         "max_shrink": max_shrink,
+        "on_doubt": on_doubt,
+        "answer_within": answer_within,
         "content_owner": content_owner,
     }
     with new_group(group_id, default_args) as group:
@@ -89,6 +94,8 @@ def secured_push(
             mappings=mappings,
             case_sensitive=case_sensitive,
             delete_older=True,
+            on_doubt=on_doubt,
+            answer_within=answer_within,
             **provider,
         )
         (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import random
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pyarrow as pa
@@ -100,7 +102,7 @@ class Run:
         self._mark(task, index, "success")
 
     def go_on(self) -> str:
-        """Run what was cleared, and return the state of the run."""
+        """Run what was cleared or answered, and return the state of the run: ``running`` while a task waits."""
         from airflow import settings
         from airflow.models.dagrun import DagRun
         from airflow.sdk.definitions.dag import _run_task
@@ -127,6 +129,8 @@ class Run:
                 for ti in dag_run.get_task_instances(session=session)
                 if ti.state == TaskInstanceState.SCHEDULED
             ]
+            if not scheduled and "awaiting_input" in self.states().values():
+                break  # for somebody to answer
             stuck = (
                 0 if scheduled else stuck + 1
             )  # a look may do no more than let tasks fail with those before
@@ -138,6 +142,68 @@ class Run:
         state = str(dag_run.state)
         session.close()
         return state
+
+    def question(self, task: str) -> tuple[str, str]:
+        """Return what Required Actions shows of a task: subject and body."""
+        from airflow.models.hitl import HITLDetail
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            found = select(HITLDetail).where(HITLDetail.ti_id == self._instance(task).id)
+            detail = session.scalars(found).one()
+            return detail.subject, detail.body or ""
+
+    def answer(self, task: str, option: str, *, by: str = "ann") -> None:
+        """Answer what a task waits for, as the UI does."""
+        from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+        from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
+        from airflow.utils.session import create_session
+
+        user: Any = SimpleNamespace(get_id=lambda: by, get_name=lambda: by)
+        payload = UpdateHITLDetailPayload(chosen_options=[option])
+        with create_session() as session:
+            update_hitl_detail(
+                dag_id=self.dag.dag_id,
+                dag_run_id=self.run_id,
+                task_id=self._full(task),
+                update_hitl_detail_payload=payload,
+                user=user,
+                session=session,
+            )
+
+    def let_wait(self, task: str, *, longer_than: timedelta) -> None:
+        """Let so much time pass that nobody answers a task, and let the scheduler look at those that wait."""
+        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            chosen = select(TaskInstance).where(TaskInstance.id == self._instance(task).id)
+            waiting = session.scalars(chosen).one()
+            assert waiting.trigger_timeout is not None
+            waiting.trigger_timeout -= longer_than
+        look: Any = SchedulerJobRunner.check_awaiting_input_timeouts
+        with create_session() as session:
+            look(SimpleNamespace(log=logging.getLogger(__name__)), session=session)
+
+    def xcom(self, task: str, key: str) -> Any:
+        """Return an XCom of a task."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            found = XComModel.get_many(
+                key=key, task_ids=self._full(task), dag_ids=self.dag.dag_id, run_id=self.run_id
+            )
+            entry = session.scalars(found).first()
+            return None if entry is None else XComModel.deserialize_value(entry)
+
+    def _instance(self, task: str) -> Any:
+        name = self._full(task)
+        [found] = [ti for ti in self._load().get_task_instances() if ti.task_id == name]
+        return found
 
     def _mark(self, task: str, index: int | None, state: str) -> None:
         from airflow.utils.session import create_session

@@ -10,6 +10,7 @@ from airflow.sdk import AssetAlias, BaseOperator, Context, TriggerRule
 from coveo_provider.assets import ANY_REFRESH, coveo_asset
 from coveo_provider.errors import SafetyStop
 from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.claims import Claim, SourceOperator
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.mapped_tasks import parts_of
@@ -130,7 +131,7 @@ class EndingOperator(SourceOperator):
         events[AssetAlias(ANY_REFRESH)].add(asset, extra={**extra, **ids})
 
 
-class GuardedOperator(EndingOperator):
+class GuardedOperator(AskingOperator, EndingOperator):
     """
     A task that removes items, and first checks what is to take their place.
 
@@ -158,6 +159,7 @@ class GuardedOperator(EndingOperator):
         claim.join(step)
         reports = self.load_reports(context, claim, step)
         loaded = total(reports)
+        doubts = Doubts(self, context)
         refuse_doubtful(
             source_id=self.source_id,
             step=step,
@@ -165,7 +167,9 @@ class GuardedOperator(EndingOperator):
             min_documents=number(self.min_documents, int, "min_documents", default=1),
             max_shrink=number(self.max_shrink, float, "max_shrink", default=None),
             count_held=lambda: self.client.get_source(self.source_id).document_count,
+            doubt=doubts.add,
         )
+        doubts.settle(step)
         claim.own(self.content_owner or _owner_of(self), step)
         return reports, loaded
 

@@ -15,28 +15,41 @@ def kinds_after(operator: Any, context: Context) -> Iterator[type[Any]]:
     :param operator: one that has a ``source_id``
     :param context: the running task's
     """
-    return _kinds(operator, context, upstream=False)
+    return (kind for _, kind in _relatives(operator, context, upstream=False))
 
 
 def kinds_before(operator: Any, context: Context) -> Iterator[type[Any]]:
     """Return the classes of the tasks that an operator follows, directly or not, and that work on its source."""
-    return _kinds(operator, context, upstream=True)
+    return (kind for _, kind in _relatives(operator, context, upstream=True))
 
 
-def _kinds(operator: Any, context: Context, *, upstream: bool) -> Iterator[type[Any]]:
+def tasks_before(
+    operator: Any, context: Context, owner: str = "source_id"
+) -> Iterator[tuple[str, type[Any]]]:
+    """
+    Return ids and classes of the tasks that an operator follows, directly or not, and that work on its source.
+
+    :param owner: the attribute that names what they work on: ``provider_id`` of identities
+    """
+    return _relatives(operator, context, upstream=True, owner=owner)
+
+
+def _relatives(
+    operator: Any, context: Context, *, upstream: bool, owner: str = "source_id"
+) -> Iterator[tuple[str, type[Any]]]:
     for task in operator.get_flat_relatives(upstream=upstream):
-        kind, source = _class_and_source(task)
-        if source is not None and _may_be_same(source, operator, context):
-            yield kind
+        kind, owned_by = _class_and_owner(task, owner)
+        if owned_by is not None and _may_be_same(owned_by, getattr(operator, owner), operator, context):
+            yield task.task_id, kind
 
 
-def _class_and_source(task: Any) -> tuple[type[Any], Any]:
+def _class_and_owner(task: Any, owner: str) -> tuple[type[Any], Any]:
     """Return the class of a task, mapped or not, and its source as the DAG file has it, if it has one."""
     if isinstance(task, BaseOperator):
-        return type(task), getattr(task, "source_id", None)
-    return task.operator_class, task.partial_kwargs.get("source_id")
+        return type(task), getattr(task, owner, None)
+    return task.operator_class, task.partial_kwargs.get(owner)
 
 
-def _may_be_same(source: Any, operator: Any, context: Context) -> bool:
+def _may_be_same(owner: Any, own: Any, operator: Any, context: Context) -> bool:
     """Return whether a source is the operator's; one that is not known before its task runs may be."""
-    return not isinstance(source, str) or operator.render_template(source, context) == operator.source_id
+    return not isinstance(owner, str) or operator.render_template(owner, context) == own

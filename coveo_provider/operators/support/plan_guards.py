@@ -79,8 +79,8 @@ class PlanGuards:
         if access is None and plan["former"] == "gone" and changed:
             count = changed
             found = (
-                f"{where}{count:,} documents change, and what of them was public before is not known, as the dataset "
-                "of the last load is gone"
+                f"{where}{count:,} documents change, and what of them was public before is not known, as the "
+                "dataset of the last load is gone"
             )
         elif access is not None and access["new_public"] > self.max_new_public:
             count = access["new_public"]
