@@ -35,6 +35,7 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.plan",
                     "coveo_provider.operators.provider",
                     "coveo_provider.operators.push",
+                    "coveo_provider.operators.roll_back",
                     "coveo_provider.operators.source",
                     "coveo_provider.operators.stream",
                     "coveo_provider.operators.transform",

@@ -55,7 +55,7 @@ ARROWS = {
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
     "triggers": set(),
-    "operators/support": _SUPPORT,
+    "operators/support": {*_SUPPORT, "__init__.py"},
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
     "sandbox/service": set(),

@@ -154,6 +154,7 @@ class Caller:
         query: Mapping[str, str] | None = None,
         *,
         body: bytes = b"{}",
+        once: bool = False,
     ) -> T:
         """
         Make a call, sending it again where that is safe, and return what ``read`` makes of its success.
@@ -164,6 +165,7 @@ class Caller:
         :param read: an :class:`UnexpectedAnswer` from it counts as a lost answer
         :param query: parameters, not yet percent-encoded
         :param body: JSON; operations without a model take ``{}``
+        :param once: whether it is not worth to be sent again
         :raises ApiError: the API refused
         :raises UnexpectedAnswer: the answer cannot be the API's, or lacks what ``read`` looks for
         :raises Unreachable: no answer came
@@ -185,7 +187,7 @@ class Caller:
                 raise
 
         def may_retry(error: CoveoError) -> bool:
-            return error.transient and (route.replay or not may_have_been_carried_out(error))
+            return not once and error.transient and (route.replay or not may_have_been_carried_out(error))
 
         return self.policy.run(attempt, may_retry, told=self.traffic.again)
 

@@ -15,11 +15,14 @@ _PAGES = 100
 class SourceCalls(Caller):
     """Sources and fields, as the platform knows them."""
 
-    def get_source(self, source_id: str) -> Source:
-        """Return what the platform knows of a source, its number of items among it."""
-        return self._ask(
-            routes.GET_SOURCE.at(source_id=source_id), lambda answer: reading.source(answer, source_id)
-        )
+    def get_source(self, source_id: str, *, once: bool = False) -> Source:
+        """
+        Return what the platform knows of a source, its number of items among it.
+
+        :param once: whether to ask once only, as for what a task can do without
+        """
+        route = routes.GET_SOURCE.at(source_id=source_id)
+        return self._ask(route, lambda answer: reading.source(answer, source_id), once=once)
 
     def count_sources(self) -> int:
         """Return the number of sources the key can see: the cheapest proof of key and id."""

@@ -17,6 +17,7 @@ from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItem
 from coveo_provider.operators.plan import CoveoPlanOperator
 from coveo_provider.operators.provider import CoveoSecurityProviderOperator
 from coveo_provider.operators.push import CoveoPushBatchOperator
+from coveo_provider.operators.roll_back import CoveoChooseLoadOperator
 from coveo_provider.operators.source import CoveoDeleteOlderOperator, CoveoSetSourceStatusOperator
 from coveo_provider.operators.stream import (
     CoveoCloseStreamOperator,
@@ -31,6 +32,7 @@ from coveo_provider.operators.verify import CoveoVerifyOperator
 __all__ = [
     "CoveoCheckAccessOperator",
     "CoveoCheckDatasetOperator",
+    "CoveoChooseLoadOperator",
     "CoveoCloseStreamOperator",
     "CoveoDeleteItemOperator",
     "CoveoDeleteOlderIdentitiesOperator",

@@ -16,6 +16,7 @@ from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.run_reports import tell_held
 from coveo_provider.operators.support.storage import list_parts, manifests_of
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
         if self.source_id is None:
             return self._checked()
         with self.claim(context).begun("loading it"):
+            tell_held(self, context)
             return self._checked()
 
     def _checked(self) -> list[str] | list[list[str]]:

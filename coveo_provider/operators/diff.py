@@ -17,11 +17,12 @@ from coveo_provider.documents.contract import counted
 from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import AskingOperator, Doubts
-from coveo_provider.operators.support.basis import compare, read_basis
+from coveo_provider.operators.support.basis import Forgotten, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.paths import folder_at
+from coveo_provider.operators.support.run_reports import tell_held
 from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
 from coveo_provider.operators.support.values import number, truth
 
@@ -126,6 +127,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         claim = self.claim(context)
         with claim.begun(_STEP):
             claim.own(self.content_owner or owner_of_state(self.state), _STEP)
+            tell_held(self, context)
             return self._compare_and_announce(context)
 
     def _compare_and_announce(self, context: Context) -> list[dict[str, Any]]:
@@ -164,7 +166,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
                         Path(scratch),
                         retry_rejected=truth(self.retry_rejected, "retry_rejected"),
                     )
-                except DatasetError as error:
+                except Forgotten as error:
                     reason = str(error)
             if last is None or difference is None:
                 self._refuse_shrink(doubts, state, current, most_lost)

@@ -10,14 +10,15 @@ from typing import Any
 from airflow.sdk import Context, ObjectStoragePath, XComArg
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
-from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.changes.state import LastRun, LoadRecord, Pending, State
 from coveo_provider.documents.dataset.files import opened_local
 from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError, SafetyStop
 from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.datasets import dataset_at
+from coveo_provider.operators.support.load_records import now_text
 from coveo_provider.operators.support.paths import folder_at, folder_of, path_at
-from coveo_provider.operators.support.states import run_to_remember, state_at
+from coveo_provider.operators.support.states import run_key, run_to_remember, state_at
 from coveo_provider.operators.support.storage import flat
 from coveo_provider.operators.verify import CoveoVerifyOperator, Verdict
 from coveo_provider.report import Report
@@ -87,7 +88,7 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
             return rows - refused, rows - refused
         return rows - refused - self._refused_before(), rows
 
-    def remember(self, context: Context, reports: Sequence[Report], verdict: Verdict) -> None:
+    def remember(self, context: Context, sent: Report, verdict: Verdict) -> None:
         """Keep what the source holds now."""
         if (memory := self._memory) is None:
             return
@@ -99,7 +100,13 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
                 "them, so what "
                 "the source holds cannot be remembered. See the warning above"
             )
-        memory.state.remember(memory.current, [one.hashes for one in memory.datasets], memory.done, refused)
+        memory.state.remember(
+            memory.current,
+            [one.hashes for one in memory.datasets],
+            memory.done,
+            refused,
+            _record(context, memory, sent, verdict),
+        )
         self.log.info("Remembered %s documents of source %s", f"{memory.current.rows:,}", self.source_id)
 
     def dataset_folder(self, reports: Sequence[Report]) -> ObjectStoragePath | None:
@@ -156,3 +163,22 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
                 f"reports tell of {sent.documents:,} and {sent.deletions:,}. Nothing was remembered; "
                 "pass the output of all tasks that sent, e.g. reports=send.output"
             )
+
+
+def _record(context: Context, memory: _Memory, sent: Report, verdict: Verdict) -> LoadRecord:
+    """Return what is remembered of the load itself."""
+    run: Any = context.get("dag_run")
+    return LoadRecord(
+        key=run_key(context) if memory.done is None else memory.done.key,
+        dag_id=str(getattr(run, "dag_id", "")),
+        run_id=str(getattr(run, "run_id", "")),
+        finished_at=now_text(),
+        datasets=memory.current.datasets,
+        full=memory.done is None or memory.done.full,
+        sent=sent.documents,
+        deleted=sent.deletions,
+        refused=verdict.refused,
+        held=verdict.held,
+        bytes=sent.bytes,
+        seconds=sent.seconds or None,
+    )

@@ -14,15 +14,16 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, LoadRecord, State
 from coveo_provider.documents.contract import DOCUMENT_KEYS, Api
-from coveo_provider.errors import AccessDenied, ConfigurationError, CoveoError, DatasetError, NotFound
+from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError
 from coveo_provider.links import SOURCE_LINKS
-from coveo_provider.operators.support.approvals import AskingOperator, Doubts, Question
+from coveo_provider.operators.support.approvals import PLAN, AskingOperator, Doubts, Question
 from coveo_provider.operators.support.basis import Basis, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import dataset_at, whole_datasets
 from coveo_provider.operators.support.identity_graphs import identity_graph
 from coveo_provider.operators.support.load_records import now_text
 from coveo_provider.operators.support.plan_guards import PlanGuards
+from coveo_provider.operators.support.run_reports import count_held
 from coveo_provider.operators.support.states import run_key, run_to_remember, state_at
 from coveo_provider.operators.support.storage import open_file
 from coveo_provider.operators.support.values import number, truth
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from coveo_provider.documents.changes.comparison import Difference
     from coveo_provider.planning.inspection import Inspection
     from coveo_provider.safety import Doubt
-
-PLAN = "coveo_plan"
-"""The key under which the plan stands in XCom."""
 
 _NAMES = 50  # listed of those without a field
 _APPROVALS = ("never", "always")
@@ -93,6 +91,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         *("min_documents", "max_shrink", "max_changed", "max_new_public", "coveo_conn_id"),
     )
     operator_extra_links = SOURCE_LINKS
+    plans = True
 
     def __init__(
         self,
@@ -169,7 +168,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         doubts = Doubts(self, context)
         for doubt in found:
             doubts.add(doubt)
-        if self.approve == "always":
+        if self.approve == "always" and (plan["everything"] or _changes(plan)):
             numbers = {name: count for name, count in plan["documents"].items() if count is not None}
             doubts.always(
                 Question(
@@ -211,7 +210,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                 "everything": bool(reason),
                 "reason": reason,
                 "documents": _counts(current, last, difference),
-                "held": self._held(),
+                "held": count_held(self),
                 "by": inspection.groups(),
                 "former": _former(last, inspection),
                 **self._looked_at(inspection),
@@ -294,13 +293,6 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
             graph = identity_graph(self.provider_id, members=self.members, mappings=self.mappings)
         return inspection.access(graph)
 
-    def _held(self) -> int | None:
-        try:
-            return self.client.get_source(self.source_id).document_count
-        except (AccessDenied, NotFound) as error:
-            self.log.warning("How many items source %s holds is not known: %s", self.source_id, error)
-            return None
-
     def _without_field(self, columns: Sequence[str]) -> dict[str, Any] | None:
         """Return the metadata that no field of the organization has the name of, which the service drops."""
         try:
@@ -356,6 +348,12 @@ def _former(last: LastRun | None, inspection: Inspection) -> str:
     if last is None:
         return "none"
     return "there" if inspection.knows_former else "gone"
+
+
+def _changes(plan: Mapping[str, Any]) -> int:
+    """Return how many documents a plan sends or deletes, where it does not send everything."""
+    documents = plan["documents"]
+    return sum(documents[name] for name in ("new", "changed", "again", "gone"))
 
 
 def _counts(current: LastRun, last: LastRun | None, difference: Difference) -> dict[str, int | None]:

@@ -13,6 +13,7 @@ from coveo_provider.errors import AccessDenied, ConfigurationError, NotFound, Ve
 from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.paths import folder_at, folder_of
+from coveo_provider.operators.support.run_reports import keep_report, run_report
 from coveo_provider.operators.support.sent_items import sent_items
 from coveo_provider.operators.support.states import run_key
 from coveo_provider.operators.support.values import number, truth
@@ -43,6 +44,7 @@ class Verdict:
     :param reasons: why: stage, reason, number, and the ids of some
     :param refused_file: URI of the file that lists all of them
     :param held: items that the source holds; ``None`` when that was not asked, or may not be
+    :param unknown: items of which it is not known what became of them
     """
 
     verified: str = "nothing"
@@ -52,10 +54,15 @@ class Verdict:
     reasons: tuple[dict[str, Any], ...] = ()
     refused_file: str = ""
     held: int | None = None
+    unknown: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON types, without what has nothing to say."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
+        values = {
+            name: value
+            for name, value in asdict(self).items()
+            if value not in (None, "", ()) and (name, value) != ("unknown", 0)
+        }
         if self.reasons:  # Airflow keeps a tuple in an XCom as an object of Python's
             values["reasons"] = [{**reason, "first": list(reason["first"])} for reason in self.reasons]
         return values
@@ -87,7 +94,9 @@ class CoveoVerifyOperator(EndingOperator):
     :param coveo_conn_id: connection to the organization that owns the source; the key needs
         Sources (View), for the log as for the number of items (templated)
     :return: a report: the sums of the reports, with ``verified`` (``items``, ``counts`` or ``nothing``),
-        ``indexed``, ``refused``, ``reasons`` and ``refused_file``
+        ``indexed``, ``refused``, ``reasons`` and ``refused_file``. The report of the whole run, with plan,
+        approvals and what the source held before and after, stands in XCom as ``coveo_report`` and beside the
+        dataset, in the file that ``report`` names (``docs/plans.md``); also when verification failed
     :raises VerificationFailed: something is missing after the wait, or too much was refused
     """
 
@@ -121,21 +130,42 @@ class CoveoVerifyOperator(EndingOperator):
         self.timeout = timeout
         self.queue_delay = queue_delay
         self.parts: Any = parts
+        self._found_wanting = Verdict()
 
     def act(self, context: Context) -> dict[str, Any]:
         """Wait and look, then end the load."""
         claim = self.claim(context)
         claim.join(_STEP)
         reports = self.load_reports(context, claim, _STEP)
-        verdict = self.verdict(context, claim, reports)
-        self.remember(context, reports, verdict)
         summed = total(reports)
-        told = {} if summed.mark is None else {"ordering_id": summed.mark}
+        try:
+            verdict = self.verdict(context, claim, reports)
+        except VerificationFailed as error:
+            self._report(context, reports, summed, self._found_wanting, failure=str(error))
+            raise
+        self.remember(context, summed, verdict)
+        told: dict[str, Any] = {} if summed.mark is None else {"ordering_id": summed.mark}
+        if place := self._report(context, reports, summed, verdict):
+            told["report"] = place
         report = {**summed.as_json(), **told, **verdict.as_json()}
         self.end_load(context, claim, report)
         return report
 
-    def remember(self, context: Context, reports: Sequence[Report], verdict: Verdict) -> None:
+    def _report(
+        self,
+        context: Context,
+        reports: Sequence[Report],
+        sent: Report,
+        verdict: Verdict,
+        *,
+        failure: str = "",
+    ) -> str:
+        """Leave the report of the run, and return the URI of its file; empty where there is none."""
+        folder = self.dataset_folder(reports)
+        report = run_report(self, context, sent, verdict.as_json(), dataset=folder, failure=failure)
+        return keep_report(self, context, report, folder)
+
+    def remember(self, context: Context, sent: Report, verdict: Verdict) -> None:
         """Keep what the source holds now; nothing here."""
 
     def items_wanted(self, reports: Sequence[Report], refused: int) -> tuple[int, int] | None:
@@ -243,6 +273,7 @@ class CoveoVerifyOperator(EndingOperator):
             reasons=tuple(asdict(reason) for reason in finding.reasons),
             refused_file=place,
             held=finding.held,
+            unknown=finding.unknown,
         )
         said = _said(finding, self.source_id)
         problems = []
@@ -255,6 +286,7 @@ class CoveoVerifyOperator(EndingOperator):
         if not finding.counted:
             problems.append("the source does not hold what it has to")
         if problems:
+            self._found_wanting = verdict
             listed = f" All that were refused: {place}." if place else ""
             raise VerificationFailed(
                 f"source {self.source_id}: {' and '.join(problems)}. {said}.{listed} What was indexed stays. "

@@ -42,7 +42,7 @@ class Distinct:
     def numbers(self, array: pa.Array, where: str) -> npt.NDArray[np.int32]:
         """Return the number of each value."""
         values = self.spell(array, where)
-        distinct = {text: self._number(text) for text in values.unique().to_list()}
+        distinct = {text: self._number(text) for text in values.unique(maintain_order=True).to_list()}
         mapped = values.replace_strict(list(distinct), list(distinct.values()), return_dtype=pl.Int32)
         numbers: npt.NDArray[np.int32] = mapped.to_numpy()
         return numbers

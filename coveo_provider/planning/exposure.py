@@ -164,7 +164,8 @@ class Exposure:
                     gain[key] += pair.documents
                 elif saw and not sees:
                     lose[key] += pair.documents
-        first = [str(graph.identity(key)) for key, _ in (gain + lose).most_common(_EXAMPLES)]
+        most = sorted((gain + lose).items(), key=lambda item: (-item[1], item[0]))
+        first = [str(graph.identity(key)) for key, _ in most[:_EXAMPLES]]
         return {"looked_at": len(people), "gain": len(gain), "lose": len(lose), "first": first}
 
     def _evaluation(self, code: int, graph: IdentityGraph) -> Evaluation | None:

@@ -34,6 +34,12 @@ Arguments that mean the same in each group:
   person in Airflow's Required Actions, with the numbers, and go on or stop as answered
 * ``answer_within``: how long an answer is waited for, 1 day by default; without one the task stops. An open stream
   waits 45 minutes at most
+* ``plan``: with ``state``, whether a task first tells what the load would change: new, changed and gone documents,
+  fields, access and effort; or further arguments of :class:`~coveo_provider.operators.CoveoPlanOperator`
+* ``plan_only``: whether the run ends after the plan, green, with nothing sent (templated)
+* ``approve``: ``"always"`` lets the plan wait for a yes in Airflow's Required Actions (templated)
+* ``max_changed``: share of the documents of the last load that may change, between 0 and 1 (templated)
+* ``max_new_public``: how many documents may become visible to everybody (templated)
 * ``coveo_conn_id``: connection to the organization that owns the source (templated)
 * ``group_id``: the name of the group
 * ``default_args``: what all its tasks take: ``{"pool": "coveo", "retries": 3}``

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from coveo_provider.task_groups.steps import (
     finalized,
     new_group,
     owner_of_state,
+    planning_of,
     told_by,
     whole_verified,
 )
@@ -86,6 +88,11 @@ def catalog_refresh(
     max_shrink: float | str | None = None,
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
+    plan: bool | Mapping[str, Any] = False,
+    plan_only: bool | str = False,
+    approve: str = "never",
+    max_changed: float | str | None = None,
+    max_new_public: int | str | None = None,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -114,6 +121,16 @@ def catalog_refresh(
         "answer_within": answer_within,
         "content_owner": content_owner or owner_of_state(state),
     }
+    planning = planning_of(
+        group_id,
+        state,
+        plan,
+        plan_only=plan_only,
+        approve=approve,
+        max_changed=max_changed,
+        max_new_public=max_new_public,
+        stream=True,
+    )
     with new_group(group_id, default_args) as group:
         update = CoveoUpdateStreamOperator.partial(
             task_id="update", map_index_template=NAMED_BY_PART, **source
@@ -131,7 +148,7 @@ def catalog_refresh(
             )
             whole_verified(delete_older, verified, source)
         else:
-            diff = compared(documents, state, full, retry_rejected, guards, source)
+            diff = compared(documents, state, full, retry_rejected, guards, source, planning)
             sent = update.expand_kwargs(diff.output)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",

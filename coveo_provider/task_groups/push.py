@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from coveo_provider.task_groups.steps import (
     idle_after,
     new_group,
     owner_of_state,
+    planning_of,
     rebuilt,
     told_by,
 )
@@ -85,6 +87,11 @@ def incremental_push(
     max_shrink: float | str | None = None,
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
+    plan: bool | Mapping[str, Any] = False,
+    plan_only: bool | str = False,
+    approve: str = "never",
+    max_changed: float | str | None = None,
+    max_new_public: int | str | None = None,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -119,6 +126,16 @@ def incremental_push(
         "answer_within": answer_within,
         "content_owner": content_owner or owner_of_state(state),
     }
+    planning = planning_of(
+        group_id,
+        state,
+        plan,
+        plan_only=plan_only,
+        approve=approve,
+        max_changed=max_changed,
+        max_new_public=max_new_public,
+        stream=False,
+    )
     with new_group(group_id, default_args) as group:
         if state is None:
             if documents is None and deletions is None:
@@ -132,7 +149,7 @@ def incremental_push(
                 raise ConfigurationError(
                     f"{group_id}: with state, documents is the whole dataset, and deletions are found by comparison"
                 )
-            diff = compared(documents, state, full, retry_rejected, guards, source)
+            diff = compared(documents, state, full, retry_rejected, guards, source, planning)
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
             sent = CoveoPushBatchOperator.partial(
                 task_id="push", map_index_template=NAMED_BY_PART, **source

@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 
 from airflow.sdk import BaseOperator, TaskGroup, XComArg, chain
 
+from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDeleteOlderOperator,
     CoveoDiffOperator,
     CoveoFinalizeOperator,
+    CoveoPlanOperator,
     CoveoPushBatchOperator,
     CoveoSetSourceStatusOperator,
     CoveoTransformOperator,
@@ -78,20 +80,50 @@ def compared(
     retry_rejected: bool | str,
     guards: Mapping[str, Any],
     source: Mapping[str, Any],
+    planning: Mapping[str, Any] | None = None,
 ) -> CoveoDiffOperator:
-    """Return the task that finds out what changed; what is read from CSV keeps the types in the state."""
+    """
+    Return the task that finds out what changed; what is read from CSV keeps the types in the state.
+
+    :param planning: arguments of a task that plans before it; ``None`` for none
+    """
     for operator, _ in XComArg.iter_xcom_references(documents):
         if isinstance(operator, CoveoTransformOperator) and operator.state is None:
             operator.state = state
-    return CoveoDiffOperator(
-        task_id="diff",
-        documents=documents,
-        state=state,
-        full=full,
-        retry_rejected=retry_rejected,
-        **guards,
+    compares: dict[str, Any] = {
+        "documents": documents,
+        "state": state,
+        "full": full,
+        "retry_rejected": retry_rejected,
         **source,
-    )
+    }
+    if planning is None:
+        return CoveoDiffOperator(task_id="diff", **compares, **guards)
+    bounds = {name: value for name, value in guards.items() if name != "content_owner"}
+    plan = CoveoPlanOperator(task_id="plan", **{**compares, **bounds, **planning})
+    return CoveoDiffOperator(task_id="diff", plan=plan.output, **compares, **guards)
+
+
+def planning_of(
+    group_id: str, state: str | None, plan: bool | Mapping[str, Any], *, stream: bool, **options: Any
+) -> dict[str, Any] | None:
+    """
+    Return the arguments of the task that plans; ``None`` where nothing asks for a plan.
+
+    :param plan: whether there is one, or further arguments of ``CoveoPlanOperator``
+    :param options: arguments of it that the group has itself
+    :raises ConfigurationError: a plan is wanted, and there is no state to compare with
+    """
+    defaults = {"plan_only": False, "approve": "never", "max_changed": None, "max_new_public": None}
+    given = {name: value for name, value in options.items() if value != defaults[name]}
+    if not plan and not given:
+        return None
+    if state is None:
+        wanted = ", ".join(sorted(given)) or "plan"
+        raise ConfigurationError(
+            f"{group_id}: {wanted} needs a plan, which is made by comparison: give the group a state"
+        )
+    return {"stream": stream, **given, **(plan if isinstance(plan, Mapping) else {})}
 
 
 def finalized(

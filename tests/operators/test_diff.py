@@ -40,6 +40,7 @@ def test_only_what_changed_is_sent(request: pytest.FixtureRequest, storage: str)
         "gone": 0,
         "unchanged": 0,
         "manifest": f"{nights.root}/night-1/documents/_manifest.json",
+        "coveo_held": 0,
     }
 
     nights.put(3, price=2.5)  # a fraction: all prices become fractions, and are the same

@@ -35,7 +35,8 @@ APPLY, STOP = "Apply", "Stop"
 APPROVALS = "coveo_approvals"
 """The XCom that holds what was answered; on Airflow 3.3 also an entry of the task's state store."""
 
-_PLAN = "coveo_plan"
+PLAN = "coveo_plan"
+"""The XCom that holds the plan of a load."""
 _MAY_BE_LESS = "held"  # to take away from fewer items than was approved is less than was approved
 
 Approval = dict[str, Any]
@@ -158,7 +159,7 @@ class Doubts:
         subject = f"{owner[:1].upper()}{owner[1:]}: {_listed(numbers)}. Go on with {step}?"
         lines = [f"**{operator.task_id}** waits before {step}:", ""]
         lines += [f"- {one.question} (`{one.guard}`)" for one in asked]
-        lines += ["", summary_of(plan or _plan(operator, self._context)), ""]
+        lines += ["", summary_of(plan or plan_before(operator, self._context)), ""]
         lines += [
             f"- **{APPLY}** goes on, with these very numbers only.",
             f"- **{STOP}** lets the task fail, and nothing is removed. So does no answer within "
@@ -278,12 +279,12 @@ def _covers(approved: Mapping[str, int], numbers: Mapping[str, int]) -> bool:
     )
 
 
-def _plan(operator: Any, context: Context) -> Any:
+def plan_before(operator: Any, context: Context) -> Any:
     """Return the plan of the load, if a task before this one made one."""
     if not hasattr(operator, "source_id"):
         return None
-    ids = [name for name, _ in tasks_before(operator, context) if name.endswith("plan")]
-    plans = [context["ti"].xcom_pull(task_ids=name, key=_PLAN) for name in ids]
+    ids = [name for name, kind in tasks_before(operator, context) if getattr(kind, "plans", False)]
+    plans = [context["ti"].xcom_pull(task_ids=name, key=PLAN) for name in ids]
     return next((plan for plan in plans if plan), None)
 
 

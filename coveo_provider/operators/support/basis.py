@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from coveo_provider.documents.changes.comparison import Compared, Difference
 
 
+class Forgotten(DatasetError):
+    """What is remembered of the last load is missing or damaged."""
+
+
 @dataclass(frozen=True)
 class Basis:
     """
@@ -81,7 +85,8 @@ def compare(
     :param scratch: a folder of its own
     :param retry_rejected: whether to send again what the service refused, though it is as it was
     :param watch: is told of every document what became of it
-    :raises DatasetError: what is remembered is missing or damaged
+    :raises Forgotten: what is remembered is missing or damaged
+    :raises DatasetError: one of the datasets is
     """
     from coveo_provider.documents.changes.comparison import Comparison
 
@@ -89,11 +94,14 @@ def compare(
     comparison = Comparison(scratch, rows=max(rows, 0 if last is None else last.rows), watch=watch)
     for dataset in datasets:
         comparison.add_current(dataset.hash_files(), dataset.manifest.sha256)
-    for former in () if last is None else last.datasets:
-        comparison.add_former(state.hashes(former), former.sha256)
-    for one in pending:
-        if not one.full:
-            comparison.add_pending(state.pending_ids(one))
-    if last is not None and (rejected := state.rejected(last)) is not None:
-        comparison.add_rejected(rejected, retry=retry_rejected)
+    try:
+        for former in () if last is None else last.datasets:
+            comparison.add_former(state.hashes(former), former.sha256)
+        for one in pending:
+            if not one.full:
+                comparison.add_pending(state.pending_ids(one))
+        if last is not None and (rejected := state.rejected(last)) is not None:
+            comparison.add_rejected(rejected, retry=retry_rejected)
+    except DatasetError as error:
+        raise Forgotten(str(error)) from None
     return comparison.result()

@@ -14,7 +14,10 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.paths import folder_at, path_at
 from coveo_provider.operators.support.storage import files_in, flat, manifest_of
 
-_OWN = re.compile(rf"(?:{HASHES}/)?part-\d{{5,}}\.parquet|{re.escape(MANIFEST)}")
+_OWN = re.compile(
+    rf"(?:{HASHES}/)?part-\d{{5,}}\.parquet|{re.escape(MANIFEST)}"
+    r"|_refused-[\w-]+\.parquet|_report-[\w-]+\.json"  # of a run that sent the dataset
+)
 
 
 def prepared_output(output: Any, manifest: Manifest, *, sources: Any = ()) -> ObjectStoragePath:

@@ -1,0 +1,127 @@
+"""A former load of a source, chosen to be loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import Context, XComArg
+
+from coveo_provider.documents.changes.state import LoadRecord
+from coveo_provider.documents.contract import counted
+from coveo_provider.errors import ConfigurationError, CoveoError, SafetyStop
+from coveo_provider.links import SOURCE_LINKS
+from coveo_provider.operators.support.approvals import STOP, AskingOperator, Question, ask
+from coveo_provider.operators.support.claims import SourceOperator
+from coveo_provider.operators.support.datasets import dataset_at
+from coveo_provider.operators.support.paths import folder_of
+from coveo_provider.operators.support.states import state_at
+
+PREVIOUS = "previous"
+
+
+class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
+    """
+    Choose a former load of a source, and return its datasets: what loads them again rolls the source back.
+
+    The state remembers the last 20 loads. Their datasets are kept by whoever keeps the staging area; one that is
+    gone, or was written again since, cannot be chosen, and the question says so.
+
+    ::
+
+        choose = CoveoChooseLoadOperator(task_id="choose", source_id=…, state=…)
+        catalog_refresh(source_id=…, state=…, documents=choose.output, plan=True, approve="always")
+
+    :param source_id: the source (templated)
+    :param state: URI of the folder that the diff and the last step of its loads are given (templated)
+    :param load: ``previous``, the one before the last; or the run id of a load. Empty asks a person in Airflow's
+        Required Actions (templated)
+    :param answer_within: how long an answer is waited for; without one the task stops
+    :param coveo_conn_id: connection to the organization that owns the source (templated)
+    :return: URIs of the folders of the load's datasets, to be given as ``documents``
+    :raises SafetyStop: there is no such load, its dataset is gone, or the answer was to stop
+    """
+
+    template_fields: Sequence[str] = ("source_id", "state", "load", "coveo_conn_id")
+    operator_extra_links = SOURCE_LINKS
+
+    def __init__(
+        self, *, source_id: str, state: str | XComArg, load: str | XComArg = "", **kwargs: Any
+    ) -> None:
+        super().__init__(on_doubt="ask", **kwargs)
+        self.source_id = source_id
+        self.state: Any = state
+        self.load: Any = load
+
+    def act(self, context: Context) -> list[str]:
+        """List the loads, choose one or let it be chosen, and return where its datasets lie."""
+        loads = state_at(self.state).loads()
+        if not loads:
+            raise SafetyStop(
+                f"source {self.source_id}: no load is remembered in {self.state}. Name the state of the tasks that "
+                "load it; loads are remembered from this version of the provider on"
+            )
+        faults = {load.key: _fault(load) for load in loads}
+        wanted = str(self.load or "").strip()
+        chosen = self._named(wanted, loads) if wanted else self._asked(context, loads, faults)
+        if fault := faults[chosen.key]:
+            raise SafetyStop(
+                f"source {self.source_id}: the load of {_text(chosen)} cannot be rolled back to: {fault}"
+            )
+        self.log.info("Rolling source %s back to the load of %s", self.source_id, _text(chosen))
+        return [folder_of(dataset.manifest) for dataset in chosen.datasets]
+
+    def _named(self, wanted: str, loads: Sequence[LoadRecord]) -> LoadRecord:
+        if wanted == PREVIOUS:
+            if len(loads) > 1:
+                return loads[1]
+            raise SafetyStop(f"source {self.source_id}: one load only is remembered, and none before it")
+        found = [load for load in loads if load.run_id == wanted]
+        if not found:
+            known = ", ".join(load.run_id for load in loads[:5])
+            raise ConfigurationError(
+                f"load is {wanted!r}, and no load of source {self.source_id} is of that run. Remembered are {known}"
+            )
+        return found[0]
+
+    def _asked(self, context: Context, loads: Sequence[LoadRecord], faults: dict[str, str]) -> LoadRecord:
+        options = {_text(load): load for load in loads if not faults[load.key]}
+        if not options:
+            raise SafetyStop(
+                f"source {self.source_id}: of {counted(len(loads), 'load')} that are remembered none can be rolled "
+                f"back to: {faults[loads[0].key]}"
+            )
+        lines = ["The loads of the source, the newest first; the first is what it holds now.", ""]
+        for load in loads:
+            fault = faults[load.key]
+            lines.append(f"- {_text(load)}{f': cannot be chosen, {fault}' if fault else ''}")
+        lines += ["", f"Nothing is sent by the choice itself. **{STOP}** lets the task fail."]
+        question = Question("load", {}, f"source {self.source_id}: which load to roll back to?")
+        answer = ask(
+            self,
+            context,
+            [question],
+            subject=f"Source {self.source_id}: which load to roll back to?",
+            body="\n".join(lines),
+            options=[*options, STOP],
+        )
+        return options[answer]
+
+
+def _text(load: LoadRecord) -> str:
+    moment = load.finished_at[:19].replace("T", " ")
+    return f"{moment} UTC, {counted(load.rows, 'document')}, run {load.run_id or 'unknown'}"
+
+
+def _fault(load: LoadRecord) -> str:
+    """Return why a load cannot be rolled back to; empty when it can."""
+    if not load.datasets:
+        return "it is not remembered what it loaded"
+    for record in load.datasets:
+        try:
+            dataset = dataset_at(record.manifest)
+        except (CoveoError, OSError):
+            return f"its dataset is gone: {record.manifest}"
+        if dataset.manifest.sha256 != record.sha256:
+            return f"its dataset was written again since: {record.manifest}"
+    return ""

@@ -1,0 +1,228 @@
+"""A plan tells what a load would change, before anything is sent; what is applied is what was planned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coveo_provider._compat import TaskAwaitingInput
+from coveo_provider.errors import ConfigurationError
+from coveo_provider.sandbox import Sandbox
+from coveo_provider.task_groups import catalog_refresh, incremental_push
+from tests.dags.clicking import Nightly, Run
+from tests.dags.conftest import claims
+
+GROUPS: dict[str, tuple[Callable[..., Any], str, str]] = {
+    "incremental_push": (incremental_push, "files", "push"),
+    "catalog_refresh": (catalog_refresh, "products", "update"),
+}
+Shop = Callable[..., Nightly]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(airflow_database: None) -> None:
+    """No Variable of another test says that a source is loaded, or whose it is."""
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
+
+
+@pytest.fixture
+def shop(connected: Sandbox, tmp_path: Path, waits: list[float]) -> Shop:
+    """Return a nightly DAG of a task group, by its name, with ten documents loaded."""
+
+    def made(name: str, **options: Any) -> Nightly:
+        group, source, _ = GROUPS[name]
+        nightly = Nightly(
+            connected, tmp_path / "shop", group, source, compares=True, parts=2, plan=True, **options
+        )
+        nightly.put(10)
+        assert nightly.night(approve="never", plan_only=False).state == "success"
+        assert nightly.held() == nightly.wanted()
+        return nightly
+
+    return made
+
+
+def changed(nightly: Nightly) -> None:
+    """Let two documents change, one be new and three be gone."""
+    nightly.put(2, version=2)
+    nightly.put(1, start=10)
+    for n in (7, 8, 9):
+        del nightly.rows[n]
+
+
+def plan_of(run: Run) -> dict[str, Any]:
+    plan: dict[str, Any] = run.xcom("plan", "coveo_plan")
+    if run.state == "success":
+        assert run.xcom("plan", "return_value") == plan
+    return plan
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_plan_tells_what_the_load_then_does(shop: Shop, name: str, connected: Sandbox) -> None:
+    """Its counts are those of the load, and the index equals the dataset in the end."""
+    nightly = shop(name)
+    changed(nightly)
+
+    run = nightly.night()
+
+    assert run.state == "success"
+    assert nightly.held() == nightly.wanted()
+    plan = plan_of(run)
+    assert plan["documents"] == {
+        "now": 8, "before": 10, "new": 1, "changed": 2, "unchanged": 5, "gone": 3, "again": 0,
+    }  # fmt: skip
+    assert (plan["everything"], plan["reason"], plan["held"], plan["former"]) == (False, "", 10, "there")
+    assert plan["fields"] == {
+        "looked_at": 2,
+        "of": 2,
+        "counts": [{"field": "version", "changed": 2, "added": 0, "removed": 0}],
+        "more": 0,
+    }
+    documents = {one["documentId"]: one["changes"] for one in plan["sample"]["documents"]}
+    assert documents == {f"doc://{n}": [{"field": "version", "before": "1", "after": "2"}] for n in (0, 1)}
+    assert plan["sample"]["new"] == ["doc://10"]
+    assert sorted(plan["sample"]["gone"]) == ["doc://7", "doc://8", "doc://9"]
+    assert plan["without_field"] == {"names": ["n", "version"], "more": 0}
+    assert plan["access"] is None
+    assert plan["rollback"] is None
+    assert plan["doubts"] == []
+    assert plan["sends"]["deletions"] == 3
+    assert len(json.dumps(plan)) < 10_000
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_dry_run_ends_green_and_sends_nothing(shop: Shop, name: str, connected: Sandbox) -> None:
+    """With ``plan_only`` what follows is skipped, no call changes anything, and no run is kept away."""
+    nightly = shop(name)
+    before = nightly.held()
+    changed(nightly)
+    connected.clear_calls()
+
+    run = nightly.night(plan_only=True)
+
+    assert run.state == "success"
+    states = run.states()
+    assert states["plan"] == "success"
+    assert set(states.values()) == {"success", "skipped"}
+    assert {name for name, state in states.items() if state == "success"} == {"transform", "plan"}
+    assert nightly.held() == before
+    assert {call.route for call in connected.calls} <= {"platform.source.get", "fields.search"}
+    assert plan_of(run)["documents"]["gone"] == 3
+    assert not claims()
+    assert nightly.night().state == "success"
+    assert nightly.held() == nightly.wanted()
+
+
+def test_a_bound_stops_the_run_before_anything_is_sent(shop: Shop) -> None:
+    """More documents change than may: the plan says so, and the index stays."""
+    nightly = shop("incremental_push", max_changed=0.5)
+    before = nightly.held()
+    nightly.put(6, version=2)
+
+    run = nightly.night()
+
+    assert run.state == "failed"
+    assert nightly.held() == before
+    assert "of 10 documents of the last load 6 change, 60.0%, over max_changed=0.5" in nightly.error
+    [doubt] = plan_of(run)["doubts"]
+    assert doubt["guard"] == "max_changed"
+    assert not claims()
+
+
+def test_a_plan_that_nothing_holds_any_more_is_not_applied(shop: Shop) -> None:
+    """A load between plan and diff changes what is remembered: the run stops, and the index is that load's."""
+    nightly = shop("incremental_push")
+    nightly.put(2, version=2)
+    run = nightly.night()
+    plan = plan_of(run)
+    nightly.put(2, version=3)
+    assert nightly.night().state == "success"
+
+    from coveo_provider.operators import CoveoDiffOperator
+
+    with pytest.raises(Exception, match="since the plan was made"):
+        CoveoDiffOperator(
+            task_id="diff",
+            documents=(nightly.folder / f"night-{nightly.nights}").as_uri(),
+            state=(nightly.folder / "state").as_uri(),
+            source_id="files",
+            plan=plan,
+        ).execute({})
+    assert nightly.held() == nightly.wanted()
+
+
+def test_the_former_dataset_may_be_gone(shop: Shop) -> None:
+    """The counts are the same, and what cannot be known is said to be so."""
+    nightly = shop("incremental_push")
+    former = nightly.folder / f"night-{nightly.nights}"
+    for path in sorted(former.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    changed(nightly)
+
+    run = nightly.night()
+
+    assert run.state == "success"
+    assert nightly.held() == nightly.wanted()
+    plan = plan_of(run)
+    assert (plan["documents"]["changed"], plan["documents"]["new"], plan["documents"]["gone"]) == (2, 1, 3)
+    assert (plan["former"], plan["fields"], plan["sample"]["documents"]) == ("gone", None, [])
+
+
+@pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
+@pytest.mark.parametrize(("answer", "state"), [("Apply", "success"), ("Stop", "failed")])
+def test_a_plan_may_wait_for_a_yes(shop: Shop, answer: str, state: str) -> None:
+    """With ``approve="always"`` nothing is sent before somebody answers, who then is named."""
+    nightly = shop("catalog_refresh", approve="always")
+    before = nightly.held()
+    changed(nightly)
+
+    run = nightly.night()
+
+    assert run.states()["plan"] == "awaiting_input"
+    subject, body = run.question("plan")
+    assert "2 changed" in subject
+    assert "| new |" in body or " new " in body
+    assert nightly.held() == before
+    run.answer("plan", answer)
+    assert run.go_on() == state
+    assert nightly.held() == (nightly.wanted() if answer == "Apply" else before)
+    [approval] = run.xcom("plan", "coveo_approvals")
+    assert (approval["guard"], approval["answer"], approval["by"]) == ("plan", answer, "ann")
+    assert not claims()
+
+
+@pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
+def test_what_the_plan_asked_is_not_asked_again(shop: Shop) -> None:
+    """One answer is enough for plan, diff and deletion."""
+    nightly = shop("catalog_refresh", max_shrink=0.1, on_doubt="ask")
+    changed(nightly)
+
+    run = nightly.night()
+
+    assert run.states()["plan"] == "awaiting_input"
+    run.answer("plan", "Apply")
+    assert run.go_on() == "success"
+    assert nightly.held() == nightly.wanted()
+    assert [run.xcom(task, "coveo_approvals") for task in ("diff", "delete_older")] == [None, None]
+
+
+def test_a_plan_needs_a_state(tmp_path: Path) -> None:
+    """Without one there is nothing to compare with, and the DAG file says so."""
+    from airflow.sdk import DAG
+
+    with DAG("planned", schedule=None), pytest.raises(ConfigurationError, match="give the group a state"):
+        catalog_refresh(source_id="products", documents="file:///x", plan_only=True)
+    with (
+        DAG("planned", schedule=None),
+        pytest.raises(ConfigurationError, match="max_new_public needs a plan"),
+    ):
+        incremental_push(source_id="files", documents="file:///x", max_new_public=0)
