@@ -216,6 +216,8 @@ def _known(operator: AskingOperator, context: Context) -> list[Approval]:
 
 def _askers(operator: Any, context: Context) -> list[str]:
     """Return the ids of the tasks before an operator that may have asked about what it works on."""
+    if context.get("ti") is None:
+        return []
     owner = "source_id" if hasattr(operator, "source_id") else "provider_id"
     before = tasks_before(operator, context, owner)
     return [task_id for task_id, kind in before if issubclass(kind, AskingOperator)]
@@ -276,7 +278,7 @@ def _covers(approved: Mapping[str, int], numbers: Mapping[str, int]) -> bool:
 
 def _plan(operator: Any, context: Context) -> Any:
     """Return the plan of the load, if a task before this one made one."""
-    if not hasattr(operator, "source_id"):
+    if context.get("ti") is None or not hasattr(operator, "source_id"):
         return None
     ids = [name for name, _ in tasks_before(operator, context) if name.endswith("plan")]
     plans = [context["ti"].xcom_pull(task_ids=name, key=_PLAN) for name in ids]
