@@ -16,7 +16,11 @@ from airflow.sdk import DAG
 from coveo_provider._compat import AirflowFailException, TaskAwaitingInput
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.hooks.coveo import CoveoHook
-from coveo_provider.operators import CoveoDeleteOlderOperator, CoveoEndStaleLoadsOperator
+from coveo_provider.operators import (
+    CoveoDeleteOlderOperator,
+    CoveoEndStaleLoadsOperator,
+    CoveoSecurityExpansionOperator,
+)
 from coveo_provider.operators.support.approvals import AskingOperator, Question, ask
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.sandbox import Answer, Sandbox
@@ -295,7 +299,20 @@ def test_a_waiting_task_that_is_marked_as_success_has_done_nothing(
     assert state == "failed" or states["finalize"] == "skipped", states
 
 
-@pytest.mark.parametrize("name", ["push_rebuild", "catalog_load"])
+def test_a_cleared_task_that_finds_other_numbers_stops(open_shop: Callable[..., Shop]) -> None:
+    """Airflow would show the numbers of before, and a person say yes to what is not so."""
+    shop = open_shop("push_rebuild")
+    run = shop.shrunk()
+    shop.push_beside(40)
+
+    run.clear("delete_older", downstream=False)
+
+    assert run.go_on() == "failed"
+    assert "Start a new run" in shop.nightly.error
+    assert shop.nightly.sandbox.count(shop.source) == 50
+
+
+@pytest.mark.parametrize("name", ["push_rebuild", "catalog_load", "catalog_refresh, state"])
 def test_a_run_that_waits_keeps_the_source(open_shop: Callable[..., Shop], tmp_path: Path, name: str) -> None:
     """Another run finds it busy, and its status is not taken for one that a dead run left."""
     shop = open_shop(name)
@@ -352,21 +369,27 @@ def test_two_tasks_wait_at_once(connected: Sandbox, tmp_path: Path, waits: list[
     assert two.nightly.held().keys() == two.before.keys()
 
 
-def test_an_empty_list_of_identities_is_asked_about_too(
-    open_shop: Callable[..., Shop], tmp_path: Path
-) -> None:
-    """Nobody is disabled before the answer, and everybody after it."""
-    shop = open_shop("secured_push")
-    shop.nightly.put(4)
-    shop.nightly.night()
+def test_identities_are_asked_about_before_the_first_is_pushed(connected: Sandbox, tmp_path: Path) -> None:
+    """A provider is asked about as a source is."""
+    connected.add_security_provider("people")
+    people = [{"name": f"{one}@acme.example", "type": "USER"} for one in ("ann", "bob")]
     members = tmp_path / "members.parquet"
-    pq.write_table(pq.read_table(members).slice(0, 0), members)
+    pq.write_table(pa.Table.from_pylist([{"name": "team", "type": "GROUP", "members": people}]), members)
+    with DAG("identities_asked", schedule=None) as dag:
+        CoveoSecurityExpansionOperator(
+            task_id="identities",
+            provider_id="people",
+            members=members.as_uri(),
+            delete_older=True,
+            min_identities=5,
+            on_doubt="ask",
+        )
+    run = started(dag)
+    assert run.question("identities")[0].startswith("Provider people: 1 identities")
+    assert not [call for call in connected.calls if "permissions" in call.path and call.method != "GET"]
 
-    run = shop.nightly.night()
-
-    assert run.states()["identities"] == "awaiting_input"
-    assert run.question("identities")[0].startswith("Provider people: 0 identities")
     run.answer("identities", "Apply")
+
     assert run.go_on() == "success"
 
 

@@ -18,7 +18,7 @@ def summary_of(plan: Any) -> str:
         return ""
     lines = _table("Documents", plan.get("documents") or {})
     if plan.get("everything"):
-        lines.append(f"Everything is sent: {plan.get('reason') or 'it was asked for'}.\n")
+        lines.append(f"Everything is sent: {plan.get('reason') or 'it was asked for'}.")
     by = plan.get("by") or {}
     for value in by.get("values") or []:
         counts = {name: value.get(name) for name in ("new", "changed", "gone")}
