@@ -21,4 +21,9 @@ else:
     except ImportError:
         TaskAwaitingInput = None
 
-__all__ = ["AirflowFailException", "AirflowSkipException", "TaskAwaitingInput", "TaskDeferred"]
+WAITS: tuple[type[BaseException], ...] = tuple(
+    kind for kind in (TaskDeferred, TaskAwaitingInput) if kind is not None
+)
+"""What a task raises to give its worker back and to go on later."""
+
+__all__ = ["WAITS", "AirflowFailException", "AirflowSkipException", "TaskAwaitingInput", "TaskDeferred"]

@@ -71,6 +71,8 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     :param min_documents: the fewest documents the dataset may have (templated)
     :param max_shrink: share of the documents of the last run that may be gone, between 0 and 1; ``None`` does not
         look (templated)
+    :param on_doubt: what to do beyond these bounds: ``"fail"``, or ``"ask"`` a person in Required Actions
+    :param answer_within: how long an answer is waited for; without one the task stops
     :param content_owner: what decides what the source holds; by default ``state`` (templated)
     :param plan: what :class:`~coveo_provider.operators.plan.CoveoPlanOperator` returned for the same dataset: when
         anything changed since, the task stops (templated)

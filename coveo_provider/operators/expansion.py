@@ -48,6 +48,8 @@ class CoveoSecurityExpansionOperator(AskingOperator):
     :param min_identities: with ``delete_older``, the fewest identities there may be (templated)
     :param max_shrink: with ``delete_older``, share of the identities held now that may go, between 0 and 1;
         ``None`` does not look. Needs Security identity providers (View) (templated)
+    :param on_doubt: what to do beyond these bounds: ``"fail"``, or ``"ask"`` a person in Required Actions
+    :param answer_within: how long an answer is waited for; without one the task stops
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param coveo_conn_id: connection to the organization that owns the provider; its key needs Security
         identity providers (Edit) (templated)
@@ -173,6 +175,8 @@ class CoveoDeleteOlderIdentitiesOperator(AskingOperator):
     :param queue_delay: minutes the service waits before it disables (templated)
     :param min_identities: the fewest identities there may be (templated)
     :param max_shrink: share of the identities held now that may go; ``None`` does not look (templated)
+    :param on_doubt: what to do beyond these bounds: ``"fail"``, or ``"ask"`` a person in Required Actions
+    :param answer_within: how long an answer is waited for; without one the task stops
     :param coveo_conn_id: connection to the organization that owns the provider (templated)
     :return: a report: ``identities`` that were pushed, and ``ordering_id``, the mark
     """

@@ -114,6 +114,8 @@ class CoveoDeleteOlderOperator(GuardedOperator):
     :param min_documents: the fewest documents a load may have; 0 allows to empty the source (templated)
     :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look. Needs
         the privilege Sources (View) (templated)
+    :param on_doubt: what to do beyond these bounds: ``"fail"``, or ``"ask"`` a person in Required Actions
+    :param answer_within: how long an answer is waited for; without one the task stops
     :param exclusive: whether to stop when another run began to load the source since this one did
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: the sums of the parts' reports, with ``ordering_id``, the mark

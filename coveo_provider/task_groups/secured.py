@@ -94,8 +94,6 @@ def secured_push(
             mappings=mappings,
             case_sensitive=case_sensitive,
             delete_older=True,
-            on_doubt=on_doubt,
-            answer_within=answer_within,
             **provider,
         )
         (

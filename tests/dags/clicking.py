@@ -188,6 +188,10 @@ class Run:
         with create_session() as session:
             look(SimpleNamespace(log=logging.getLogger(__name__)), session=session)
 
+    def tries(self, task: str) -> int:
+        """Return which try of a task it was."""
+        return int(self._instance(task).try_number)
+
     def xcom(self, task: str, key: str) -> Any:
         """Return an XCom of a task."""
         from airflow.models.xcom import XComModel

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 from airflow.sdk import Context, Variable
 
-from coveo_provider._compat import AirflowSkipException
+from coveo_provider._compat import WAITS, AirflowSkipException
 from coveo_provider.errors import CoveoError, SafetyStop, SourceBusy
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.followers import kinds_before
@@ -108,6 +108,8 @@ class Claim:
             yield
         except AirflowSkipException:  # there is nothing to load
             self.release()
+            raise
+        except WAITS:  # for a person's answer: what it is about must not change meanwhile
             raise
         except BaseException:
             if self._taken:
