@@ -57,6 +57,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
+            "coveo_provider.links.CoveoDocsLink",
             "coveo_provider.links.CoveoLogBrowserLink",
             "coveo_provider.links.CoveoSourcesLink",
         ],

@@ -55,6 +55,7 @@ class CoveoSecurityExpansionOperator(CoveoOperator):
         ``ordering_id``, the mark before the first push
     """
 
+    documentation = "https://docs.coveo.com/en/55/"
     template_fields: Sequence[str] = (
         "provider_id",
         "members",
@@ -178,6 +179,7 @@ class CoveoDeleteOlderIdentitiesOperator(CoveoOperator):
     :return: a report: ``identities`` that were pushed, and ``ordering_id``, the mark
     """
 
+    documentation = "https://docs.coveo.com/en/33/"
     template_fields: Sequence[str] = (
         "provider_id",
         "reports",

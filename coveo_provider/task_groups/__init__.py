@@ -30,6 +30,8 @@ Arguments that mean the same in each group:
 * ``queue_delay``: minutes the service waits before it deletes what was not renewed (templated)
 * ``min_documents``: the fewest documents the dataset may have; 0 allows to empty the source (templated)
 * ``max_shrink``: share of the items that may go, between 0 and 1; ``None`` does not look (templated)
+* ``outlets``: ``[coveo_asset(…)]``, the asset of the source: Airflow's page of it then shows the group's last task
+  as its producer (:mod:`coveo_provider.assets`)
 * ``coveo_conn_id``: connection to the organization that owns the source (templated)
 * ``group_id``: the name of the group
 * ``default_args``: what all its tasks take: ``{"pool": "coveo", "retries": 3}``

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.sdk import TaskGroup
@@ -38,6 +39,7 @@ def push_rebuild(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "push_rebuild",
     default_args: dict[str, Any] | None = None,
@@ -54,6 +56,7 @@ def push_rebuild(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
@@ -81,6 +84,7 @@ def incremental_push(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "incremental_push",
     default_args: dict[str, Any] | None = None,
@@ -104,6 +108,7 @@ def incremental_push(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     guards: dict[str, Any] = {
         "min_documents": min_documents,

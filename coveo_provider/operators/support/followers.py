@@ -15,26 +15,34 @@ def kinds_after(operator: Any, context: Context) -> Iterator[type[Any]]:
     :param operator: one that has a ``source_id``
     :param context: the running task's
     """
-    return _kinds(operator, context, upstream=False)
+    return (kind_of(task) for task in _tasks(operator, context, upstream=False))
+
+
+def tasks_after(operator: Any, context: Context) -> Iterator[Any]:
+    """Return these tasks, mapped or not, as the DAG file has them."""
+    return _tasks(operator, context, upstream=False)
 
 
 def kinds_before(operator: Any, context: Context) -> Iterator[type[Any]]:
     """Return the classes of the tasks that an operator follows, directly or not, and that work on its source."""
-    return _kinds(operator, context, upstream=True)
+    return (kind_of(task) for task in _tasks(operator, context, upstream=True))
 
 
-def _kinds(operator: Any, context: Context, *, upstream: bool) -> Iterator[type[Any]]:
+def kind_of(task: Any) -> type[Any]:
+    """Return the class of a task, mapped or not."""
+    return type(task) if isinstance(task, BaseOperator) else task.operator_class
+
+
+def argument_of(task: Any, name: str) -> Any:
+    """Return an argument of a task as the DAG file has it; ``None`` of one it has not, or is mapped over."""
+    return getattr(task, name, None) if isinstance(task, BaseOperator) else task.partial_kwargs.get(name)
+
+
+def _tasks(operator: Any, context: Context, *, upstream: bool) -> Iterator[Any]:
     for task in operator.get_flat_relatives(upstream=upstream):
-        kind, source = _class_and_source(task)
+        source = argument_of(task, "source_id")
         if source is not None and _may_be_same(source, operator, context):
-            yield kind
-
-
-def _class_and_source(task: Any) -> tuple[type[Any], Any]:
-    """Return the class of a task, mapped or not, and its source as the DAG file has it, if it has one."""
-    if isinstance(task, BaseOperator):
-        return type(task), getattr(task, "source_id", None)
-    return task.operator_class, task.partial_kwargs.get("source_id")
+            yield task
 
 
 def _may_be_same(source: Any, operator: Any, context: Context) -> bool:
