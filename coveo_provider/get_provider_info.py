@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 _TEXT = ["string", "null"]
+
+
+@cache
+def _hidden_fields() -> list[str]:
+    """
+    Return the form's fields that Coveo has no use for; the port is one, and is shown in Airflow 3.3 all the same.
+
+    There the button "Test Connection" sends a port that is not set as 0, which the API server takes for another
+    destination, and so refuses to use the stored key (apache/airflow, pull request 73298). A stored 0 is none.
+    """
+    return ["schema"] if version("apache-airflow-core").startswith("3.3.") else ["port", "schema"]
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -46,6 +59,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "extra-links": [
+            "coveo_provider.links.CoveoDocsLink",
             "coveo_provider.links.CoveoLogBrowserLink",
             "coveo_provider.links.CoveoSourcesLink",
         ],
@@ -63,26 +77,29 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "coveo_provider.hooks.coveo.CoveoHook",
                 "hook-name": "Coveo",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["port", "schema"],
+                    "hidden-fields": _hidden_fields(),
                     "relabeling": {
                         "login": "Organization ID (required)",
                         "password": "API key (required)",
                         "host": "Base URL override",
+                        "port": "Port (0: none)",
                     },
                     "placeholders": {
-                        "login": "mycoveoorganizationa1b2c3",
-                        "host": "http://127.0.0.1:8040 for the sandbox, else empty",
+                        "login": "such as mycoveoorganizationa1b2c3: what follows #/ in the console",
+                        "password": "with Organization (View), Sources (View) and Sources (Edit)",
+                        "host": "empty for Coveo; http://127.0.0.1:8040 for the sandbox",
+                        "port": "write 0, so that Airflow 3.3 can test the connection",
                     },
                 },
                 "conn-fields": {
                     "region": {
                         "label": "Region",
-                        "description": "Where the organization's data resides.",
+                        "description": "Where the organization's data resides. The key goes to that region's host.",
                         "schema": {"type": _TEXT, "enum": ["us", "ca", "eu", "au"], "default": "us"},
                     },
                     "environment": {
                         "label": "Environment",
-                        "description": "hipaa for an organization in Coveo's HIPAA environment.",
+                        "description": "hipaa for an organization in Coveo's HIPAA environment, else production.",
                         "schema": {
                             "type": _TEXT,
                             "enum": ["production", "hipaa"],
@@ -91,12 +108,13 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "push_url": {
                         "label": "Push URL override",
-                        "description": "Replaces the host of the Push and Stream APIs.",
+                        "description": "Replaces the host of the Push and Stream APIs. Empty for Coveo.",
                         "schema": {"type": _TEXT},
                     },
                     "platform_url": {
                         "label": "Platform URL override",
-                        "description": "Replaces the host of the platform.",
+                        "description": "Replaces the host of the platform, which has the sources and their log. "
+                        "Empty for Coveo.",
                         "schema": {"type": _TEXT},
                     },
                     "timeout": {
@@ -106,7 +124,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "verify": {
                         "label": "TLS verification",
-                        "description": "true, false, or the path of a CA bundle.",
+                        "description": "true, false, or the path of a CA bundle on the workers.",
                         "schema": {"type": _TEXT, "default": "true"},
                     },
                 },

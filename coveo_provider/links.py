@@ -1,5 +1,5 @@
 """
-Links from a task to the Administration Console of Coveo (``docs/api-notes.md``, "Console links").
+Links from a task to Coveo's documentation and its Administration Console (``docs/api-notes.md``, "Console links").
 
 The console has a page per organization for sources and for logs; how to address one source there is not
 documented, so the links lead to the pages, on which a source is found by its name.
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 _CLOUD = ".cloud.coveo.com"
+
+
+class CoveoDocsLink(BaseOperatorLink):
+    """The page of Coveo's documentation that a task is about, as its class names it; no call is made for it."""
+
+    name = "Coveo docs"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the URL; empty of an operator that names none."""
+        return getattr(operator, "documentation", "")
 
 
 class _ConsoleLink(BaseOperatorLink):
@@ -59,5 +69,8 @@ class CoveoLogBrowserLink(_ConsoleLink):
     page = "logs/browser"
 
 
-SOURCE_LINKS = (CoveoSourcesLink(), CoveoLogBrowserLink())
+LINKS: tuple[BaseOperatorLink, ...] = (CoveoDocsLink(),)
+"""The links of every task."""
+
+SOURCE_LINKS: tuple[BaseOperatorLink, ...] = (CoveoSourcesLink(), CoveoLogBrowserLink(), *LINKS)
 """The links of every task that works on a source."""

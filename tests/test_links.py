@@ -1,25 +1,27 @@
-"""From a task to the pages of the Administration Console."""
+"""From a task to the pages of the Administration Console, and to Coveo's documentation."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from airflow.sdk import BaseOperator
 
 from coveo_provider import operators
-from coveo_provider.links import SOURCE_LINKS, CoveoLogBrowserLink, CoveoSourcesLink
-from coveo_provider.operators import CoveoOpenStreamOperator
+from coveo_provider.links import CoveoDocsLink, CoveoLogBrowserLink, CoveoSourcesLink
+from coveo_provider.operators import CoveoOpenStreamOperator, CoveoSetSourceStatusOperator
 from coveo_provider.sandbox import Sandbox
-from tests.conftest import Connect
+from tests.conftest import ROOT, Connect
 
+NOTES = ROOT / "docs" / "api-notes.md"
 KEY: Any = None  # the links do not depend on it
 COVEO = {"login": "MyOrg", "password": "xx-secret"}
 
 
 def linked() -> tuple[str, ...]:
     task = CoveoOpenStreamOperator(task_id="open", source_id="products")
-    return tuple(link.get_link(task, ti_key=KEY) for link in SOURCE_LINKS)
+    return tuple(link.get_link(task, ti_key=KEY) for link in (CoveoSourcesLink(), CoveoLogBrowserLink()))
 
 
 @pytest.mark.parametrize(
@@ -81,4 +83,23 @@ def test_every_task_on_a_source_has_the_links() -> None:
         operator: Any = getattr(operators, name)
         has_source = "source_id" in operator.template_fields
         kinds = {type(link) for link in operator.operator_extra_links}
-        assert kinds == ({CoveoSourcesLink, CoveoLogBrowserLink} if has_source else set()), name
+        console = {CoveoSourcesLink, CoveoLogBrowserLink} if has_source else set()
+        assert kinds == {CoveoDocsLink, *console}, name
+
+
+def test_every_operator_leads_to_a_page_that_the_notes_cite() -> None:
+    """The page is on what the task does, so that several tasks share few pages."""
+    cited = set(re.findall(r"^\[docs \w+\]: (https://docs\.coveo\.com/en/\w+/)$", NOTES.read_text(), re.M))
+    pages = {name: getattr(operators, name).documentation for name in operators.__all__}
+
+    assert set(pages.values()) <= cited
+    assert len(set(pages.values())) > len(pages) / 2
+
+
+def test_the_documentation_is_known_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that failed for want of one leads there as well."""
+    monkeypatch.delenv("AIRFLOW_CONN_COVEO_DEFAULT", raising=False)
+    task = CoveoSetSourceStatusOperator(task_id="status", source_id="files", status="IDLE")
+
+    assert CoveoDocsLink().get_link(task, ti_key=KEY) == "https://docs.coveo.com/en/35/"
+    assert CoveoDocsLink().get_link(BaseOperator(task_id="other"), ti_key=KEY) == ""

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from coveo_provider import __version__
-from coveo_provider.get_provider_info import get_provider_info
+from coveo_provider.get_provider_info import _hidden_fields, get_provider_info
 
 CONNECTION: dict[str, Any] = get_provider_info()["connection-types"][0]
 
@@ -93,4 +93,36 @@ def test_the_form_has_drop_downs_and_no_mandatory_extra() -> None:
         "login": "Organization ID (required)",
         "password": "API key (required)",
         "host": "Base URL override",
+        "port": "Port (0: none)",
     }
+
+
+def test_the_form_explains_every_field() -> None:
+    """Airflow's own fields have room for a placeholder only, and `description` for none; extra has descriptions."""
+    behaviour = CONNECTION["ui-field-behaviour"]
+    standard = {"login", "password", "host", "port", "schema"}
+
+    assert behaviour["placeholders"].keys() == standard - {"schema"}
+    assert set(behaviour["relabeling"]) <= standard
+    assert all(field["description"].endswith(".") for field in CONNECTION["conn-fields"].values())
+
+
+@pytest.mark.parametrize(
+    ("airflow", "hidden"),
+    [
+        ("3.1.8", ["port", "schema"]),
+        ("3.2.2", ["port", "schema"]),
+        ("3.3.2", ["schema"]),
+        ("3.4.0", ["port", "schema"]),
+    ],
+)
+def test_the_port_is_shown_where_airflow_needs_it(
+    monkeypatch: pytest.MonkeyPatch, airflow: str, hidden: list[str]
+) -> None:
+    """Airflow 3.3 takes a port that is not set for another destination (`tests/hooks/test_connection_form.py`)."""
+    monkeypatch.setattr("coveo_provider.get_provider_info.version", lambda _: airflow)
+    _hidden_fields.cache_clear()
+    try:
+        assert get_provider_info()["connection-types"][0]["ui-field-behaviour"]["hidden-fields"] == hidden
+    finally:
+        _hidden_fields.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ class CoveoHook(BaseHook):
 
     The connection: organization id = login, API key = password, base URL override = host; in extra
     ``region`` (us, ca, eu, au), ``environment`` (production, hipaa), ``push_url``, ``platform_url``,
-    ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle). Any other name in extra
+    ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle); a port is part of the
+    override, and 0 is none. Any other name in extra
     is refused: were a misspelt ``region`` overlooked, the key would go to another region's host.
 
     :param coveo_conn_id: the connection's id
@@ -116,15 +118,34 @@ class CoveoHook(BaseHook):
         from coveo_provider.get_provider_info import get_provider_info
 
         fields = get_provider_info()["connection-types"][0]["conn-fields"]
-        return {name: StringField(lazy_gettext(field["label"])) for name, field in fields.items()}
+        return {
+            name: StringField(lazy_gettext(field["label"]), description=field["description"])
+            for name, field in fields.items()
+        }
 
 
 def _base_url(scheme: str | None, host: str | None, port: int | None) -> str | None:
-    """Return the override in the connection's host, which the URI form splits into scheme, host and port."""
+    """
+    Return the override in the connection's host, which the URI form splits into scheme, host and port.
+
+    Port 0 is none: Airflow 3.3 tests no connection whose port is not set.
+
+    :raises ConfigurationError: the port has no host, or the host a port already
+    """
     if not host:
+        if port:
+            raise ConfigurationError(
+                f"port {port} has no host: put the host into the Base URL override, or make the port 0"
+            )
         return None
     url = host if "://" in host or not scheme else f"{scheme}://{host}"
-    return f"{url}:{port}" if port else url
+    found = re.fullmatch(r"((?:[^/]+//)?[^/]*?)(:\d+)?(/.*)?", url.strip()) if port else None
+    if found is None:
+        return url
+    server, own, path = found.groups()
+    if own not in {None, f":{port}"}:
+        raise ConfigurationError(f"port {port} is not the one in the Base URL override: make the port 0")
+    return f"{server}:{port}{path or ''}"
 
 
 def _extra(connection: Connection) -> dict[str, Any]:

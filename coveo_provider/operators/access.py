@@ -41,6 +41,7 @@ class CoveoCheckAccessOperator(CoveoOperator):
         name an ``unknown`` identity, or leave permissions ``unstated``
     """
 
+    documentation = "https://docs.coveo.com/en/107/"
     template_fields: Sequence[str] = (
         "documents",
         "members",

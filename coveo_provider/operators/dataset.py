@@ -44,6 +44,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
         over (``[core] max_map_length``)
     """
 
+    documentation = "https://docs.coveo.com/en/78/"
     template_fields: Sequence[str] = ("documents", "source_id", "deletions", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
     begins = True

@@ -81,6 +81,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     :return: arguments for each task that sends: ``documents`` or ``deletions``
     """
 
+    documentation = "https://docs.coveo.com/en/90/"
     template_fields: Sequence[str] = (
         "documents",
         "state",

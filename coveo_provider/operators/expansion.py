@@ -57,6 +57,7 @@ class CoveoSecurityExpansionOperator(AskingOperator):
         ``ordering_id``, the mark before the first push
     """
 
+    documentation = "https://docs.coveo.com/en/55/"
     template_fields: Sequence[str] = (
         "provider_id",
         "members",
@@ -181,6 +182,7 @@ class CoveoDeleteOlderIdentitiesOperator(AskingOperator):
     :return: a report: ``identities`` that were pushed, and ``ordering_id``, the mark
     """
 
+    documentation = "https://docs.coveo.com/en/33/"
     template_fields: Sequence[str] = (
         "provider_id",
         "reports",

@@ -27,6 +27,7 @@ class CoveoPushIdentityOperator(CoveoOperator):
     :return: ``identity`` (its name), and which ``calls`` were made
     """
 
+    documentation = "https://docs.coveo.com/en/167/"
     template_fields: Sequence[str] = (
         "provider_id",
         "identity",

@@ -31,6 +31,7 @@ class CoveoPushItemOperator(CoveoOperator):
     :return: a report: ``documents`` is 1, ``bytes``
     """
 
+    documentation = "https://docs.coveo.com/en/133/"
     template_fields: Sequence[str] = ("source_id", "document", "coveo_conn_id")
     template_fields_renderers = {"document": "json"}  # noqa: RUF012  as Airflow declares it
     operator_extra_links = SOURCE_LINKS
@@ -76,6 +77,7 @@ class CoveoDeleteItemOperator(CoveoOperator):
     :return: a report: ``deletions`` is 1
     """
 
+    documentation = "https://docs.coveo.com/en/171/"
     template_fields: Sequence[str] = ("source_id", "document_id", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
 

@@ -26,6 +26,7 @@ class CoveoSecurityProviderOperator(CoveoOperator):
     :return: ``provider_id``, and whether it was ``changed``
     """
 
+    documentation = "https://docs.coveo.com/en/85/"
     template_fields: Sequence[str] = ("provider_id", "source_ids", "cascades_to", "coveo_conn_id")
 
     def __init__(

@@ -31,6 +31,7 @@ class CoveoPushBatchOperator(SendingOperator):
     :return: a report: ``parts``, ``documents``, ``deletions``, ``bytes``, ``chunks``, ``ordering_ids``
     """
 
+    documentation = "https://docs.coveo.com/en/90/"
     template_fields: Sequence[str] = ("source_id", "documents", "deletions", "coveo_conn_id")
 
     def __init__(

@@ -39,6 +39,7 @@ class CoveoSetSourceStatusOperator(SourceOperator):
         afterwards is newer
     """
 
+    documentation = "https://docs.coveo.com/en/35/"
     template_fields: Sequence[str] = ("source_id", "status", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
     begins = True
@@ -121,6 +122,7 @@ class CoveoDeleteOlderOperator(GuardedOperator):
     :return: a report: the sums of the parts' reports, with ``ordering_id``, the mark
     """
 
+    documentation = "https://docs.coveo.com/en/131/"
     template_fields: Sequence[str] = (
         "source_id",
         "ordering_id",

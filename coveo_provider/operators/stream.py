@@ -39,6 +39,7 @@ class CoveoOpenStreamOperator(SourceOperator):
     :return: the stream's id
     """
 
+    documentation = "https://docs.coveo.com/en/p4eb0129/"
     template_fields: Sequence[str] = ("source_id", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
 
@@ -72,6 +73,7 @@ class CoveoUploadChunkOperator(SendingOperator):
     :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``
     """
 
+    documentation = "https://docs.coveo.com/en/p4eb0129/"
     template_fields: Sequence[str] = ("source_id", "stream_id", "documents", "coveo_conn_id")
     longest_wait = STREAM_WAIT_SECONDS
 
@@ -126,6 +128,7 @@ class CoveoCloseStreamOperator(GuardedOperator):
     :return: a report: the sums of the uploads' reports, with ``ordering_id`` and ``request_id`` of the close
     """
 
+    documentation = "https://docs.coveo.com/en/p4eb0129/"
     template_fields: Sequence[str] = (
         "source_id",
         "stream_id",

@@ -89,6 +89,7 @@ class CoveoTransformOperator(CoveoOperator):
         (``[core] max_map_length``)
     """
 
+    documentation = "https://docs.coveo.com/en/78/"
     template_fields: Sequence[str] = ("source", "output_uri", "state")
 
     def __init__(

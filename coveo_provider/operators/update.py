@@ -40,6 +40,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
         ``ordering_ids``
     """
 
+    documentation = "https://docs.coveo.com/en/p4eb0129/"
     template_fields: Sequence[str] = (
         "source_id",
         "documents",
@@ -95,6 +96,7 @@ class CoveoMergeStreamOperator(SendingOperator):
     :return: a report: ``parts``, ``documents``, ``bytes``, ``chunks``, ``ordering_ids``
     """
 
+    documentation = "https://docs.coveo.com/en/p4eb0515/"
     template_fields: Sequence[str] = ("source_id", "documents", "coveo_conn_id")
 
     def __init__(

@@ -29,6 +29,7 @@ class CoveoEndStaleLoadsOperator(SourceOperator):
     :raises ConfigurationError: Variables cannot be used, so nobody knows which loads are stale
     """
 
+    documentation = "https://docs.coveo.com/en/35/"
     template_fields: Sequence[str] = ("source_ids", "coveo_conn_id")
 
     def __init__(self, *, source_ids: Sequence[str] | XComArg, **kwargs: Any) -> None:

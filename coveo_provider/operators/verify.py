@@ -100,6 +100,7 @@ class CoveoVerifyOperator(EndingOperator):
     :raises VerificationFailed: something is missing after the wait, or too much was refused
     """
 
+    documentation = "https://docs.coveo.com/en/1893/"
     template_fields: Sequence[str] = (
         *("source_id", "reports", "parts", "whole", "verify", "max_rejected", "queue_delay", "coveo_conn_id"),
     )

@@ -40,6 +40,8 @@ Arguments that mean the same in each group:
 * ``approve``: ``"always"`` lets the plan wait for a yes in Airflow's Required Actions (templated)
 * ``max_changed``: share of the documents of the last load that may change, between 0 and 1 (templated)
 * ``max_new_public``: how many documents may become visible to everybody (templated)
+* ``outlets``: ``[coveo_asset(…)]``, the asset of the source: Airflow's page of it then shows the group's last task
+  as its producer (:mod:`coveo_provider.assets`)
 * ``coveo_conn_id``: connection to the organization that owns the source (templated)
 * ``group_id``: the name of the group
 * ``default_args``: what all its tasks take: ``{"pool": "coveo", "retries": 3}``

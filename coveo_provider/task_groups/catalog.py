@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -40,6 +40,7 @@ def catalog_load(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "catalog_load",
     default_args: dict[str, Any] | None = None,
@@ -52,7 +53,7 @@ def catalog_load(
     Arguments that are not named here mean what they mean in every group: :mod:`coveo_provider.task_groups`.
     """
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
-    verified: dict[str, Any] = {"verify": verify, "max_rejected": max_rejected}
+    verified: dict[str, Any] = {"verify": verify, "max_rejected": max_rejected, "outlets": list(outlets)}
     with new_group(group_id, default_args) as group:
         check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
         stream = CoveoOpenStreamOperator(task_id="open", **source)
@@ -96,6 +97,7 @@ def catalog_refresh(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "catalog_refresh",
     default_args: dict[str, Any] | None = None,
@@ -113,6 +115,7 @@ def catalog_refresh(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     guards: dict[str, Any] = {
         "min_documents": min_documents,

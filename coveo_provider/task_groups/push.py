@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ def push_rebuild(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "push_rebuild",
     default_args: dict[str, Any] | None = None,
@@ -59,6 +60,7 @@ def push_rebuild(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
@@ -95,6 +97,7 @@ def incremental_push(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "incremental_push",
     default_args: dict[str, Any] | None = None,
@@ -118,6 +121,7 @@ def incremental_push(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     guards: dict[str, Any] = {
         "min_documents": min_documents,

@@ -37,6 +37,7 @@ def secured_push(
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
+    outlets: Sequence[Any] = (),
     coveo_conn_id: str = "coveo_default",
     group_id: str = "secured_push",
     default_args: dict[str, Any] | None = None,
@@ -61,6 +62,7 @@ def secured_push(
         "verify": verify,
         "max_rejected": max_rejected,
         "queue_delay": queue_delay,
+        "outlets": list(outlets),
     }
     provider: dict[str, Any] = {"provider_id": provider_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {

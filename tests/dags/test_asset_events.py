@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import sample_rows
 from airflow.sdk import DAG, Asset, AssetAlias, BaseOperator
 
+from coveo_provider._compat import AirflowFailException
 from coveo_provider.assets import ANY_REFRESH, coveo_asset
 from coveo_provider.operators import (
     CoveoCloseStreamOperator,
@@ -18,8 +19,10 @@ from coveo_provider.operators import (
     CoveoFinalizeOperator,
     CoveoOpenStreamOperator,
     CoveoUploadChunkOperator,
+    CoveoVerifyOperator,
 )
 from coveo_provider.sandbox import Answer, Cut, Sandbox
+from coveo_provider.task_groups import catalog_load
 from tests.conftest import WritePart, products
 from tests.dags.conftest import RunDag, make_known
 from tests.operators.conftest import run
@@ -231,6 +234,163 @@ def test_what_the_dags_author_declares_stays(
     ran("declares", lambda: CoveoCloseStreamOperator(task_id="close", outlets=mine, **loaded))
 
     assert sorted(uri for uri, _ in events()) == ["coveo://sandbox/products", "mine"]
+
+
+DECLARED: dict[str, Callable[[], Any]] = {
+    "the_asset": lambda: coveo_asset("Sandbox", "products"),
+    "its_uri": lambda: Asset("coveo://sandbox/products"),
+    "its_uri_as_a_reference": lambda: Asset.ref(uri="coveo://sandbox/products"),
+    "its_name_as_a_reference": lambda: Asset.ref(name="coveo://sandbox/products"),
+    "another_name": lambda: Asset(name="catalog", uri="coveo://SANDBOX/products"),
+}
+
+
+@pytest.fixture
+def forgotten_assets(airflow_database: None) -> Iterator[None]:
+    """Let an asset have another name: Airflow knows one for each URI."""
+    from airflow.models.asset import AssetActive
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    def forget() -> None:
+        with create_session() as session:
+            session.execute(delete(AssetActive))
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.parametrize("how", DECLARED)
+def test_a_declared_source_gets_the_same_event_once(
+    connected: Sandbox, loaded: dict[str, Any], forgotten_assets: None, events: Events, how: str
+) -> None:
+    """With its extra, and not doubled: Airflow's own event of an outlet would have none."""
+    if "reference" in how:  # to what another DAG made known
+        make_known(DAG(dag_id=f"knows_{how}", schedule=[coveo_asset("sandbox", "products")]))
+    outlets = [DECLARED[how]()]
+
+    state, _ = ran(how, lambda: CoveoCloseStreamOperator(task_id="close", outlets=outlets, **loaded))
+
+    [(uri, extra)] = events()
+    assert (state, uri) == ("success", "coveo://sandbox/products")
+    assert (extra["source_id"], extra["documents"]) == ("products", 10)
+    assert len(str(extra["ordering_id"])) == 13
+
+
+def test_a_declared_source_queues_the_dags_of_asset_and_alias(
+    connected: Sandbox, loaded: dict[str, Any], forgotten_assets: None, events: Events
+) -> None:
+    """Each of them once, and the page of the asset shows the task that produces it."""
+    from airflow.models.asset import AssetDagRunQueue, AssetModel, TaskOutletAssetReference
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete, select, update
+
+    mine = coveo_asset("sandbox", "products")
+    schedules: dict[str, Any] = {"on_declared": mine, "on_any_declared": AssetAlias(ANY_REFRESH)}
+    for name, asset in schedules.items():
+        make_known(DAG(dag_id=name, schedule=[asset]))
+    with create_session() as session:
+        session.execute(delete(AssetDagRunQueue))
+        session.execute(update(DagModel).where(DagModel.dag_id.in_(schedules)).values(is_paused=False))
+
+    ran("produces", lambda: CoveoCloseStreamOperator(task_id="close", outlets=mine, **loaded))
+
+    with create_session() as session:
+        queued = list(session.scalars(select(AssetDagRunQueue.target_dag_id)))
+        producers = session.scalars(
+            select(TaskOutletAssetReference.task_id)
+            .join(AssetModel, AssetModel.id == TaskOutletAssetReference.asset_id)
+            .where(AssetModel.uri == mine.uri, TaskOutletAssetReference.dag_id == "produces")
+        ).all()
+    assert sorted(name for name in queued if name in schedules) == sorted(schedules)
+    assert producers == ["close"]
+    assert len(events()) == 1
+
+
+def test_a_group_tells_of_its_source_by_its_last_task(
+    connected: Sandbox, write_part: WritePart, events: Events
+) -> None:
+    """Only the task that verifies is a producer, and its event says what it found."""
+    part, mine = write_part(products(10)), coveo_asset("sandbox", "products")
+
+    state, dag = ran(
+        "grouped", lambda: catalog_load(source_id="products", documents=[part], outlets=[mine], verify=False)
+    )
+
+    assert state == "success"
+    assert [task.task_id for task in dag.tasks if mine in task.outlets] == ["catalog_load.verify"]
+    [(uri, extra)] = events()
+    assert (uri, extra["documents"], extra["verified"]) == (mine.uri, 10, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("outlet", "words"),
+    [
+        (("sandbox", "Products"), "outlet coveo://sandbox/Products is not what it loads, source products"),
+        (("other", "products"), r"outlet coveo://other/products .*coveo_asset\('sandbox', 'products'\)"),
+    ],
+    ids=["another source", "another organization"],
+)
+def test_another_source_than_the_declared_is_refused_before_anything_is_sent(
+    connected: Sandbox,
+    write_part: WritePart,
+    events: Events,
+    caplog: pytest.LogCaptureFixture,
+    outlet: tuple[str, str],
+    words: str,
+) -> None:
+    """By the first task of the load, and by name."""
+    part, foreign = write_part(products(10)), coveo_asset(*outlet)
+
+    state, _ = ran("foreign", lambda: catalog_load(source_id="products", documents=[part], outlets=[foreign]))
+
+    assert (state, events()) == ("failed", [])
+    assert connected.calls == []
+    with pytest.raises(AirflowFailException, match=f"task close: its {words}"):
+        run(
+            CoveoCloseStreamOperator(
+                task_id="close", source_id="products", stream_id="s", reports=[], outlets=[foreign]
+            )
+        )
+    assert connected.calls == []
+
+
+def test_a_task_that_is_followed_by_verification_leaves_the_event_to_it(
+    connected: Sandbox, loaded: dict[str, Any], events: Events
+) -> None:
+    """Whatever it declares: the load has not ended, and may be found wrong."""
+    mine = coveo_asset("sandbox", "products")
+
+    def load() -> None:
+        close = CoveoCloseStreamOperator(task_id="close", outlets=[mine], **loaded)
+        CoveoVerifyOperator(task_id="verify", source_id="products", reports=close.output, verify=False)
+
+    state, _ = ran("followed", load)
+
+    [(uri, extra)] = events()
+    assert (state, uri, extra["verified"]) == ("success", mine.uri, "nothing")
+
+
+def test_mapped_tasks_declare_the_sources_of_all(connected: Sandbox, events: Events) -> None:
+    """Each tells of its own, and one whose source is not among them is refused."""
+    connected.add_source("more", kind="PUSH")
+    sources = ["files", "more"]
+
+    state, _ = ran(
+        "mapped_outlets",
+        lambda: CoveoDeleteOlderOperator.partial(
+            task_id="delete",
+            reports={"documents": 0},
+            ordering_id="1600000000000",
+            min_documents=0,
+            outlets=[coveo_asset("sandbox", source) for source in sources],
+        ).expand(source_id=[*sources, "products"]),
+    )
+
+    assert state == "failed"
+    assert sorted(uri for uri, _ in events()) == ["coveo://sandbox/files", "coveo://sandbox/more"]
 
 
 def test_a_source_without_an_asset_is_refreshed_all_the_same(connected: Sandbox, events: Events) -> None:

@@ -35,10 +35,11 @@ def test_links_are_there_for_every_instance_whatever_became_of_it(
         links = {(row.map_index, row.key): XComModel.deserialize_value(row) for row in session.scalars(kept)}
     assert states == {0: "success", 1: "failed"}
     assert links == {
-        (index, key): f"{CONSOLE}/admin/#/sandbox/{page}/"
+        (index, key): url
         for index in states
-        for key, page in {
-            "_link_CoveoSourcesLink": "content/sources",
-            "_link_CoveoLogBrowserLink": "logs/browser",
+        for key, url in {
+            "_link_CoveoSourcesLink": f"{CONSOLE}/admin/#/sandbox/content/sources/",
+            "_link_CoveoLogBrowserLink": f"{CONSOLE}/admin/#/sandbox/logs/browser/",
+            "_link_CoveoDocsLink": "https://docs.coveo.com/en/p4eb0129/",
         }.items()
     }

@@ -64,9 +64,33 @@ def test_extra_chooses_the_hosts(
 
 
 @pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("https://gateway.example.com", 8443, "https://gateway.example.com:8443"),
+        ("gateway.example.com", 8443, "https://gateway.example.com:8443"),
+        ("https://gateway.example.com/coveo/", 8443, "https://gateway.example.com:8443/coveo"),
+        ("https://gateway.example.com:8443/", 8443, "https://gateway.example.com:8443"),
+        ("http://[::1]", 8040, "http://[::1]:8040"),
+        ("https://gateway.example.com:8443", 0, "https://gateway.example.com:8443"),
+        (None, 0, "https://api.cloud.coveo.com"),
+    ],
+)
+def test_the_port_is_part_of_the_override(connect: Connect, host: str | None, port: int, url: str) -> None:
+    """0 is none: the form asks for it."""
+    connect(login="acme", password="secret-key", host=host, port=port)
+
+    assert CoveoHook().client.endpoints.push_url == url
+
+
+@pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"password": "secret-key"}, ["coveo_default", "organization id", "login"]),
+        ({"login": "acme", "password": "secret-key", "port": 8443}, ["port 8443", "no host", "port 0"]),
+        (
+            {"login": "acme", "password": "secret-key", "port": 1, "host": "https://u:secret-key@e.com:2"},
+            ["port 1", "Base URL", "port 0"],
+        ),
         ({"login": "acme"}, ["coveo_default", "API key", "password"]),
         ({"login": "acme", "password": "secret-key", "extra": {"region": "mars"}}, ["region", "mars", "us"]),
         (

@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator, Context
 from coveo_provider._compat import AirflowFailException, AirflowSkipException
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
 from coveo_provider.hooks.coveo import CoveoHook
+from coveo_provider.links import LINKS
 from coveo_provider.operators.support.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class CoveoOperator(BaseOperator):
     """
 
     ui_color = "#e3f1fb"
+    operator_extra_links = LINKS
+
+    documentation: ClassVar[str]
+    """Coveo's page on what the task does or, where it calls no API, on what it prepares."""
 
     longest_wait: ClassVar[float | None] = None
     """A wait over this many seconds is of no use to the task: it fails instead."""

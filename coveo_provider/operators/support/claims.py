@@ -32,6 +32,7 @@ from coveo_provider.operators.support.load_records import (
     now_text,
     variable_name,
 )
+from coveo_provider.operators.support.outlets import refuse_foreign_outlets
 
 PAUSE = 1.0
 """Seconds between writing a claim and looking whether it stands: longer than Airflow takes to write a Variable."""
@@ -394,6 +395,9 @@ class SourceOperator(CoveoOperator):
     begins: ClassVar[bool] = False
     """Whether such a task begins a load, which those after it go on with."""
 
+    ends: ClassVar[bool] = False
+    """Whether such a task ends a load, or a step towards that."""
+
     source_id: Any
 
     def __init__(self, *, exclusive: bool | None = None, **kwargs: Any) -> None:
@@ -405,7 +409,12 @@ class SourceOperator(CoveoOperator):
         return self.exclusive is not False
 
     def claim(self, context: Context) -> Claim:
-        """Return the claim of the task's run on its source."""
+        """
+        Return the claim of the task's run on its source.
+
+        :raises ConfigurationError: the task that ends the load declares another source as its outlet
+        """
+        refuse_foreign_outlets(self, context)
         return Claim(self, context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from airflow.sdk import AssetAlias, BaseOperator, Context, TriggerRule
+from airflow.sdk import Asset, AssetAlias, BaseOperator, Context, TriggerRule
 
 from coveo_provider.assets import ANY_REFRESH, coveo_asset
 from coveo_provider.errors import SafetyStop
@@ -14,6 +14,7 @@ from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.claims import Claim, SourceOperator
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.mapped_tasks import parts_of
+from coveo_provider.operators.support.outlets import is_own, is_source
 from coveo_provider.operators.support.values import number
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ class EndingOperator(SourceOperator):
     A task that ends a load, or a step towards that: it first checks what was sent.
 
     When it has ended the load it emits an event of the asset ``coveo://<organization>/<source>``, on which other
-    DAGs may be scheduled (:mod:`coveo_provider.assets`).
+    DAGs may be scheduled (:mod:`coveo_provider.assets`). Where that asset is among its ``outlets``, Airflow's page
+    of the asset shows the task; the event is one, and the same.
     """
 
     operator_extra_links = SOURCE_LINKS
+
+    ends = True
 
     verifies: ClassVar[bool] = False
     """Whether such a task verifies the load, and so ends it in place of those before it."""
@@ -66,10 +70,13 @@ class EndingOperator(SourceOperator):
 
     def end_load(self, context: Context, claim: Claim, report: dict[str, Any]) -> None:
         """Give the source back, and tell other DAGs that it was refreshed, unless a task that verifies follows."""
+        declared = [outlet for outlet in self.outlets if is_source(outlet)]
+        # What stands here when the task succeeds gets an event from Airflow, which knows nothing of the load.
+        self.outlets = [outlet for outlet in self.outlets if not is_source(outlet)]
         if any(issubclass(kind, EndingOperator) and kind.verifies for kind in kinds_after(self, context)):
             return
         claim.release()
-        self._emit(context, report)
+        self._emit(context, report, declared)
 
     def _current_reports(self) -> Any:
         """
@@ -110,9 +117,9 @@ class EndingOperator(SourceOperator):
                 "Nothing was removed"
             )
 
-    def _emit(self, context: Context, report: dict[str, Any]) -> None:
+    def _emit(self, context: Context, report: dict[str, Any], declared: Sequence[Any]) -> None:
         """
-        Add the event that Airflow emits once the task has succeeded.
+        Add the event that Airflow emits once the task has succeeded: by the alias, so that its DAGs run as well.
 
         Its extra holds the ids and the report without its lists, which may be long: ``parts`` is left out, and
         of ``ordering_ids`` the last stays, as ``ordering_id``.
@@ -124,6 +131,8 @@ class EndingOperator(SourceOperator):
         except ValueError as error:  # what was done is done: the task does not fail for its event
             self.log.warning("No asset event for source %s: %s", self.source_id, error)
             return
+        own = (one for one in declared if isinstance(one, Asset) and is_own(one, asset.uri))
+        asset = next(own, asset)  # it may have another name
         extra = {name: value for name, value in report.items() if isinstance(value, (int, float, str))}
         if report.get("ordering_ids"):
             extra.setdefault("ordering_id", report["ordering_ids"][-1])

@@ -15,12 +15,17 @@ def kinds_after(operator: Any, context: Context) -> Iterator[type[Any]]:
     :param operator: one that has a ``source_id``
     :param context: the running task's
     """
-    return (kind for _, kind in _relatives(operator, context, upstream=False))
+    return (kind_of(task) for task in _tasks(operator, context, upstream=False))
+
+
+def tasks_after(operator: Any, context: Context) -> Iterator[Any]:
+    """Return these tasks, mapped or not, as the DAG file has them."""
+    return _tasks(operator, context, upstream=False)
 
 
 def kinds_before(operator: Any, context: Context) -> Iterator[type[Any]]:
     """Return the classes of the tasks that an operator follows, directly or not, and that work on its source."""
-    return (kind for _, kind in _relatives(operator, context, upstream=True))
+    return (kind_of(task) for task in _tasks(operator, context, upstream=True))
 
 
 def tasks_before(
@@ -29,25 +34,28 @@ def tasks_before(
     """
     Return ids and classes of the tasks that an operator follows, directly or not, and that work on its source.
 
-    :param owner: the attribute that names what they work on: ``provider_id`` of identities
+    :param owner: the argument that names what they work on: ``provider_id`` of identities
     """
-    return _relatives(operator, context, upstream=True, owner=owner)
+    return (
+        (task.task_id, kind_of(task)) for task in _tasks(operator, context, upstream=True, owner=owner)
+    )
 
 
-def _relatives(
-    operator: Any, context: Context, *, upstream: bool, owner: str = "source_id"
-) -> Iterator[tuple[str, type[Any]]]:
+def kind_of(task: Any) -> type[Any]:
+    """Return the class of a task, mapped or not."""
+    return type(task) if isinstance(task, BaseOperator) else task.operator_class
+
+
+def argument_of(task: Any, name: str) -> Any:
+    """Return an argument of a task as the DAG file has it; ``None`` of one it has not, or is mapped over."""
+    return getattr(task, name, None) if isinstance(task, BaseOperator) else task.partial_kwargs.get(name)
+
+
+def _tasks(operator: Any, context: Context, *, upstream: bool, owner: str = "source_id") -> Iterator[Any]:
     for task in operator.get_flat_relatives(upstream=upstream):
-        kind, owned_by = _class_and_owner(task, owner)
+        owned_by = argument_of(task, owner)
         if owned_by is not None and _may_be_same(owned_by, getattr(operator, owner), operator, context):
-            yield task.task_id, kind
-
-
-def _class_and_owner(task: Any, owner: str) -> tuple[type[Any], Any]:
-    """Return the class of a task, mapped or not, and its source as the DAG file has it, if it has one."""
-    if isinstance(task, BaseOperator):
-        return type(task), getattr(task, owner, None)
-    return task.operator_class, task.partial_kwargs.get(owner)
+            yield task
 
 
 def _may_be_same(owner: Any, own: Any, operator: Any, context: Context) -> bool:
