@@ -12,6 +12,7 @@ from coveo_provider.errors import SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.claims import Claim, SourceOperator
 from coveo_provider.operators.support.followers import kinds_after
+from coveo_provider.operators.support.lineage import Lineage, columns_at, data_of_source
 from coveo_provider.operators.support.mapped_tasks import parts_of
 from coveo_provider.operators.support.values import number
 
@@ -65,10 +66,29 @@ class EndingOperator(SourceOperator):
 
     def end_load(self, context: Context, claim: Claim, report: dict[str, Any]) -> None:
         """Give the source back, and tell other DAGs that it was refreshed, unless a task that verifies follows."""
+        self.lineage = self.told(lambda: self._lineage(report))
         if any(issubclass(kind, EndingOperator) and kind.verifies for kind in kinds_after(self, context)):
             return
         claim.release()
         self._emit(context, report)
+
+    def first_part(self, report: dict[str, Any]) -> str:
+        """Return the URI of a part that shows the columns of the load's documents; empty without one."""
+        others = {part for parts in report.get("other_parts", {}).values() for part in parts}
+        return next((part for part in report["parts"] if part not in others), "")
+
+    def _lineage(self, report: dict[str, Any]) -> Lineage:
+        """Return the source with all that the load sent, less what was refused."""
+        part = self.first_part(report)
+        rows = report["documents"] + report["partial_updates"] - report.get("refused", 0)
+        source = data_of_source(
+            self.client.organization_id,
+            self.source_id,
+            columns=columns_at(part) if part else (),
+            rows=max(0, rows),
+            bytes=report["bytes"],
+        )
+        return Lineage(outputs=[source])
 
     def _current_reports(self) -> Any:
         """

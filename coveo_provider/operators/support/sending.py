@@ -18,6 +18,7 @@ from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
+from coveo_provider.operators.support.lineage import Lineage, columns_of, data_of_source, data_read
 from coveo_provider.operators.support.mapped_tasks import name_by_part
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.encoding.chunks import Chunk
     from coveo_provider.documents.encoding.rows import Rows
     from coveo_provider.loading.uploads import Uploaded
-    from coveo_provider.report import ChunkReport
+    from coveo_provider.report import ChunkReport, Report
 
 _DOCUMENTS = frozenset({Section.ADD_OR_UPDATE, Section.ADD_OR_MERGE})
 _ARGUMENTS = {
@@ -200,18 +201,37 @@ class SendingOperator(SourceOperator):
                     load=claim.load,
                 )
             )
-            send_chunks(
-                self,
-                chunks,
-                report,
-                to=f"source {self.source_id}",
-                container=container,
-                submit=submit,
-                joins_on_upload=bool(stream_id),
-                ahead=ahead.taken,
-            )
+            try:
+                send_chunks(
+                    self,
+                    chunks,
+                    report,
+                    to=f"source {self.source_id}",
+                    container=container,
+                    submit=submit,
+                    joins_on_upload=bool(stream_id),
+                    ahead=ahead.taken,
+                )
+            finally:  # of a task that fails, what was accepted is told, too
+                self.lineage = self.told(lambda: self._lineage(load, report))
         name_by_part(context, report)
         return report.as_json()
+
+    def _lineage(self, load: Mapping[Section, Sequence[Part | Rows]], report: Report) -> Lineage:
+        """Return the files that were read, and the source with what it was sent."""
+        from coveo_provider.documents.dataset.tables import Part
+
+        documents = (one for section in load if section in _DOCUMENTS for one in load[section])
+        source = data_of_source(
+            self.client.organization_id,
+            self.source_id,
+            columns=next((columns_of(one.schema) for one in documents if isinstance(one, Part)), ()),
+            rows=report.documents + report.partial_updates,
+            bytes=report.bytes,
+        )
+        return Lineage(
+            data_read((one for sources in load.values() for one in sources), report.parts), [source]
+        )
 
     def _log_calls(self, chunks: Sequence[Chunk], api: Api, calls_per_chunk: int) -> None:
         """Say beforehand how many calls this makes, and what the API allows where that is published."""
