@@ -262,4 +262,6 @@ def test_a_failure_in_it_fails_no_task(
     assert connected.count("files") == 3
     printed = "".join(capfd.readouterr())
     assert printed.count("OpenLineage is told nothing of this task, because of LookupError") == 3
-    assert not any(word in printed for word in ("s3cr3t", "Traceback", "[error"))
+    # Airflow 3.1 calls a Variable that is not there yet an error.
+    lines = [line for line in printed.splitlines() if "Variable not found" not in line]
+    assert [line for line in lines if any(word in line for word in ("s3cr3t", "Traceback", "[error"))] == []

@@ -96,11 +96,12 @@ def test_a_dataset_of_another_storage_is_named_and_has_its_columns(remote: Stagi
     transform.execute({})
 
     told = transform.get_openlineage_facets_on_complete(None)
-    assert [(one.namespace, one.name) for one in [*told.inputs, *planned.outputs, *told.outputs]] == [
-        ("memory://bucket", "staging/raw/shoes.ndjson"),
-        ("memory://bucket", "staging/documents"),
-        ("memory://bucket", "staging/documents"),
+    # Where the bucket stands is up to the storage's library: that of Airflow 3.1 counts it to the path.
+    named = [
+        f"{one.namespace}/{one.name}".partition("://")[2].lstrip("/")
+        for one in [*told.inputs, *planned.outputs, *told.outputs]
     ]
+    assert named == ["bucket/staging/raw/shoes.ndjson", *["bucket/staging/documents"] * 2]
     assert [field.name for field in told.outputs[0].facets["schema"].fields] == [
         "documentId",
         "ec_name",
