@@ -12,7 +12,7 @@ by the function that needs it.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from coveo_provider.api.routes import segment
 from coveo_provider.errors import ConfigurationError
@@ -73,6 +73,24 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
         raise ConfigurationError(f"{expected}: {error}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{expected}: it is percent-encoded, and not as UTF-8") from None
+
+
+def openlineage_name(organization_id: str, source_id: str) -> tuple[str, str]:
+    """
+    Return what OpenLineage calls a source, spelled as its asset is: ``coveo://<organization>``, and a name.
+
+    :raises ConfigurationError: one of them is no id
+    """
+    uri = _spelled(organization_id, source_id)
+    return f"{uri.scheme}://{uri.netloc}", uri.path.removeprefix("/")
+
+
+def asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
+    """Return the asset of a source as OpenLineage's dataset, for the inlets and outlets of any task."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    uri = sanitize_uri(urlsplit(asset.uri))
+    return Dataset(namespace=f"{uri.scheme}://{uri.netloc}", name=uri.path.removeprefix("/"))
 
 
 def _spelled(organization_id: str, source_id: str) -> SplitResult:

@@ -68,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
                 "schemes": ["coveo"],
                 "handler": "coveo_provider.assets.sanitize_uri",
                 "factory": "coveo_provider.assets.coveo_asset",
+                "to_openlineage_converter": "coveo_provider.assets.asset_to_openlineage",
             }
         ],
         "triggers": [{"integration-name": "Coveo", "python-modules": ["coveo_provider.triggers.wait"]}],

@@ -74,6 +74,7 @@ HOMES = {
     "airflow": {
         "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
     },
+    "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
     "tenacity": {"api/retries.py"},
@@ -182,7 +183,7 @@ def test_a_dag_file_pays_for_airflow_only() -> None:
         "-W",
         "error::FutureWarning",
     )
-    assert not loaded & {"pandas", "polars", "pyarrow", "numpy", "requests"}
+    assert not loaded & {"pandas", "polars", "pyarrow", "numpy", "requests", "openlineage"}
 
 
 def test_the_operators_and_groups_load_no_library() -> None:

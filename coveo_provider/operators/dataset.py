@@ -15,6 +15,7 @@ from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
+from coveo_provider.operators.support.lineage import Lineage, data_read
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.run_reports import tell_held
 from coveo_provider.operators.support.storage import list_parts, manifests_of
@@ -92,6 +93,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
                 refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             limit = self._api([*uris, *gone]).item_bytes
             rows = check(load, item_limit=limit, log=self.log.info, contents=contents)
+            self.lineage = self.told(lambda: Lineage(data_read([*parts, *removals], [*uris, *gone])))
         self.log.info("Checked %s in %s", counted(rows, "row"), counted(len(uris) + len(gone), "part"))
         return mappable(uris)
 

@@ -20,10 +20,12 @@ from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.basis import Forgotten, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
-from coveo_provider.operators.support.mapped_tasks import mappable
+from coveo_provider.operators.support.lineage import Lineage, data_written
+from coveo_provider.operators.support.mapped_tasks import mappable, parts_of
 from coveo_provider.operators.support.paths import folder_at
 from coveo_provider.operators.support.run_reports import tell_held
 from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
+from coveo_provider.operators.support.storage import manifests_of
 from coveo_provider.operators.support.values import number, truth
 
 if TYPE_CHECKING:
@@ -186,6 +188,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
                 own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
                 state.announce(own, ids)
         self._tell(context, own, current, reason)
+        self.lineage = self.told(lambda: _lineage(datasets, arguments))
         return arguments
 
     def _refuse_unplanned(self, fingerprint: str) -> None:
@@ -286,3 +289,17 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         if (instance := context.get("ti")) is not None:
             for name, value in values.items():
                 instance.xcom_push(name, value)
+
+
+def _lineage(datasets: Sequence[WrittenDataset], arguments: Sequence[dict[str, Any]]) -> Lineage:
+    """Return the datasets that were compared, and those of changes that were written."""
+    whole = {str(one.folder): one.manifest for one in datasets}
+    sent = manifests_of(parts_of(arguments))
+    return Lineage(
+        [data_written(folder, manifest) for folder, manifest in whole.items()],
+        [
+            data_written(folder, manifest)
+            for folder, manifest in sent.items()
+            if manifest and folder not in whole
+        ],
+    )

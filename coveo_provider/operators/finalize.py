@@ -114,6 +114,13 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
         manifests = self._manifests()
         return folder_at(folder_of(manifests[0])) if manifests else super().dataset_folder(reports)
 
+    def first_part(self, report: dict[str, Any]) -> str:
+        """Return a part of a whole dataset; those of changes are deleted by now."""
+        if self._memory is None:
+            return super().first_part(report)
+        whole = self._memory.datasets[0]
+        return str(whole.folder / whole.manifest.parts[0].name)
+
     def _manifests(self) -> list[str]:
         return list(flat(self.manifest, "manifest")) if self.manifest else []
 

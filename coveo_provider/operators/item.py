@@ -11,6 +11,7 @@ from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.lineage import Lineage, data_of_source
 
 
 class CoveoPushItemOperator(CoveoOperator):
@@ -62,6 +63,7 @@ class CoveoPushItemOperator(CoveoOperator):
         self.log.info(
             "Pushed item %s, %s bytes, to source %s", item.document_id, f"{report.bytes:,}", self.source_id
         )
+        self.lineage = self.told(lambda: _lineage(self, rows=1, bytes=report.bytes))
         return report.as_json()
 
 
@@ -109,4 +111,10 @@ class CoveoDeleteItemOperator(CoveoOperator):
             " and its children" if self.delete_children else "",
             self.source_id,
         )
+        self.lineage = self.told(lambda: _lineage(self))
         return Report(deletions=1).as_json()
+
+
+def _lineage(operator: CoveoPushItemOperator | CoveoDeleteItemOperator, **known: Any) -> Lineage:
+    """Return the source that was changed."""
+    return Lineage(outputs=[data_of_source(operator.client.organization_id, operator.source_id, **known)])

@@ -23,11 +23,19 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import content_stamp
 from coveo_provider.operators.support.frames import frame_file, frames_in
+from coveo_provider.operators.support.lineage import (
+    Data,
+    Lineage,
+    as_openlineage,
+    data_at,
+    data_in,
+    data_written,
+)
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.states import state_at
-from coveo_provider.operators.support.storage import list_files, open_file
+from coveo_provider.operators.support.storage import flat, list_files, open_file
 
 if TYPE_CHECKING:
     from coveo_provider.documents.extracts.transformation import Transform
@@ -199,6 +207,7 @@ class CoveoTransformOperator(CoveoOperator):
                 + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
             )
         replace_file(folder / MANIFEST, manifest.as_json())
+        self.lineage = self.told(lambda: Lineage(self._data_read(), [data_written(str(folder), manifest)]))
         for warning in dates.warnings():
             self.log.warning("%s", warning)
         self.log.info(
@@ -210,6 +219,14 @@ class CoveoTransformOperator(CoveoOperator):
             folder,
         )
         return mappable([str(folder / part.name) for part in manifest.parts])
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """Return what the task is about to read and write."""
+        planned = self.told(lambda: Lineage(self._data_read(), [data_at(str(self.output_uri))]))
+        return as_openlineage(planned)
+
+    def _data_read(self) -> Sequence[Data]:
+        return () if frames_in(self.source) else data_in(flat(self.source, "source"))
 
     def _files(self) -> list[SourceFile]:
         uris = list_files(self.source, "source")

@@ -55,11 +55,15 @@ class Part:
     :param file: open for reading in binary, seekable; local, as columns are read in turns
     :param name: the part's URI, for errors
     :param partitions: columns whose values stand in the file's path
+    :param dataset: URI of the folder whose manifest tells of the part; empty without one
     :raises DatasetError: it is no Parquet file
     """
 
-    def __init__(self, file: IO[bytes], name: str, partitions: Partitions | None = None) -> None:
+    def __init__(
+        self, file: IO[bytes], name: str, partitions: Partitions | None = None, *, dataset: str = ""
+    ) -> None:
         self.name = name
+        self.dataset = dataset
         self._file, self._stamp = file, stamp_of_open(file)
         self.partitions = partitions or {}
         try:
@@ -146,6 +150,11 @@ class Part:
         if self.left_out:
             table = table.select([n for n, one in enumerate(table.column_names) if one not in self.left_out])
         return with_partitions(portable(table), self.partitions, self.name)
+
+
+def stored_schema(file: Any) -> pa.Schema:
+    """Return the columns of a Parquet file as they are stored; only its footer is read."""
+    return pq.read_schema(file)
 
 
 def say_what_is_left_out(parts: Sequence[Part]) -> bool:

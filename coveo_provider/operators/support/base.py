@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -15,6 +16,7 @@ from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Th
 from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.links import LINKS
 from coveo_provider.operators.support.checkpoints import Checkpoint
+from coveo_provider.operators.support.lineage import Lineage, as_openlineage, is_listened_to
 
 if TYPE_CHECKING:
     from coveo_provider.api.client import CoveoClient
@@ -52,6 +54,9 @@ class CoveoOperator(BaseOperator):
 
     checkpoint = Checkpoint()
     """What this try had done before it waited."""
+
+    lineage = Lineage()
+    """What OpenLineage is told when the task ends, well or not."""
 
     def __init__(
         self,
@@ -100,6 +105,22 @@ class CoveoOperator(BaseOperator):
     def act(self, context: Context) -> Any:
         """Do the task's work."""
         raise NotImplementedError
+
+    def told(self, make: Callable[[], Lineage]) -> Lineage:
+        """
+        Return what OpenLineage is to be told; nothing when nobody listens, or when that fails.
+
+        :param make: returns it
+        """
+        try:
+            return make() if is_listened_to() else Lineage()
+        except Exception as error:  # noqa: BLE001  its text may hold an address, so only its kind is logged
+            self.log.warning("OpenLineage is told nothing of this task, because of %s", type(error).__name__)
+            return Lineage()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what the task read and wrote. OpenLineage's provider asks for it, if there is one."""
+        return as_openlineage(self.lineage)
 
     def _fail(self, error: CoveoError) -> NoReturn:
         """Fail the try, and say why before Airflow prints a traceback, which is kept short."""

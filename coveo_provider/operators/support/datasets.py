@@ -44,7 +44,12 @@ def open_parts(uris: Sequence[str], named: Any = None) -> Iterator[list[Part]]:
     with ExitStack() as stack:
         entries = _entries(uris)
         parts = [
-            Part(stack.enter_context(open_file(uri, entries.get(uri))), uri, partitions.get(uri))
+            Part(
+                stack.enter_context(open_file(uri, entries.get(uri))),
+                uri,
+                partitions.get(uri),
+                dataset=folder_of(uri) if uri in entries else "",
+            )
             for uri in uris
         ]
         say_what_is_left_out(parts)

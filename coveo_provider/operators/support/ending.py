@@ -13,6 +13,7 @@ from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.claims import Claim, SourceOperator
 from coveo_provider.operators.support.followers import kinds_after
+from coveo_provider.operators.support.lineage import Lineage, columns_at, data_of_source
 from coveo_provider.operators.support.mapped_tasks import parts_of
 from coveo_provider.operators.support.outlets import is_own, is_source
 from coveo_provider.operators.support.values import number
@@ -73,10 +74,29 @@ class EndingOperator(SourceOperator):
         declared = [outlet for outlet in self.outlets if is_source(outlet)]
         # What stands here when the task succeeds gets an event from Airflow, which knows nothing of the load.
         self.outlets = [outlet for outlet in self.outlets if not is_source(outlet)]
+        self.lineage = self.told(lambda: self._lineage(report))
         if any(issubclass(kind, EndingOperator) and kind.verifies for kind in kinds_after(self, context)):
             return
         claim.release()
         self._emit(context, report, declared)
+
+    def first_part(self, report: dict[str, Any]) -> str:
+        """Return the URI of a part that shows the columns of the load's documents; empty without one."""
+        others = {part for parts in report.get("other_parts", {}).values() for part in parts}
+        return next((part for part in report["parts"] if part not in others), "")
+
+    def _lineage(self, report: dict[str, Any]) -> Lineage:
+        """Return the source with all that the load sent, less what was refused."""
+        part = self.first_part(report)
+        rows = report["documents"] + report["partial_updates"] - report.get("refused", 0)
+        source = data_of_source(
+            self.client.organization_id,
+            self.source_id,
+            columns=columns_at(part) if part else (),
+            rows=max(0, rows),
+            bytes=report["bytes"],
+        )
+        return Lineage(outputs=[source])
 
     def _current_reports(self) -> Any:
         """

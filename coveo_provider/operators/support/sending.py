@@ -20,6 +20,7 @@ from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.exposure import refuse_exposure
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
+from coveo_provider.operators.support.lineage import Lineage, columns_of, data_of_source, data_read
 from coveo_provider.operators.support.mapped_tasks import name_by_part
 
 if TYPE_CHECKING:
@@ -207,20 +208,39 @@ class SendingOperator(SourceOperator):
                 )
             )
             measured = partial(self._measure, report, Report(**before), began)
-            send_chunks(
-                self,
-                chunks,
-                report,
-                to=f"source {self.source_id}",
-                container=container,
-                submit=submit,
-                joins_on_upload=bool(stream_id),
-                ahead=ahead.taken,
-                measured=measured,
-            )
+            try:
+                send_chunks(
+                    self,
+                    chunks,
+                    report,
+                    to=f"source {self.source_id}",
+                    container=container,
+                    submit=submit,
+                    joins_on_upload=bool(stream_id),
+                    ahead=ahead.taken,
+                    measured=measured,
+                )
+            finally:  # of a task that fails, what was accepted is told, too
+                self.lineage = self.told(lambda: self._lineage(load, report))
         measured()
         name_by_part(context, report)
         return report.as_json()
+
+    def _lineage(self, load: Mapping[Section, Sequence[Part | Rows]], report: Report) -> Lineage:
+        """Return the files that were read, and the source with what it was sent."""
+        from coveo_provider.documents.dataset.tables import Part
+
+        documents = (one for section in load if section in _DOCUMENTS for one in load[section])
+        source = data_of_source(
+            self.client.organization_id,
+            self.source_id,
+            columns=next((columns_of(one.schema) for one in documents if isinstance(one, Part)), ()),
+            rows=report.documents + report.partial_updates,
+            bytes=report.bytes,
+        )
+        return Lineage(
+            data_read((one for sources in load.values() for one in sources), report.parts), [source]
+        )
 
     def _measure(self, report: Report, before: Report, began: float) -> None:
         """Write into a report what it took so far, with what it took before the task waited."""
