@@ -57,6 +57,7 @@ ARROWS = {
     "operators/support": _SUPPORT,
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
+    "plugin": {"errors.py", "documents/uris.py", "documents/dataset", "operators/support"},
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},
     "sandbox/http": {"sandbox/calls", "sandbox/service"},
@@ -72,6 +73,7 @@ ARROWS = {
 HOMES = {
     "airflow": {
         "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
+        "plugin",
     },
     "requests": {"api/transport.py"},
     "urllib3": {"api/transport.py"},
