@@ -14,32 +14,41 @@ import pytest
 from tests.dags.conftest import make_known
 from tests.plugin import samples
 
-RunLoad = Callable[..., str]
 Look = Callable[..., Any]
 
 
-def run_load(dag_id: str, values: dict[str, dict[str, Any]]) -> str:
-    """Run a DAG whose tasks push what is given by task and key; return the run's id."""
-    from airflow.sdk import DAG, get_current_context, task
+def run_load(dag_id: str, plan: Any = None, report: Any = None) -> str:
+    """Run a DAG of two tasks, which leave a plan and a report; return the run's id."""
+    from airflow.sdk import DAG, task
 
     with DAG(dag_id=dag_id, schedule=None) as dag:
-        before: Any = None
-        for task_id, pushed in values.items():
 
-            @task(task_id=task_id)
-            def push(pushed: dict[str, Any]) -> None:
-                instance = get_current_context()["ti"]
-                for key, value in pushed.items():
-                    instance.xcom_push(key=key, value=value)
+        @task
+        def plan_it() -> None:
+            """Would compare two datasets."""
 
-            this = push(pushed)
-            if before is not None:
-                before >> this
-            before = this
+        @task
+        def verify() -> None:
+            """Would read the source's log."""
+
+        plan_it() >> verify()
     make_known(dag)
     run = dag.test()
     assert run.state == "success"
-    return str(run.run_id)
+    run_id = str(run.run_id)
+    if plan is not None:
+        leave(dag_id, run_id, coveo_plan=plan)
+    if report is not None:
+        leave(dag_id, run_id, "verify", coveo_report=report)
+    return run_id
+
+
+def leave(dag_id: str, run_id: str, task_id: str = "plan_it", **values: Any) -> None:
+    """Write what a task pushes into the database, over what stands there."""
+    from airflow.models.xcom import XComModel
+
+    for key, value in values.items():
+        XComModel.set(key, value, dag_id=dag_id, run_id=run_id, task_id=task_id)
 
 
 def write_variable(source_id: str, dag_id: str, run_id: str, since: str) -> None:
@@ -61,7 +70,7 @@ class Filled:
         self.refused = folder / "refused.parquet"
 
     def fill(self) -> None:
-        """Three loads of shoes with a state, one of salaries, one of two sources, one that is no load."""
+        """Three loads of shoes with a state, one of salaries, one of two sources, two of none."""
         self.state.mkdir()
         there = self.folder / "shoes"
         there.mkdir()
@@ -73,17 +82,17 @@ class Filled:
         for day, (before, after) in enumerate(((900, 940), (940, 990)), 24):
             value = samples.report(**places, plan=short, source={"before": before, "after": after})
             value["finished_at"] = f"2026-11-{day}T09:31:00Z"
-            self.runs[f"shoes {day}"] = run_load("shoes", {"verify": {"coveo_report": value}})
+            self.runs[f"shoes {day}"] = run_load("shoes", report=value)
         value = samples.report(**places, plan=short)
         value["outcome"]["refused_file"] = self.refused.as_uri()
-        both = {"coveo.plan": {"coveo_plan": plan}, "coveo.verify": {"coveo_report": value}}
-        self.runs["shoes"] = run_load("shoes", {one.partition(".")[2]: what for one, what in both.items()})
+        self.runs["shoes"] = run_load("shoes", plan, value)
         self._write_state(manifests[0])
         self._write_refused()
-        self.runs["salaries"] = run_load("salaries", {"plan": {"coveo_plan": samples.plan("hr", doubts=[])}})
-        pushed = {f"plan_{one}": {"coveo_plan": samples.plan(one)} for one in ("boots", "clogs")}
-        self.runs["two"] = run_load("two", pushed)
-        self.runs["none"] = run_load("none", {"only": {"other": 1}})
+        self.runs["salaries"] = run_load("salaries", samples.plan("hr", doubts=[]))
+        self.runs["two"] = run_load("two", samples.plan("boots"))
+        leave("two", self.runs["two"], "verify", coveo_plan=samples.plan("clogs"))
+        self.runs["none"] = run_load("none")
+        self.runs["odd"] = run_load("odd")
         write_variable("old", "shoes", "gone_run", "2026-01-01T00:00:00+00:00")
         write_variable("hr-old", "salaries", self.runs["salaries"], "2026-01-01T00:00:00+00:00")
 
@@ -129,7 +138,10 @@ def served() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "tests.plugin.auth.ChoosyAuthManager")
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "of this test alone, and long enough to sign with it")
+        patch.setenv(
+            "AIRFLOW__API_AUTH__JWT_SECRET",
+            "of this test alone, and long enough to sign with: sixty-four bytes or more",
+        )
         airflow_app.purge_cached_app()
         root = FastAPI()
         for one in CoveoPlugin.fastapi_apps:

@@ -1,4 +1,4 @@
-"""The metadata of an installed package, made of what pyproject.toml says now, for an environment that has an older one."""
+"""The metadata of the installed package, as pyproject.toml has it now: an environment may have an older one."""
 
 from __future__ import annotations
 
