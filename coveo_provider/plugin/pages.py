@@ -44,7 +44,14 @@ class Templates:
             loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         self._environment.filters.update(
-            number=number, moment=moment, seconds=seconds, size=size, short=short, uri=uri, matching=matching
+            number=number,
+            moment=moment,
+            seconds=seconds,
+            size=size,
+            short=short,
+            uri=uri,
+            matching=matching,
+            beyond=beyond,
         )
         self._environment.get_template("base.html")
 
@@ -141,6 +148,11 @@ def matching(rows: Sequence[Any] | None, wanted: str) -> list[Any]:
     """Return the rows in which a text stands, in whatever case."""
     wanted = wanted.lower()
     return [row for row in rows or () if not wanted or any(wanted in text for text in _texts(row))]
+
+
+def beyond(rows: Sequence[Any]) -> int:
+    """Return how many rows a page does not show of a list."""
+    return max(len(rows) - ROWS, 0)
 
 
 def _texts(value: object) -> Iterable[str]:

@@ -286,6 +286,32 @@ def test_a_value_that_says_little(look: Look, odd: str) -> None:
     assert "there is a plan, and no report so far" in text(look(run_path("odd", odd)))
 
 
+def test_long_lists_are_cut(look: Look, odd: str) -> None:
+    """A page shows a hundred rows of each list, says how many there are more, and a search finds all of them."""
+    many = [{"field": f"f{number:04}", "changed": number} for number in range(2_000)]
+    documents = [{"documentId": f"d{number}", "changes": many} for number in range(2)]
+    plan = samples.plan(
+        "long", fields={"looked_at": 1, "of": 1, "counts": many, "more": 7}, sample={"documents": documents}
+    )
+    leave("odd", odd, coveo_plan=plan)
+    page = text(look(run_path("odd", odd)))
+    assert "f0099 99 changed 1,907 more not listed here." in page
+    assert page.count("1,900 more fields") == 2
+    assert "f1234" not in page
+    assert "f1234 1,234 changed" in text(look(run_path("odd", odd) + "?q=f1234"))
+
+
+def test_texts_that_are_no_unicode(look: Look, odd: str) -> None:
+    """JSON can spell half a character, which no page can."""
+    half = "half\ud800"
+    leave(
+        "odd", odd, coveo_plan=samples.plan(half, by={"column": half, "values": [{"value": half, "new": 1}]})
+    )
+    page = text(look(run_path("odd", odd)))
+    assert "Load of half" in page
+    assert "half" in text(look("/?q=half"))
+
+
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
