@@ -20,7 +20,7 @@ PLAN, REPORT = "coveo_plan", "coveo_report"
 GONE = "gone"
 _VARIABLE = "coveo_source__"
 # How many values are looked at: a page is for people, and each value is some kilobytes.
-_OF_RUN, _OF_DAG, _TASKS, _VARIABLES = 200, 60, 500, 2000
+_OF_RUN, _OF_SOURCE, _LOOKED_AT, _TASKS, _VARIABLES = 200, 60, 1_000, 500, 2_000
 
 T = TypeVar("T", bound=shapes.Shape)
 
@@ -138,13 +138,16 @@ def reports_of(
         select(XComModel)
         .where(XComModel.dag_id.in_(dag_ids), XComModel.key == REPORT)
         .order_by(XComModel.timestamp.desc())
-        .limit(_OF_DAG)
+        .limit(_LOOKED_AT)
+        .execution_options(yield_per=_OF_SOURCE)
     )
     found: dict[tuple[str, str], shapes.Report] = {}
     for row in session.scalars(statement):
         report = _value_or_none(row, shapes.Report)
         if report is not None and (report.organization_id, report.source_id) == (organization_id, source_id):
             found.setdefault((row.dag_id, row.run_id), report)
+        if len(found) == _OF_SOURCE:
+            break
     return [(*run, report) for run, report in found.items()]
 
 

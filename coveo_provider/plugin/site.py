@@ -299,56 +299,51 @@ def _line(rows: Sequence[LoadRow]) -> charts.Line | None:
 
 
 def _pictures(load: reading.RunLoad, tasks: Sequence[reading.TaskSeconds], q: str) -> dict[str, Any]:
-    """Return the bars of a run's page."""
+    """Return the bars of a run's page, with the plan and the report that they are of."""
     report = load.report
     plan = load.plan or (report.plan if report else None)
-    pictures: dict[str, Any] = {"plan": plan, "report": report, "tasks": [], "sample": None}
     shown = [one for one in tasks if q.lower() in one.task_id.lower()]
-    pictures["tasks"] = charts.bars(
-        (_task_label(one), [("seconds", one.seconds)]) for one in shown[: pages.ROWS]
-    )
-    pictures["task_states"] = [", ".join(one.states) for one in shown[: pages.ROWS]]
-    pictures["more_tasks"] = max(len(shown) - pages.ROWS, 0)
-    if report is not None:
-        reasons = pages.matching(report.outcome.reasons, q)[: pages.ROWS]
-        pictures["reasons"] = reasons
-        pictures["reason_bars"] = charts.bars(
-            (f"{one.stage}: {pages.short(one.reason, 160)}", [("refused", one.count)]) for one in reasons
-        )
-    if plan is not None:
-        documents = plan.documents
-        changes = documents.new + documents.changed + documents.again
-        pictures["to_send"] = documents.now if plan.everything else changes
-        pictures["documents"] = charts.bars(
-            (kind, [(kind, getattr(documents, kind))])
-            for kind in ("new", "changed", "unchanged", "gone", "again")
-            if kind != "again" or documents.again
-        )
-        pictures["by"] = charts.bars(
-            (
-                pages.short(one.value, 60),
-                [
-                    ("new", one.new),
-                    ("changed", one.changed),
-                    ("unchanged", one.unchanged),
-                    ("gone", one.gone),
-                ],
-            )
-            for one in pages.matching(plan.by.values if plan.by else (), q)[: pages.ROWS]
-        )
-        fields = pages.matching(plan.fields.counts if plan.fields else (), q)[: pages.ROWS]
-        pictures["field_bars"] = charts.bars(
-            (
-                pages.short(one.field, 60),
-                [("changed", one.changed), ("added", one.added), ("removed", one.removed)],
-            )
-            for one in fields
-        )
-        pictures["quotas"] = [
+    return {
+        "plan": plan,
+        "report": report,
+        "tasks": charts.bars((_task_label(one), [("seconds", one.seconds)]) for one in shown[: pages.ROWS]),
+        "more_tasks": pages.beyond(shown),
+        **(_of_plan(plan, q) if plan else {}),
+        **(_of_refused(report.outcome, q) if report else {}),
+    }
+
+
+def _of_refused(outcome: shapes.Outcome, q: str) -> dict[str, Any]:
+    reasons = pages.matching(outcome.reasons, q)[: pages.ROWS]
+    bars = ((f"{one.stage}: {pages.short(one.reason, 160)}", [("refused", one.count)]) for one in reasons)
+    return {"reasons": reasons, "reason_bars": charts.bars(bars)}
+
+
+def _of_plan(plan: shapes.Plan, q: str) -> dict[str, Any]:
+    documents = plan.documents
+    changes = documents.new + documents.changed + documents.again
+    kinds = ["new", "changed", "unchanged", "gone", *(["again"] if documents.again else [])]
+    values = pages.matching(plan.by.values if plan.by else (), q)[: pages.ROWS]
+    fields = pages.matching(plan.fields.counts if plan.fields else (), q)[: pages.ROWS]
+    return {
+        "to_send": documents.now if plan.everything else changes,
+        "documents": charts.bars((kind, [(kind, getattr(documents, kind))]) for kind in kinds),
+        "by": charts.bars(
+            (pages.short(one.value, 60), _counts(one, "new", "changed", "unchanged", "gone"))
+            for one in values
+        ),
+        "field_bars": charts.bars(
+            (pages.short(one.field, 60), _counts(one, "changed", "added", "removed")) for one in fields
+        ),
+        "quotas": [
             (one, min(round(100 * one.calls / one.limit, 2), 100) if one.limit and one.limit > 0 else None)
             for one in pages.matching(plan.sends.quotas, q)[: pages.ROWS]
-        ]
-    return pictures
+        ],
+    }
+
+
+def _counts(row: shapes.Shape, *kinds: str) -> list[tuple[str, float | None]]:
+    return [(kind, getattr(row, kind)) for kind in kinds]
 
 
 def _task_label(task: reading.TaskSeconds) -> str:
