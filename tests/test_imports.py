@@ -58,6 +58,7 @@ ARROWS = {
     "operators/support": {*_SUPPORT, "__init__.py"},
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
+    "plugin": {"errors.py", "documents/uris.py", "documents/dataset", "operators/support"},
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},
     "sandbox/http": {"sandbox/calls", "sandbox/service"},
@@ -73,6 +74,7 @@ ARROWS = {
 HOMES = {
     "airflow": {
         "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
+        "plugin",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
