@@ -29,7 +29,7 @@ class SourceCalls(Caller):
         return self._ask(routes.LIST_SOURCES, reading.total_entries, {"page": "0", "perPage": "1"})
 
     def field_names(self) -> set[str]:
-        """Return the names of all fields of the organization, those of the system among them (docs 1833)."""
+        """Return the names of all fields of the organization, those of the system among them (docs 115)."""
         names: set[str] = set()
         for page in range(_PAGES):
             body = json.dumps(

@@ -91,6 +91,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         *("min_documents", "max_shrink", "max_changed", "max_new_public", "coveo_conn_id"),
     )
     operator_extra_links = SOURCE_LINKS
+    documentation = "https://docs.coveo.com/en/90/"
     plans = True
 
     def __init__(

@@ -44,6 +44,7 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
 
     template_fields: Sequence[str] = ("source_id", "state", "load", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
+    documentation = "https://docs.coveo.com/en/90/"
 
     def __init__(
         self, *, source_id: str, state: str | XComArg, load: str | XComArg = "", **kwargs: Any

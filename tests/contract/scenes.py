@@ -111,6 +111,35 @@ def _diff(stage: Stage) -> Any:
     return ours.CoveoDiffOperator(task_id="diff", documents=run(_transform(stage)), **given)
 
 
+def plan(stage: Stage) -> Scene:
+    given: dict[str, Any] = {"source_id": "files", "state": (stage.folder / "state").as_uri()}
+    yield ours.CoveoPlanOperator(task_id="plan", documents=run(_transform(stage)), **given)
+
+
+def _night(stage: Stage, text: str) -> None:
+    """Load one document, and remember it."""
+    given: dict[str, Any] = {"source_id": "files", "state": (stage.folder / "state").as_uri()}
+    rows = stage.folder / f"{text}.ndjson"
+    rows.write_text(f'{{"documentId": "file://1", "title": "{text}"}}\n')
+    folder = stage.folder / text
+    run(ours.CoveoTransformOperator(task_id="transform", source=rows.as_uri(), output=folder.as_uri()))
+    changes = run(ours.CoveoDiffOperator(task_id="diff", documents=folder.as_uri(), **given))
+    sent = [run(ours.CoveoPushBatchOperator(task_id="push", source_id="files", **one)) for one in changes]
+    manifest = (folder / "_manifest.json").as_uri()
+    last = ours.CoveoFinalizeOperator(
+        task_id="finalize", reports=sent, manifest=manifest, verify=False, **given
+    )
+    run(last)
+
+
+def choose_load(stage: Stage) -> Scene:
+    """It reads the state, and calls nothing."""
+    _night(stage, "one")
+    _night(stage, "two")
+    state = (stage.folder / "state").as_uri()
+    yield ours.CoveoChooseLoadOperator(task_id="choose", source_id="files", state=state, load="previous")
+
+
 def transform(stage: Stage) -> Scene:
     yield _transform(stage)
 
@@ -292,6 +321,7 @@ def delete_older_identities(stage: Stage) -> Scene:
 SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoCheckAccessOperator": check_access,
     "CoveoCheckDatasetOperator": check_dataset,
+    "CoveoChooseLoadOperator": choose_load,
     "CoveoCloseStreamOperator": close_stream,
     "CoveoDeleteItemOperator": delete_item,
     "CoveoDeleteOlderIdentitiesOperator": delete_older_identities,
@@ -301,6 +331,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoFinalizeOperator": finalize,
     "CoveoMergeStreamOperator": merge_stream,
     "CoveoOpenStreamOperator": open_stream,
+    "CoveoPlanOperator": plan,
     "CoveoPushBatchOperator": push_batch,
     "CoveoPushIdentityOperator": push_identity,
     "CoveoPushItemOperator": push_item,

@@ -70,7 +70,7 @@ def listening(tmp_path: Path, airflow_database: None) -> Iterator[Path]:
     manager: Any = vars(task_runner)["get_listener_manager"]()
     file = tmp_path / "events.ndjson"
     with openlineage(file):
-        listener = OpenLineageListener()
+        listener = OpenLineageListener()  # type: ignore[no-untyped-call]
         manager.add_listener(listener)
         yield file
         manager.pm.unregister(listener)

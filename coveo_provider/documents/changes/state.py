@@ -433,7 +433,8 @@ class State:
         former = last.loads if last is not None and last.is_of(current) else ()
         if load is None:
             return former
-        return (load, *(one for one in former if one.key != load.key))[:LOADS_KEPT]
+        own = (load.key, load.sha256s)
+        return (load, *(one for one in former if (one.key, one.sha256s) != own))[:LOADS_KEPT]
 
     def _keep_rejected(
         self, current: LastRun, done: Pending | None, rejected: Sequence[SourceFile]

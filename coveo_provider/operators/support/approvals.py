@@ -206,6 +206,8 @@ def approvals_before(operator: Any, context: Context) -> list[Approval]:
     """
     Return what people answered in this run before a task, on its source or in its group, and to the task itself.
 
+    In the order of the answers.
+
     :param operator: one that has a ``source_id``
     """
     ids = _askers(operator, context)
@@ -214,7 +216,8 @@ def approvals_before(operator: Any, context: Context) -> list[Approval]:
         arguments = getattr(task, "partial_kwargs", None) or vars(task)
         if "provider_id" in arguments and task.task_id.rpartition(".")[0] == group:
             ids.append(task.task_id)
-    return [*_pulled(context, ids), *_own(context)]
+    found = [*_pulled(context, dict.fromkeys(ids)), *_own(context)]
+    return sorted(found, key=lambda approval: str(approval.get("at")))
 
 
 def _known(operator: AskingOperator, context: Context) -> list[Approval]:

@@ -36,9 +36,7 @@ def tasks_before(
 
     :param owner: the argument that names what they work on: ``provider_id`` of identities
     """
-    return (
-        (task.task_id, kind_of(task)) for task in _tasks(operator, context, upstream=True, owner=owner)
-    )
+    return ((task.task_id, kind_of(task)) for task in _tasks(operator, context, upstream=True, owner=owner))
 
 
 def kind_of(task: Any) -> type[Any]:
