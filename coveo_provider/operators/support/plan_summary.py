@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _DOCUMENTS = ("now", "before", "new", "changed", "unchanged", "gone", "again")
@@ -16,27 +16,30 @@ def summary_of(plan: Any) -> str:
     """
     if not isinstance(plan, Mapping):
         return ""
-    lines = _table("Documents", plan.get("documents") or {})
+    blocks = [_table("Documents", plan.get("documents") or {})]
     if plan.get("everything"):
-        lines.append(f"Everything is sent: {plan.get('reason') or 'it was asked for'}.")
-    by = plan.get("by") or {}
+        blocks.append(f"Everything is sent: {plan.get('reason') or 'it was asked for'}.")
+    blocks.append("\n".join(_items(plan)))
+    return "\n\n".join(filter(None, blocks))
+
+
+def _items(plan: Mapping[str, Any]) -> Iterator[str]:
+    by, access = plan.get("by") or {}, plan.get("access") or {}
     for value in by.get("values") or []:
         counts = {name: value.get(name) for name in ("new", "changed", "gone")}
-        lines.append(f"- {by.get('column')} **{value.get('value')}**: {_listed(counts)}")
-    access = plan.get("access") or {}
-    opened = {name: access.get(name) for name in ("new_public", "no_longer_public", "permissions_changed")}
-    if any(opened.values()):
-        lines.append(f"- Who can see what: {_listed(opened)}")
-    return "\n".join(lines)
+        yield f"- {by.get('column')} **{value.get('value')}**: {_listed(counts)}"
+    seen = {name: access.get(name) for name in ("new_public", "no_longer_public", "permissions_changed")}
+    if any(seen.values()):
+        yield f"- Who can see what: {_listed(seen)}"
 
 
-def _table(title: str, counts: Mapping[str, Any]) -> list[str]:
+def _table(title: str, counts: Mapping[str, Any]) -> str:
     named = [(name, counts.get(name)) for name in _DOCUMENTS if isinstance(counts.get(name), int)]
     if not named:
-        return []
+        return ""
     heads = "".join(f" {name} |" for name, _ in named)
     cells = "".join(f" {count:,} |" for _, count in named)
-    return [f"| {title} |{heads}", f"|---|{'---:|' * len(named)}", f"| |{cells}", ""]
+    return f"| {title} |{heads}\n|---|{'---:|' * len(named)}\n| |{cells}"
 
 
 def _listed(counts: Mapping[str, Any]) -> str:
