@@ -172,7 +172,7 @@ class Doubts:
             "\n".join(f"- {one[:1].upper()}{one[1:]}" for one in found),
             summary_of(_plan(operator, self._context)),
             f"**{APPLY}** goes on, with these very numbers only. **{STOP}** lets the task fail, and nothing is "
-            f"removed; so does no answer within {_in_words(operator.longest_answer)}.",
+            f"removed. Without an answer within {_in_words(operator.longest_answer)} it fails, too.",
         ]
         ask(operator, self._context, asked, subject=subject, body="\n\n".join(filter(None, paragraphs)))
 
