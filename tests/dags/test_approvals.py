@@ -23,6 +23,7 @@ from coveo_provider.operators import (
 )
 from coveo_provider.operators.support.approvals import AskingOperator, Question, ask
 from coveo_provider.operators.support.claims import SourceOperator
+from coveo_provider.operators.support.plan_summary import summary_of
 from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import (
     catalog_load,
@@ -430,6 +431,23 @@ class Choosing(AskingOperator):
         return ask(
             self, context, loads, subject="Go back?", body="Two loads.", options=("mon", "tue", "Stop")
         )
+
+
+def test_a_plan_is_shown_as_far_as_it_is_known() -> None:
+    """What is null is left out, and so is what a later version writes otherwise."""
+    plan = {
+        "everything": True,
+        "reason": "it was asked for",
+        "by": {"column": "type", "values": [{"value": "Shoe", "new": 1_200, "changed": 2, "gone": None}]},
+        "access": {"new_public": 3, "no_longer_public": 0, "permissions_changed": 5},
+    }
+    assert summary_of(plan).splitlines() == [
+        "Everything is sent: it was asked for.",
+        "",
+        "- type **Shoe**: 1,200 new, 2 changed",
+        "- Who can see what: 3 new public, 0 no longer public, 5 permissions changed",
+    ]
+    assert summary_of(None) == summary_of({"documents": None, "by": None, "access": None}) == ""
 
 
 @pytest.mark.parametrize(("option", "state"), [("tue", "success"), ("Stop", "failed")])

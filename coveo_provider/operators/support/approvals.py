@@ -6,8 +6,8 @@ goes on is a new one. So what was asked travels with the wait, and what was answ
 ``coveo_approvals``, which tasks after it read: a list of ``task_id``, ``guard``, ``numbers``, ``question``,
 ``answer``, ``by`` and ``at``.
 
-An approval holds for the numbers it was given for. A task that is cleared asks again, and so does one with other
-numbers; a retry asks again on Airflow 3.1 and 3.2, where nothing of a task outlives its try.
+An approval holds for the numbers it was given for; a task that finds others stops. One that is cleared asks again;
+a retry does so on Airflow 3.1 and 3.2, where nothing of a task outlives its try.
 """
 
 from __future__ import annotations
@@ -104,11 +104,22 @@ class AskingOperator(CoveoOperator):
             self._fail(SafetyStop(f"{questions} It was asked whether to go on, and {why}. {_AS_IT_WAS}"))
         by, at = _responder(event), _moment(event.get("responded_at"))
         given = [{"task_id": self.task_id, **one, "answer": answer, "by": by, "at": at} for one in asked]
-        _keep(context, [*_own(context), *given])
+        self._keep(context, [*_own(context), *given])
         self.log.info("%s answered %s at %s: %s", by, answer, at, questions)
         if answer == STOP:
             self._fail(SafetyStop(f"{questions} {by} answered {STOP} at {at}. {_AS_IT_WAS}"))
         return self.execute(context)
+
+    def _keep(self, context: Context, approvals: list[Approval]) -> None:
+        """Keep what was answered for the tasks that follow, and where Airflow can do so, for the next try."""
+        instance: Any = context["ti"]
+        instance.xcom_push(APPROVALS, approvals)
+        if (store := _store(context)) is None:
+            return
+        try:
+            store.set(APPROVALS, {"max_tries": instance.max_tries, "approvals": approvals})
+        except Exception as error:  # noqa: BLE001  each backend has its own; the answer itself is kept
+            self.log.warning("Should this try fail, the next one asks again: %s", error)
 
 
 _AS_IT_WAS = (
@@ -166,7 +177,7 @@ class Doubts:
             "\n".join(f"- {one[:1].upper()}{one[1:]}" for one in found),
             summary_of(plan or plan_before(operator, self._context)),
             f"**{APPLY}** goes on, with these very numbers only. **{STOP}** lets the task fail, and nothing is "
-            f"removed; so does no answer within {_in_words(operator.longest_answer)}.",
+            f"removed. Without an answer within {_in_words(operator.longest_answer)} it fails, too.",
         ]
         ask(operator, self._context, asked, subject=subject, body="\n\n".join(filter(None, paragraphs)))
 
@@ -210,6 +221,8 @@ def approvals_before(operator: Any, context: Context) -> list[Approval]:
 
     :param operator: one that has a ``source_id``
     """
+    if context.get("ti") is None:
+        return []
     ids = _askers(operator, context)
     group = operator.task_id.rpartition(".")[0]
     for task in operator.get_flat_relatives(upstream=True):
@@ -254,14 +267,6 @@ def _own(context: Context) -> list[Approval]:
             found = kept["approvals"]
             instance.xcom_push(APPROVALS, found)
     return list(found or [])
-
-
-def _keep(context: Context, approvals: list[Approval]) -> None:
-    """Keep what was answered for the tasks that follow, and where Airflow can do so, for the next try."""
-    instance: Any = context["ti"]
-    instance.xcom_push(APPROVALS, approvals)
-    if (store := _store(context)) is not None:
-        store.set(APPROVALS, {"max_tries": instance.max_tries, "approvals": approvals})
 
 
 def _store(context: Context) -> Any:
