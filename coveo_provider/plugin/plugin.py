@@ -7,6 +7,7 @@ Airflow's base class. What draws the pages is imported by the first request, whi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -28,14 +29,18 @@ class LazyPages:
         """Answer a request."""
         if self._app is None:
             try:
-                from coveo_provider.plugin.site import build
-
-                self._app = build()
+                self._app = await asyncio.to_thread(_build)  # other requests go on meanwhile
             except Exception:
                 log.exception("The pages of Coveo cannot be built")
                 await _refuse(scope, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _build() -> Any:
+    from coveo_provider.plugin.site import build
+
+    return build()
 
 
 async def _refuse(scope: Any, send: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ else:
 
 
 def write_metadata(folder: Path) -> Path:
-    """Write the metadata into a folder that is to stand in ``PYTHONPATH``, and return the folder."""
+    """Write the metadata, where they are needed, into a folder that is to stand in ``PYTHONPATH``; return it."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["entry-points"]["airflow.plugins"].values()
+    if {one.value for one in entry_points(group="airflow.plugins")}.issuperset(declared):
+        return folder  # twice would be a plugin that is registered twice
     place = folder / "airflow_provider_coveo-0.1.0.dist-info"
     place.mkdir(parents=True)
     (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1.0\n")
