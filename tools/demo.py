@@ -1,8 +1,9 @@
 """
 `make demo`: real DAGs fill an index in the sandbox; the exit code is 0 only if it equals their input.
 
-In the end a DAG sends two documents that the service takes and refuses later. Its run has to fail, and to say which
-and why. With KEEP=1 the sandbox stays there until Ctrl-C, to look at its page.
+The refreshed source is then rolled back: a plan is made, waits for a yes, and is applied once somebody answered.
+In the end a DAG sends two documents that the service takes and refuses later. Its run has to fail, and to say
+which and why. With KEEP=1 the sandbox stays there until Ctrl-C, to look at its page.
 
 Nothing leaves this machine: the sandbox stands in for Coveo, Airflow runs on SQLite below `.airflow/`.
 """
@@ -34,6 +35,7 @@ HOME = ROOT / ".airflow" / "demo"
 STAGING = HOME / "staging"
 DAGS = {"coveo_catalog_load": "products", "coveo_push_rebuild": "files"}
 REFRESH, REFRESHED = "coveo_catalog_refresh", "refreshed"
+BACK = "coveo_roll_back"
 REFUSING, INTRANET = "coveo_refused_items", "intranet"
 REFUSED = frozenset({"notice://drafts/merger", "notice://drafts/new-office"})  # nobody said who may see them
 SOURCES = {"products": "CATALOG", "files": "PUSH", REFRESHED: "CATALOG", INTRANET: "PUSH:SECURED"}
@@ -65,6 +67,11 @@ def main() -> int:
             _show_refresh(sandbox, before)
         reports = [_report(sandbox, dag, source) for dag, source in {**DAGS, REFRESH: REFRESHED}.items()]
         _show_item(sandbox)
+        print("\nNow the refreshed source goes back to its first load; the plan waits for a yes:")
+        if not _roll_back(variables):
+            return 1
+        sandbox.settle()
+        reports.append(_report(sandbox, REFRESH, REFRESHED, back=True))
         print(
             "\nNow two documents that Coveo takes, and refuses later. Every call succeeds; the run must not:"
         )
@@ -81,12 +88,43 @@ def main() -> int:
     print(
         "Result       "
         + (
-            "three indexes equal their input; of the fourth, the run says which documents it lacks, and why"
+            "three indexes equal their input, one of them after a roll-back; of the fourth, the run says which "
+            "documents it lacks, and why"
             if equal
             else "THE INDEX DIFFERS FROM THE INPUT"
         )
     )
     return 0 if equal else 1
+
+
+def _roll_back(variables: dict[str, str]) -> bool:
+    """Roll a source back, and answer what its plan asks; return whether that went well."""
+    question = HOME / "question.log"
+    with question.open("w") as file:
+        answering = subprocess.Popen(
+            [sys.executable, "-m", "tools.answer", BACK, "catalog_refresh.plan", "Apply"],
+            env=variables,
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+        )
+    state = f"file://{STAGING}/{REFRESH}/state"
+    done = _dag(BACK, variables, source_id=REFRESHED, state=state, load="previous")
+    if not done:
+        answering.kill()
+    answered = answering.wait() == 0
+    text = question.read_text()
+    start = text.find("Source ")
+    print(textwrap.indent(text[start:].strip(), " " * 13))
+    if not done or not answered:
+        return False
+    [path] = (STAGING / REFRESH).glob(f"*/documents/_report-*{BACK.replace('_', '-')}*.json")
+    report = json.loads(path.read_text())
+    for approval in report["approvals"]:
+        print(f"Approval     {approval['by']} answered {approval['answer']} at {approval['at']}")
+    print(f"Items        {report['source']['before']} before, {report['source']['after']} after")
+    print(f"Report       {path.relative_to(ROOT)}")
+    return bool(report["approvals"])
 
 
 def _keep(sandbox: Sandbox) -> None:
@@ -158,10 +196,22 @@ def _show_refused() -> bool:
     return said is not None and {row["documentId"] for row in rows} == REFUSED
 
 
-def _report(sandbox: Sandbox, dag: str, source: str, *, refused: frozenset[str] = frozenset()) -> bool:
-    """Say what a source holds, and return whether that is what the DAG's dataset holds, less what was refused."""
+def _report(
+    sandbox: Sandbox,
+    dag: str,
+    source: str,
+    *,
+    refused: frozenset[str] = frozenset(),
+    back: bool = False,
+) -> bool:
+    """
+    Say what a source holds, and return whether that is what the DAG's dataset holds, less what was refused.
+
+    :param back: whether that is the dataset of its first run
+    """
     runs = [path for path in (STAGING / dag).iterdir() if (path / "documents").is_dir()]
-    newest = max(runs, key=lambda path: path.stat().st_mtime_ns)
+    runs.sort(key=lambda path: _parts(path)[0].stat().st_mtime_ns)  # reports are written there later
+    newest = runs[0] if back else runs[-1]
     documents = dict(_documents(newest))
     expected = {key: document for key, document in documents.items() if key not in refused}
     items = sandbox.items(source)

@@ -23,7 +23,7 @@ from coveo_provider.operators import (
 )
 from coveo_provider.operators.support.approvals import AskingOperator, Question, ask
 from coveo_provider.operators.support.claims import SourceOperator
-from coveo_provider.operators.support.plan_summary import summary_of
+from coveo_provider.planning.summary import summary_of
 from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import (
     catalog_load,
