@@ -95,6 +95,8 @@ class Sample(Shape, frozen=True):
     """Some of the changed documents."""
 
     documents: list[Sampled] = []
+    new: list[str] = []
+    gone: list[str] = []
 
 
 class Side(Shape, frozen=True):
@@ -121,6 +123,7 @@ class Access(Shape, frozen=True):
     first_public: list[str] = []
     no_longer_public: int = 0
     permissions_changed: int = 0
+    before_known: bool = True
     gains: list[Side] = []
     loses: list[Side] = []
     more: int = 0
@@ -273,6 +276,7 @@ class Report(Shape, frozen=True):
     approvals: list[Approval] = []
     ordering_id: int | None = None
     versions: Versions = Versions()
+    failure: str = ""
 
 
 class LoadDataset(Shape, frozen=True):

@@ -55,6 +55,8 @@ def plan(source_id: str = "products", **changed: Any) -> dict[str, Any]:
             },
             "sample": {
                 "seed": "s",
+                "new": ["product://90", "product://91"],
+                "gone": ["product://92"],
                 "documents": [
                     {
                         "documentId": "product://7",

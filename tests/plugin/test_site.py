@@ -52,6 +52,7 @@ def test_a_run(look: Look, filled: Filled) -> None:
         "ec_price 29 changed , 1 added",
         "Columns that are no field of the organization, so that the index drops them: colour.",
         "product://7 ec_price 1.5 2 ec_name nothing <script>alert('x')</script> & Größe color red nothing",
+        "New, for example: product://90 , product://91 . Gone, for example: product://92 .",
         "gains Group staff 13 product://2 and 12 more loses Group interns 6",
         "200: 3 gain, 1 lose, as ann@example.com",
         "stream requests per day 6 of 15,000",
@@ -284,6 +285,11 @@ def test_a_value_that_says_little(look: Look, odd: str) -> None:
     assert len(answer.text) < 60_000
     leave("odd", odd, coveo_plan={"version": 1, "kind": "plan", "source_id": "bare"})
     assert "there is a plan, and no report so far" in text(look(run_path("odd", odd)))
+
+
+def test_a_load_that_failed_says_why(look: Look, odd: str) -> None:
+    leave("odd", odd, "verify", coveo_report=samples.report("failed", failure="4 of 57 were refused."))
+    assert "The load is not verified: 4 of 57 were refused." in text(look(run_path("odd", odd)))
 
 
 def test_long_lists_are_cut(look: Look, odd: str) -> None:
