@@ -17,10 +17,7 @@ def told(plan: Mapping[str, Any]) -> str:
     if documents["again"]:
         words += f", {documents['again']:,} of an unfinished load"
     what = f"everything is sent ({plan['reason']})" if plan["everything"] else "the changes are sent"
-    return (
-        f"Plan for source {plan['source_id']}: {words}; {what}: about {sends['bytes']:,} bytes in "
-        f"{sends['containers']:,} containers"
-    )
+    return f"Plan for source {plan['source_id']}: {words}; {what}: about {sends['bytes']:,} bytes"
 
 
 def summary_of(plan: Any) -> str:
@@ -128,9 +125,10 @@ def _effort(sends: Any) -> str:
     if not isinstance(found.get("bytes"), int):
         return ""
     seconds = found.get("seconds")
-    words = f"Sends about {found['bytes']:,} bytes in {_number(found.get('containers'))} containers"
-    words += f", with {_number(found.get('calls'))} calls"
-    return f"{words}, in about {seconds:,.0f} s" if isinstance(seconds, (int, float)) else words
+    words = f"Sends about {found['bytes']:,} bytes; containers: {_number(found.get('containers'))}"
+    words += f"; calls: {_number(found.get('calls'))}"
+    long_enough = isinstance(seconds, (int, float)) and seconds >= 1
+    return f"{words}; seconds: about {seconds:,.0f}" if long_enough else words
 
 
 def _counts(counts: Mapping[str, Any]) -> str:

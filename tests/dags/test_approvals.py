@@ -445,7 +445,8 @@ def test_a_plan_is_shown_as_far_as_it_is_known() -> None:
         "Everything is sent: it was asked for.",
         "",
         "- type **Shoe**: 1,200 new, 2 changed",
-        "- Who can see what: 3 new public, 0 no longer public, 5 permissions changed",
+        "",
+        "Who may see what: 3 new public, 0 no longer public, 5 permissions changed",
     ]
     assert summary_of(None) == summary_of({"documents": None, "by": None, "access": None}) == ""
 
