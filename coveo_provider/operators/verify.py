@@ -162,9 +162,13 @@ class CoveoVerifyOperator(EndingOperator):
         failure: str = "",
     ) -> str:
         """Leave the report of the run, and return the URI of its file; empty where there is none."""
-        folder = self.dataset_folder(reports)
-        report = run_report(self, context, sent, verdict.as_json(), dataset=folder, failure=failure)
-        return keep_report(self, context, report, folder)
+        try:
+            folder = self.dataset_folder(reports)
+            report = run_report(self, context, sent, verdict.as_json(), dataset=folder, failure=failure)
+            return keep_report(self, context, report, folder)
+        except Exception as error:  # noqa: BLE001  what was done is done: the task does not fail for its report
+            self.log.warning("There is no report of the run: %s: %s", type(error).__name__, error)
+            return ""
 
     def remember(self, context: Context, sent: Report, verdict: Verdict) -> None:
         """Keep what the source holds now; nothing here."""

@@ -20,6 +20,7 @@ from coveo_provider.errors import DatasetError
 from coveo_provider.identities.access import Evaluation
 from coveo_provider.identities.graph import NOBODY, IdentityGraph, Key
 from coveo_provider.planning.columns import ABSENT, NONE, UNKNOWN, Column, Distinct
+from coveo_provider.planning.samples import short
 
 _EXAMPLES = 5
 _SHOWN = 20  # identities that gain or lose
@@ -50,7 +51,7 @@ class _Pair:
 
     def add(self, count: int, ids: Iterable[str]) -> None:
         self.documents += count
-        self.first = sorted({*self.first, *ids})[:_EXAMPLES]
+        self.first = sorted({*self.first, *map(short, ids)})[:_EXAMPLES]
 
 
 class Exposure:

@@ -17,9 +17,16 @@ from coveo_provider.planning.parts import StoredPart, documents_at
 SHOWN_CHARACTERS = 200
 """The most of a value that is shown."""
 
+_ID_CHARACTERS = 500
+
 _SHOWN_CHANGES = 20  # of a document
 _CONTENT = "content"
 """Goes for the bytes of a file that a document names, when nothing else of the document changed."""
+
+
+def short(document_id: str) -> str:
+    """Return an id as a plan shows it: cut where it is very long."""
+    return document_id if len(document_id) <= _ID_CHARACTERS else f"{document_id[:_ID_CHARACTERS]}…"
 
 
 class Sample:
@@ -49,8 +56,7 @@ class Sample:
 
     def ids(self) -> list[str]:
         """Return the ids of the sample, in its order."""
-        ids: list[str] = self.documents()[DOCUMENT_ID].to_list()
-        return ids
+        return [short(one) for one in self.documents()[DOCUMENT_ID].to_list()]
 
 
 class FieldChanges:
@@ -123,7 +129,7 @@ def _example(
 ) -> dict[str, Any]:
     names = sorted(changes)
     return {
-        DOCUMENT_ID: document_id,
+        DOCUMENT_ID: short(document_id),
         "changes": [
             {"field": name, "before": _shown(before.get(name)), "after": _shown(after.get(name))}
             for name in names[:_SHOWN_CHANGES]
