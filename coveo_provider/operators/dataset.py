@@ -72,8 +72,9 @@ class CoveoCheckDatasetOperator(SourceOperator):
         if self.source_id is None:
             return self._checked()
         with self.claim(context).begun("loading it"):
+            checked = self._checked()
             tell_held(self, context)
-            return self._checked()
+            return checked
 
     def _checked(self) -> list[str] | list[list[str]]:
         from coveo_provider.documents.contents.files import ContentSpool

@@ -132,8 +132,9 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         claim = self.claim(context)
         with claim.begun(_STEP):
             claim.own(self.content_owner or owner_of_state(self.state), _STEP)
+            arguments = self._compare_and_announce(context)
             tell_held(self, context)
-            return self._compare_and_announce(context)
+            return arguments
 
     def _compare_and_announce(self, context: Context) -> list[dict[str, Any]]:
         datasets = whole_datasets(self.documents)

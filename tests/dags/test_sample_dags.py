@@ -21,6 +21,7 @@ SAMPLES = [
     "coveo_incremental_push",
     "coveo_push_rebuild",
     "coveo_refused_items",
+    "coveo_roll_back",
     "coveo_secured_push",
 ]
 FAIL = Answer(500, body='{"message": "Internal error"}')
@@ -241,3 +242,20 @@ def test_a_shrink_beyond_the_bound_is_refused(run: Run, connected: Sandbox) -> N
     connected.settle()
     assert (state, states["close"]) == ("failed", "failed")
     assert connected.items("products") == before
+
+
+def test_a_catalog_goes_back_to_its_first_load(run: Run, connected: Sandbox, tmp_path: Path) -> None:
+    """The sample of a roll-back finds the loads of the sample that refreshes, without being asked."""
+    for limit in (None, 20):
+        connected.clock.advance(seconds=60)
+        assert run("coveo_catalog_refresh", source_id="products", limit=limit)[0] == "success"
+    connected.settle()
+    assert connected.count("products") == 20
+
+    connected.clock.advance(seconds=60)
+    state = f"file://{tmp_path}/coveo_catalog_refresh/state"
+    ended, _ = run("coveo_roll_back", source_id="products", state=state, load="previous", approve="never")
+
+    connected.settle()
+    assert ended == "success"
+    assert connected.count("products") == len(ROWS["installed_distributions"])

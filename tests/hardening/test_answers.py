@@ -67,6 +67,7 @@ CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
     "source_logs": (lambda client: list(client.source_logs("s", MARK - 1, MARK)), (list,)),
     "source_log_counts": (lambda client: client.source_log_counts("s", MARK - 1), (LogCounts,)),
     "count_sources": (lambda client: client.count_sources(), (int,)),
+    "field_names": (lambda client: client.field_names(), (set,)),
     "put_identity": (lambda client: client.put_identity("p", b"{}"), (NONE,)),
     "put_alias": (lambda client: client.put_alias("p", b"{}"), (NONE,)),
     "disable_identity": (lambda client: client.disable_identity("p", b"{}"), (NONE,)),

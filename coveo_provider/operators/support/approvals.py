@@ -229,7 +229,9 @@ def approvals_before(operator: Any, context: Context) -> list[Approval]:
         arguments = getattr(task, "partial_kwargs", None) or vars(task)
         if "provider_id" in arguments and task.task_id.rpartition(".")[0] == group:
             ids.append(task.task_id)
-    found = [*_pulled(context, dict.fromkeys(ids)), *_own(context)]
+    # Airflow logs an error for an XCom that is not there: who never asks has none.
+    own = _own(context) if isinstance(operator, AskingOperator) else []
+    found = [*_pulled(context, dict.fromkeys(ids)), *own]
     return sorted(found, key=lambda approval: str(approval.get("at")))
 
 
