@@ -8,14 +8,25 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import (
         AirflowFailException,
         AirflowSkipException,
+        DownstreamTasksSkipped,
         TaskAwaitingInput,
         TaskDeferred,
     )
 else:
     try:  # 3.2 and later
-        from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+        from airflow.sdk.exceptions import (
+            AirflowFailException,
+            AirflowSkipException,
+            DownstreamTasksSkipped,
+            TaskDeferred,
+        )
     except ImportError:  # 3.1
-        from airflow.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+        from airflow.exceptions import (
+            AirflowFailException,
+            AirflowSkipException,
+            DownstreamTasksSkipped,
+            TaskDeferred,
+        )
     try:  # 3.3 and later: a task waits for a person's answer without a trigger
         from airflow.sdk.exceptions import TaskAwaitingInput
     except ImportError:
@@ -26,4 +37,11 @@ WAITS: tuple[type[BaseException], ...] = tuple(
 )
 """What a task raises to give its worker back and to go on later."""
 
-__all__ = ["WAITS", "AirflowFailException", "AirflowSkipException", "TaskAwaitingInput", "TaskDeferred"]
+__all__ = [
+    "WAITS",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "DownstreamTasksSkipped",
+    "TaskAwaitingInput",
+    "TaskDeferred",
+]

@@ -100,16 +100,20 @@ def test_a_plan_tells_what_the_load_then_does(shop: Shop, name: str, connected: 
 
 
 @pytest.mark.parametrize("name", GROUPS)
-def test_a_dry_run_ends_green_and_sends_nothing(shop: Shop, name: str, connected: Sandbox) -> None:
+def test_a_dry_run_ends_green_and_sends_nothing(
+    shop: Shop, name: str, connected: Sandbox, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With ``plan_only`` what follows is skipped, no call changes anything, and no run is kept away."""
     nightly = shop(name)
     before = nightly.held()
     changed(nightly)
     connected.clear_calls()
 
+    capfd.readouterr()
     run = nightly.night(plan_only=True)
 
     assert run.state == "success"
+    assert "DownstreamTasksSkipped" not in "".join(capfd.readouterr())
     states = run.states()
     assert states["plan"] == "success"
     assert set(states.values()) == {"success", "skipped"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
-from coveo_provider._compat import AirflowFailException, AirflowSkipException
+from coveo_provider._compat import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
 from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.links import LINKS
@@ -91,7 +91,7 @@ class CoveoOperator(BaseOperator):
             if self.deferrable and isinstance(error, SourceBusy):
                 self._wait_for_turn(error)
             self._fail(error)
-        except AirflowSkipException:  # of a function of the user
+        except (AirflowSkipException, DownstreamTasksSkipped):  # of a function of the user, of a plan
             raise
         except Exception as error:
             self.log.error("%s", " ".join(_sentence(error).split()))
