@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.utils import session as session_module
+from sqlalchemy import update
 
 from coveo_provider.plugin import site, storage
 from tests.plugin import samples
@@ -64,7 +65,7 @@ def test_a_run(look: Look, filled: Filled) -> None:
         "Provider 0.1.0 Airflow 3.3.2 Python 3.11.4",
     ):
         assert said in page, said
-    assert re.search(r"Seconds by task plan_it \d\.\d s verify \d\.\d s", page)
+    assert re.search(r"Seconds by task A task that asked [^.]*\. plan_it \d\.\d s verify \d\.\d s", page)
 
 
 def test_the_line_is_of_the_loads_of_this_source(look: Look, filled: Filled) -> None:
@@ -74,6 +75,26 @@ def test_the_line_is_of_the_loads_of_this_source(look: Look, filled: Filled) -> 
 
     source = look(SOURCE, "bob")  # with one that the state alone knows
     assert "Items of the source after each load: from 870 to 1,000" in source.text
+
+
+def test_a_run_that_failed_is_not_awaited(look: Look, odd: str) -> None:
+    """Somebody answered Stop: neither a report nor an answer will stand on the page."""
+    from airflow.models.dagrun import DagRun
+
+    leave("odd", odd, coveo_plan=samples.plan("stopped"))
+    runs = update(DagRun).where(DagRun.dag_id == "odd", DagRun.run_id == odd)
+    with session_module.create_session() as session:
+        session.execute(runs.values(state="failed"))
+    try:
+        page = text(look(run_path("odd", odd)))
+    finally:
+        with session_module.create_session() as session:
+            session.execute(runs.values(state="success"))
+
+    assert "The load did not come to its end: there is a plan, and no report." in page
+    assert "in the log of the task that asked" in page
+    assert "so far" not in page
+    assert "Required Actions" not in page
 
 
 def test_the_line_is_of_the_loads_by_each_dag(look: Look, odd: str) -> None:
