@@ -166,14 +166,17 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
 
         :raises SafetyStop: a bound is passed and nobody is asked, or the answer was no
         """
-        doubts = Doubts(self, context)
+        doubts = Doubts(self, context, plan["basis"])
         for doubt in found:
             doubts.add(doubt)
         if self.approve == "always" and (plan["everything"] or _changes(plan)):
             numbers = {name: count for name, count in plan["documents"].items() if count is not None}
             doubts.always(
                 Question(
-                    "plan", numbers, f"source {self.source_id}: the plan waits for a yes, as approve says."
+                    "plan",
+                    numbers,
+                    f"source {self.source_id}: the plan waits for a yes, as approve says.",
+                    plan["basis"],
                 )
             )
         doubts.settle("applying the plan", plan)

@@ -9,6 +9,7 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.changes.state import LoadRecord
 from coveo_provider.documents.contract import counted
+from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, CoveoError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import STOP, AskingOperator, Question, ask
@@ -86,16 +87,17 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
         return found[0]
 
     def _asked(self, context: Context, loads: Sequence[LoadRecord], faults: dict[str, str]) -> LoadRecord:
-        options = {_text(load): load for load in loads if not faults[load.key]}
+        # Airflow draws few options as buttons in one row, so they are short; the list tells them apart.
+        options = {_option(at, load): load for at, load in enumerate(loads, 1) if not faults[load.key]}
         if not options:
             raise SafetyStop(
                 f"source {self.source_id}: of {counted(len(loads), 'load')} that are remembered none can be rolled "
                 f"back to: {faults[loads[0].key]}"
             )
         lines = ["The loads of the source, the newest first; the first is what it holds now.", ""]
-        for load in loads:
+        for at, load in enumerate(loads, 1):
             fault = faults[load.key]
-            lines.append(f"- {_text(load)}{f': cannot be chosen, {fault}' if fault else ''}")
+            lines.append(f"{at}. {_text(load)}{f': cannot be chosen, {fault}' if fault else ''}")
         lines += ["", f"Nothing is sent by the choice itself. **{STOP}** lets the task fail."]
         question = Question("load", {}, f"source {self.source_id}: which load to roll back to?")
         answer = ask(
@@ -109,9 +111,17 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
         return options[answer]
 
 
+def _option(at: int, load: LoadRecord) -> str:
+    """Return a load in the list of loads, as it is chosen: ``2: 2026-11-27 10:50:08 UTC``."""
+    return f"{at}: {_moment(load)}"
+
+
+def _moment(load: LoadRecord) -> str:
+    return f"{load.finished_at[:19].replace('T', ' ')} UTC"
+
+
 def _text(load: LoadRecord) -> str:
-    moment = load.finished_at[:19].replace("T", " ")
-    return f"{moment} UTC, {counted(load.rows, 'document')}, run {load.run_id or 'unknown'}"
+    return f"{_moment(load)}, {counted(load.rows, 'document')}, run {load.run_id or 'unknown'}"
 
 
 def _fault(load: LoadRecord) -> str:
@@ -122,7 +132,7 @@ def _fault(load: LoadRecord) -> str:
         try:
             dataset = dataset_at(record.manifest)
         except (CoveoError, OSError):
-            return f"its dataset is gone: {record.manifest}"
+            return f"its dataset is gone: {shown_uri(record.manifest)}"
         if dataset.manifest.sha256 != record.sha256:
-            return f"its dataset was written again since: {record.manifest}"
+            return f"its dataset was written again since: {shown_uri(record.manifest)}"
     return ""

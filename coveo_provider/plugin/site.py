@@ -11,6 +11,7 @@ from airflow.utils.session import create_session
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from coveo_provider.plugin import charts, pages, reading, shapes, storage
@@ -83,7 +84,9 @@ def build() -> FastAPI:
             if known is None:
                 raise HTTPException(404, f"No DAG that you may read loaded a source {source!r}.")
             reports = reading.reports_of(session, known.dag_ids, organization, source)
-            rows, problems = _loads(reports, readable)
+        # No connection to the database is held while storages are asked.
+        rows, problems = _loads(reports, readable)
+        with create_session(scoped=False) as session:
             states = reading.states_of(session, {(one.dag_id, one.run_id) for one in rows})
         rows = [replace(one, run_state=states.get((one.dag_id, one.run_id), reading.GONE)) for one in rows]
         wanted = pages.matching(
@@ -120,12 +123,11 @@ def build() -> FastAPI:
             found = reading.page_of_run(session, dag_id, run_id)
             load = _chosen(found.loads, organization, source)
             tasks = reading.seconds_by_task(session, dag_id, run_id)
-            reports = (
-                reading.reports_of(session, [dag_id], load.organization_id, load.source_id) if load else []
-            )
+            readable = Readable(request, user)
+            reports = _reports_of(session, dag_id, load, readable) if load else []
         if load is None:
             return templates.page(request, "nothing.html", run=this, wrong=found.wrong)
-        earlier, _ = _loads(reports, Readable(request, user), look=False)
+        earlier, _ = _loads(reports, readable, look=False)
         return templates.page(
             request,
             "run.html",
@@ -210,6 +212,16 @@ def _chosen(loads: Sequence[reading.RunLoad], organization: str, source: str) ->
         ),
         None,
     )
+
+
+def _reports_of(
+    session: Session, dag_id: str, load: reading.RunLoad, readable: Readable
+) -> list[tuple[str, str, shapes.Report]]:
+    """Return the reports on the source of a load, of whichever DAG: what rolls it back is not what loads it."""
+    this = (load.organization_id, load.source_id)
+    known = reading.sources(session, readable)
+    dag_ids = {dag_id}.union(*(one.dag_ids for one in known if (one.organization_id, one.source_id) == this))
+    return reading.reports_of(session, sorted(dag_ids), *this)
 
 
 def _loads(

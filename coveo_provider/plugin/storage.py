@@ -2,15 +2,18 @@
 What lies on a storage and is named by XCom: the loads that a state remembers, datasets, refused items.
 
 Who writes DAGs writes these addresses, and the API server reads them, so little is read: the file ``last.json`` of
-a folder, whether a manifest is there, and rows of a ``.parquet`` file; on storages that Airflow knows, none of the
-web, and no more of it than a page shows.
+a folder, whether a ``_manifest.json`` is there, and rows of a ``_refused-….parquet``; on storages that Airflow
+knows, none of the web, and no more of it than a page shows. A storage that hangs is not waited for: all requests of
+the API server share its threads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from airflow.sdk.io import has_fs
 
@@ -25,6 +28,11 @@ _REFUSED_BYTES = 256 * 1024 * 1024
 _COLUMNS = ("documentId", "operation", "stage", "result", "reason", "datetime")
 _SEARCHED = ("documentId", "stage", "reason")
 _LOOKED_AT = 200_000
+_MANIFEST, _REFUSED_FILE = "_manifest.json", "_refused-"
+_PATIENCE = 15.0  # seconds that a page waits for a storage, or for one of the readers
+_READERS = threading.BoundedSemaphore(8)
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.tables import Part
@@ -45,10 +53,13 @@ def loads(state: str) -> list[shapes.Load]:
     """
     uri = f"{state.rstrip('/')}/last.json"
     try:
-        with _opened(uri) as file:
-            text = file.read(_STATE_BYTES + 1)
+        text = _in_time(lambda: _start_of(uri))
     except FileNotFoundError:
         raise NotRead(f"{shown_uri(uri)} is not there, as the API server sees it") from None
+    except DatasetError as error:
+        raise NotRead(str(error)) from None
+    except Exception as error:  # noqa: BLE001  each storage library has its own
+        raise _not_read(uri, error) from None
     if len(text) > _STATE_BYTES:
         raise NotRead(f"{shown_uri(uri)} is larger than a file of a state")
     try:
@@ -63,22 +74,27 @@ def presence(manifests: Iterable[str]) -> dict[str, str]:
 
     A storage that did not answer once is not asked again: each time may take as long as its library waits.
     """
-    found: dict[str, str] = {}
+    found = dict.fromkeys(manifests, NOT_KNOWN)
+    try:
+        _in_time(lambda: _look_for(found))
+    except TimeoutError:
+        log.warning("Not known whether %d manifests are there: a storage does not answer", len(found))
+    return dict(found)
+
+
+def _look_for(found: dict[str, str]) -> None:
+    """Write of each manifest whether it is there, as soon as it is known."""
     silent: set[tuple[str, str]] = set()
-    for uri in manifests:
-        if uri in found:
-            continue
-        found[uri] = NOT_KNOWN
+    for uri in list(found):
         try:
             place = parts_of(uri)[:2]
-            if uri.endswith(".json") and place not in silent:
+            if uri.endswith(f"/{_MANIFEST}") and place not in silent:
                 found[uri] = THERE if _path(uri).is_file() else GONE
         except DatasetError:
             continue
         except Exception as error:  # noqa: BLE001  each storage library has its own
             silent.add(place)
             log.warning("%s: not known whether it is there (%s)", shown_uri(uri), type(error).__name__)
-    return found
 
 
 class Refused(NamedTuple):
@@ -106,17 +122,11 @@ def refused(uri: str, *, text: str, page: int, size: int) -> Refused:
     :param size: rows of a page
     :raises NotRead: it is no such file, or cannot be read from here
     """
-    if not uri.endswith(".parquet"):
-        raise NotRead("the file of refused items is a .parquet file")
+    name = uri.rpartition("/")[2]
+    if not (name.startswith(_REFUSED_FILE) and name.endswith(".parquet")):
+        raise NotRead(f"the file of refused items is a {_REFUSED_FILE}….parquet file")
     try:
-        path = _path(uri)
-        if path.stat().st_size > _REFUSED_BYTES:
-            raise NotRead(f"{shown_uri(uri)} is too large to be looked through here; read it with a task")
-        from coveo_provider.documents.dataset.files import opened_local
-        from coveo_provider.documents.dataset.tables import Part
-
-        with opened_local(path) as file:
-            return _page(Part(file, shown_uri(uri)), text.lower(), page * size, size)
+        return _in_time(lambda: _refused(uri, text.lower(), page * size, size))
     except NotRead:
         raise
     except FileNotFoundError:
@@ -125,6 +135,17 @@ def refused(uri: str, *, text: str, page: int, size: int) -> Refused:
         raise NotRead(str(error)) from None
     except Exception as error:  # noqa: BLE001  each storage library has its own
         raise _not_read(uri, error) from None
+
+
+def _refused(uri: str, wanted: str, skipped: int, size: int) -> Refused:
+    path = _path(uri)
+    if path.stat().st_size > _REFUSED_BYTES:
+        raise NotRead(f"{shown_uri(uri)} is too large to be looked through here; read it with a task")
+    from coveo_provider.documents.dataset.files import opened_local
+    from coveo_provider.documents.dataset.tables import Part
+
+    with opened_local(path) as file:
+        return _page(Part(file, shown_uri(uri)), wanted, skipped, size)
 
 
 def _page(part: Part, wanted: str, skipped: int, size: int) -> Refused:
@@ -149,21 +170,39 @@ def _rows(part: Part) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _opened(uri: str) -> Any:
-    """
-    Open a file.
+def _start_of(uri: str) -> bytes:
+    """Return what a file begins with, one byte more than a state may have."""
+    with _path(uri).open("rb") as file:
+        return bytes(file.read(_STATE_BYTES + 1))
 
-    :raises FileNotFoundError: it is not there
-    :raises NotRead: it cannot be read
+
+def _in_time(call: Callable[[], T]) -> T:
     """
+    Return what a call returns, or raise what it raises.
+
+    :raises TimeoutError: it takes too long, or too many others do; its thread ends when its library gives up
+    """
+    if not _READERS.acquire(timeout=_PATIENCE):
+        raise TimeoutError
+    answers: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            answers.put((call(), None))
+        except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
+            answers.put((None, error))
+        finally:
+            _READERS.release()
+
+    # Not of a pool, which a process waits for in the end.
+    threading.Thread(target=read, name="coveo-storage", daemon=True).start()
     try:
-        return _path(uri).open("rb")
-    except FileNotFoundError:
-        raise
-    except DatasetError as error:
-        raise NotRead(str(error)) from None
-    except Exception as error:  # noqa: BLE001  each storage library has its own
-        raise _not_read(uri, error) from None
+        value, error = answers.get(timeout=_PATIENCE)
+    except Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return cast("T", value)
 
 
 def _not_read(uri: str, error: Exception) -> NotRead:

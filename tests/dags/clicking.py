@@ -145,6 +145,14 @@ class Run:
 
     def question(self, task: str) -> tuple[str, str]:
         """Return what Required Actions shows of a task: subject and body."""
+        subject, body, _ = self._asked(task)
+        return subject, body
+
+    def options(self, task: str) -> list[str]:
+        """Return what may be answered to a task."""
+        return self._asked(task)[2]
+
+    def _asked(self, task: str) -> tuple[str, str, list[str]]:
         from airflow.models.hitl import HITLDetail
         from airflow.utils.session import create_session
         from sqlalchemy import select
@@ -152,7 +160,7 @@ class Run:
         with create_session() as session:
             found = select(HITLDetail).where(HITLDetail.ti_id == self._instance(task).id)
             detail = session.scalars(found).one()
-            return detail.subject, detail.body or ""
+            return detail.subject, detail.body or "", list(cast("Any", detail.options))
 
     def answer(self, task: str, option: str, *, by: str = "ann") -> None:
         """Answer what a task waits for, as the UI does."""

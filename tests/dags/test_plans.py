@@ -205,6 +205,27 @@ def test_a_plan_may_wait_for_a_yes(shop: Shop, answer: str, state: str) -> None:
 
 
 @pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
+@pytest.mark.parametrize("options", [{"approve": "always"}, {"max_shrink": 0.1, "on_doubt": "ask"}])
+def test_an_approved_plan_is_of_the_documents_that_were_shown(shop: Shop, options: dict[str, Any]) -> None:
+    """Another load, while it waits, lets the same numbers be those of other documents: these stay."""
+    nightly = shop("catalog_refresh", **options)
+    shown = {n: nightly.rows.pop(n) for n in (7, 8, 9)}
+    run = nightly.night()
+    assert run.states()["plan"] == "awaiting_input"
+    nightly.put(3, start=20)
+    assert nightly.night(approve="never", on_doubt="ask", max_shrink=None).state == "success"
+    held = nightly.held()
+    assert len(held) == len(nightly.rows) == 7 + len(shown)
+
+    run.answer("plan", "Apply")
+
+    assert run.go_on() == "failed"
+    assert "other documents than those shown would change" in nightly.error
+    assert nightly.held() == held
+    assert not claims()
+
+
+@pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
 def test_what_the_plan_asked_is_not_asked_again(shop: Shop) -> None:
     """One answer is enough for plan, diff and deletion."""
     nightly = shop("catalog_refresh", max_shrink=0.1, on_doubt="ask")

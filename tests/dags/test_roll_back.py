@@ -96,8 +96,13 @@ def test_a_person_chooses_and_approves(nightly: Nightly) -> None:
     run = back(nightly, approve="always")
     subject, body = run.question("choose")
     assert subject == "Source products: which load to roll back to?"
-    options = [line[2:] for line in body.splitlines() if line.startswith("- ")]
-    assert len(options) == 3
+    listed = [line for line in body.splitlines() if line[:1].isdigit()]
+    options = run.options("choose")
+    assert len(listed) == 3
+    assert [one.replace(":", ".", 1) in line for one, line in zip(options, listed, strict=False)] == [
+        True
+    ] * 3
+    assert sum(map(len, options)) < 100, "Airflow draws these as buttons in one row"
 
     run.answer("choose", options[2])
     assert run.go_on() == "running"

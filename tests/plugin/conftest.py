@@ -67,7 +67,7 @@ class Filled:
     def __init__(self, folder: Path) -> None:
         self.folder, self.runs = folder, dict[str, str]()
         self.state = folder / "state"
-        self.refused = folder / "refused.parquet"
+        self.refused = folder / "_refused-run.parquet"
 
     def fill(self) -> None:
         """Three loads of shoes with a state, one of salaries, one of two sources, two of none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -55,13 +57,40 @@ def test_a_storage_that_does_not_answer_is_asked_once(monkeypatch: pytest.Monkey
         return Silent()
 
     monkeypatch.setattr(storage, "_path", path)
-    found = storage.presence(f"s3://{bucket}/{n}.json" for bucket in "ab" for n in range(3))
+    found = storage.presence(f"s3://{bucket}/{n}/_manifest.json" for bucket in "ab" for n in range(3))
 
-    assert asked == ["s3://a/0.json", "s3://b/0.json"]
+    assert asked == ["s3://a/0/_manifest.json", "s3://b/0/_manifest.json"]
     assert set(found.values()) == {storage.NOT_KNOWN}
 
 
-def test_what_is_no_manifest_is_not_looked_for() -> None:
+def test_what_is_no_manifest_is_not_looked_for(tmp_path: Path) -> None:
     """XCom may name anything."""
-    uris = ["", "/etc/hostname", "x:y", "http://127.0.0.1:9/a.json", "gs::/a.json", "nobody://x/a.json"]
+    places = ["/etc/hostname", "http://127.0.0.1:9/_manifest.json", "nobody://x/_manifest.json"]
+    (tmp_path / "other.json").write_text("{}")
+    uris = ["", "x:y", "gs::/_manifest.json", str(tmp_path / "other.json"), *places]
     assert set(storage.presence(uris).values()) == {storage.NOT_KNOWN}
+
+
+def test_a_storage_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests of the API server share its threads; also when every reader hangs already."""
+    released = threading.Event()
+
+    class Hanging:
+        def wait(self, *_: object) -> None:
+            released.wait(60)
+            raise TimeoutError
+
+        open = is_file = stat = wait
+
+    monkeypatch.setattr(storage, "_PATIENCE", 0.01)
+    monkeypatch.setattr(storage, "_READERS", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(storage, "_path", lambda _: Hanging())
+    try:
+        for _ in range(3):
+            with pytest.raises(storage.NotRead, match=r"s3://a/last\.json cannot be read \(TimeoutError\)"):
+                storage.loads("s3://a")
+            with pytest.raises(storage.NotRead, match="cannot be read"):
+                storage.refused("s3://a/_refused-b.parquet", text="", page=0, size=1)
+            assert storage.presence(["s3://a/_manifest.json"]) == {"s3://a/_manifest.json": storage.NOT_KNOWN}
+    finally:
+        released.set()

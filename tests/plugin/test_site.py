@@ -6,13 +6,17 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.utils import session as session_module
+from sqlalchemy import update
 
+from coveo_provider.plugin import site, storage
 from tests.plugin import samples
 from tests.plugin.conftest import Filled, Look, leave, write_variable
 
@@ -61,7 +65,7 @@ def test_a_run(look: Look, filled: Filled) -> None:
         "Provider 0.1.0 Airflow 3.3.2 Python 3.11.4",
     ):
         assert said in page, said
-    assert re.search(r"Seconds by task plan_it \d\.\d s verify \d\.\d s", page)
+    assert re.search(r"Seconds by task A task that asked [^.]*\. plan_it \d\.\d s verify \d\.\d s", page)
 
 
 def test_the_line_is_of_the_loads_of_this_source(look: Look, filled: Filled) -> None:
@@ -71,6 +75,67 @@ def test_the_line_is_of_the_loads_of_this_source(look: Look, filled: Filled) -> 
 
     source = look(SOURCE, "bob")  # with one that the state alone knows
     assert "Items of the source after each load: from 870 to 1,000" in source.text
+
+
+def test_a_run_that_failed_is_not_awaited(look: Look, odd: str) -> None:
+    """Somebody answered Stop: neither a report nor an answer will stand on the page."""
+    from airflow.models.dagrun import DagRun
+
+    leave("odd", odd, coveo_plan=samples.plan("stopped"))
+    runs = update(DagRun).where(DagRun.dag_id == "odd", DagRun.run_id == odd)
+    with session_module.create_session() as session:
+        session.execute(runs.values(state="failed"))
+    try:
+        page = text(look(run_path("odd", odd)))
+    finally:
+        with session_module.create_session() as session:
+            session.execute(runs.values(state="success"))
+
+    assert "The load did not come to its end: there is a plan, and no report." in page
+    assert "in the log of the task that asked" in page
+    assert "so far" not in page
+    assert "Required Actions" not in page
+
+
+def test_the_line_is_of_the_loads_by_each_dag(look: Look, odd: str) -> None:
+    """A DAG that rolls a source back is not the one that loads it."""
+    leave("odd", odd, coveo_report=samples.report(source={"before": 1000, "after": 800}))
+
+    answer = look(run_path("odd", odd))
+
+    assert "Items of the source over the last loads: from 800 to 1,000" in answer.text
+    assert answer.text.count("h0M") == 3  # four dots
+
+
+def test_a_page_holds_no_connection_while_it_reads_a_storage(
+    look: Look, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server has few, and a storage may take long."""
+    held: list[int] = []
+    open_sessions = [0]
+    create = session_module.create_session
+
+    @contextmanager
+    def counted(**kwargs: Any) -> Iterator[Any]:
+        with create(**kwargs) as session:
+            open_sessions[0] += 1
+            yield session
+            open_sessions[0] -= 1
+
+    path = storage._path
+
+    def noted(uri: str) -> Any:
+        held.append(open_sessions[0])
+        return path(uri)
+
+    monkeypatch.setattr(site, "create_session", counted)
+    monkeypatch.setattr(storage, "_path", noted)
+
+    for page in (SOURCE, refused_path(filled)):
+        assert look(page).status_code == 200
+
+    assert held
+    assert not any(held)
 
 
 def test_a_plan_without_a_report(look: Look, filled: Filled) -> None:
@@ -344,19 +409,21 @@ def test_a_state_that_cannot_be_read(look: Look, filled: Filled, odd: str, uri: 
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("file:///etc/hostname", "is a .parquet file"),
-        ("{folder}/salaries.parquet", "has no column documentId"),
-        ("{folder}/damaged.parquet", "damaged.parquet"),
-        ("{folder}/gone.parquet", "is not there any more"),
-        ("http://127.0.0.1:9/x.parquet", "lies on no storage"),
+        ("file:///etc/hostname", "is a _refused-….parquet file"),
+        ("{folder}/part-0.parquet", "is a _refused-….parquet file"),
+        ("{folder}/_refused-salaries.parquet", "has no column documentId"),
+        ("{folder}/_refused-damaged.parquet", "_refused-damaged.parquet"),
+        ("{folder}/_refused-gone.parquet", "is not there any more"),
+        ("http://127.0.0.1:9/_refused-x.parquet", "lies on no storage"),
     ],
 )
 def test_only_a_file_of_refused_items_is_read(
     look: Look, filled: Filled, odd: str, uri: str, said: str
 ) -> None:
     """It must be Parquet, of refused items, and on a storage that Airflow knows."""
-    pq.write_table(pa.table({"salary": [100_000]}), filled.folder / "salaries.parquet")
-    (filled.folder / "damaged.parquet").write_bytes(b"PAR1 no more than that")
+    pq.write_table(pa.table({"documentId": ["doc://100000"]}), filled.folder / "part-0.parquet")
+    pq.write_table(pa.table({"salary": [100_000]}), filled.folder / "_refused-salaries.parquet")
+    (filled.folder / "_refused-damaged.parquet").write_bytes(b"PAR1 no more than that")
     report = samples.report("stray")
     report["outcome"]["refused_file"] = uri.format(folder=filled.folder.as_uri())
     leave("odd", odd, coveo_report=report)

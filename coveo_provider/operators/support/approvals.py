@@ -4,7 +4,7 @@ A task that stops on doubt, or asks a person, and goes on or stops as answered.
 The question stands in Airflow's Required Actions. Until it is answered the task holds no worker; the process that
 goes on is a new one. So what was asked travels with the wait, and what was answered is an XCom of the task's own,
 ``coveo_approvals``, which tasks after it read: a list of ``task_id``, ``guard``, ``numbers``, ``question``,
-``answer``, ``by`` and ``at``.
+``answer``, ``by`` and ``at``, with ``about`` where the answer holds for one comparison only.
 
 An approval holds for the numbers it was given for; a task that finds others stops. One that is cleared asks again;
 a retry does so on Airflow 3.1 and 3.2, where nothing of a task outlives its try.
@@ -50,11 +50,13 @@ class Question:
     :param guard: the argument that made it doubtful: ``max_shrink``; or another name for the question
     :param numbers: the counts it is about: the answer holds for these alone
     :param question: a sentence
+    :param about: fingerprint of what was compared: other documents may have the same numbers. Empty, any
     """
 
     guard: str
     numbers: Mapping[str, int]
     question: str
+    about: str = ""
 
 
 class AskingOperator(CoveoOperator):
@@ -134,11 +136,13 @@ class Doubts:
 
     :param operator: the task's
     :param context: the task's
+    :param about: fingerprint of what was compared, which an answer then is for
     """
 
-    def __init__(self, operator: AskingOperator, context: Context) -> None:
+    def __init__(self, operator: AskingOperator, context: Context, about: str = "") -> None:
         self._operator = operator
         self._context = context
+        self._about = about
         self._asked: list[Question] = []
 
     def add(self, doubt: Doubt) -> None:
@@ -149,7 +153,7 @@ class Doubts:
         """
         if self._operator.on_doubt != "ask":
             doubt.stop()
-        self._asked.append(Question(doubt.guard, doubt.numbers, doubt.found))
+        self._asked.append(Question(doubt.guard, doubt.numbers, doubt.found, self._about))
 
     def always(self, question: Question) -> None:
         """Take down what a person is asked in any case."""
@@ -165,6 +169,7 @@ class Doubts:
         """
         operator = self._operator
         known = _known(operator, self._context) if self._asked else []
+        _refuse_outdated(self._asked, known)
         asked = [one for one in self._asked if _answer_to(one, known, (APPLY,)) is None]
         if not asked:
             return
@@ -282,9 +287,29 @@ def _answer_to(question: Question, known: Iterable[Approval], options: Sequence[
         str(one["answer"])
         for one in known
         if one["guard"] == question.guard and one["answer"] in options and one["answer"] != STOP
-        if _covers(one["numbers"], question.numbers)
+        if _covers(one["numbers"], question.numbers) and _is_about(one, question)
     ]
     return answers[-1] if answers else None
+
+
+def _is_about(approval: Approval, question: Question) -> bool:
+    return not question.about or approval.get("about", question.about) == question.about
+
+
+def _refuse_outdated(asked: Iterable[Question], known: Sequence[Approval]) -> None:
+    """
+    Refuse to go by an answer to a comparison that has become another one.
+
+    :raises SafetyStop: what was compared has changed since it was asked
+    """
+    for question in asked:
+        answers = [one for one in known if one["guard"] == question.guard and one["answer"] == APPLY]
+        if answers and not _is_about(answers[-1], question):
+            raise SafetyStop(
+                f"{question.question} {answers[-1]['by']} answered {APPLY} at {answers[-1]['at']}, and the source "
+                "was loaded since it was asked, or the dataset was written again: other documents than those shown "
+                "would change. Nothing was removed. Start a new run, which asks anew"
+            )
 
 
 def _covers(approved: Mapping[str, int], numbers: Mapping[str, int]) -> bool:
