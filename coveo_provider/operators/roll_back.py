@@ -62,10 +62,9 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
                 f"source {self.source_id}: no load is remembered in {self.state}. Name the state of the tasks that "
                 "load it; loads are remembered from this version of the provider on"
             )
-        faults = {load.key: _fault(load) for load in loads}
         wanted = str(self.load or "").strip()
-        chosen = self._named(wanted, loads) if wanted else self._asked(context, loads, faults)
-        if fault := faults[chosen.key]:
+        chosen = self._named(wanted, loads) if wanted else self._asked(context, loads)
+        if fault := _fault(chosen):
             raise SafetyStop(
                 f"source {self.source_id}: the load of {_text(chosen)} cannot be rolled back to: {fault}"
             )
@@ -85,17 +84,17 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
             )
         return found[0]
 
-    def _asked(self, context: Context, loads: Sequence[LoadRecord], faults: dict[str, str]) -> LoadRecord:
-        options = {_text(load): load for load in loads if not faults[load.key]}
+    def _asked(self, context: Context, loads: Sequence[LoadRecord]) -> LoadRecord:
+        named, faults = _named_apart(loads), [_fault(load) for load in loads]
+        options = {name: load for name, load, fault in zip(named, loads, faults, strict=True) if not fault}
         if not options:
             raise SafetyStop(
                 f"source {self.source_id}: of {counted(len(loads), 'load')} that are remembered none can be rolled "
-                f"back to: {faults[loads[0].key]}"
+                f"back to: {faults[0]}"
             )
         lines = ["The loads of the source, the newest first; the first is what it holds now.", ""]
-        for load in loads:
-            fault = faults[load.key]
-            lines.append(f"- {_text(load)}{f': cannot be chosen, {fault}' if fault else ''}")
+        for name, fault in zip(named, faults, strict=True):
+            lines.append(f"- {name}{f': cannot be chosen, {fault}' if fault else ''}")
         lines += ["", f"Nothing is sent by the choice itself. **{STOP}** lets the task fail."]
         question = Question("load", {}, f"source {self.source_id}: which load to roll back to?")
         answer = ask(
@@ -112,6 +111,17 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
 def _text(load: LoadRecord) -> str:
     moment = load.finished_at[:19].replace("T", " ")
     return f"{moment} UTC, {counted(load.rows, 'document')}, run {load.run_id or 'unknown'}"
+
+
+def _named_apart(loads: Sequence[LoadRecord]) -> list[str]:
+    """Return what each load goes by: a run that was cleared loads twice, perhaps within a second."""
+    names: list[str] = []
+    for load in loads:
+        name, number = _text(load), 2
+        while name in names:
+            name, number = f"{_text(load)} ({number})", number + 1
+        names.append(name)
+    return names
 
 
 def _fault(load: LoadRecord) -> str:
