@@ -13,7 +13,7 @@ a retry does so on Airflow 3.1 and 3.2, where nothing of a task outlives its try
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +50,13 @@ class Question:
     :param guard: the argument that made it doubtful: ``max_shrink``; or another name for the question
     :param numbers: the counts it is about: the answer holds for these alone
     :param question: a sentence
+    :param basis: of the plan it is about: the answer holds for that plan alone
     """
 
     guard: str
     numbers: Mapping[str, int]
     question: str
+    basis: str = ""
 
 
 class AskingOperator(CoveoOperator):
@@ -134,11 +136,13 @@ class Doubts:
 
     :param operator: the task's
     :param context: the task's
+    :param basis: of the plan that is doubtful; empty where the task makes none
     """
 
-    def __init__(self, operator: AskingOperator, context: Context) -> None:
+    def __init__(self, operator: AskingOperator, context: Context, basis: str = "") -> None:
         self._operator = operator
         self._context = context
+        self._basis = basis
         self._asked: list[Question] = []
 
     def add(self, doubt: Doubt) -> None:
@@ -149,11 +153,11 @@ class Doubts:
         """
         if self._operator.on_doubt != "ask":
             doubt.stop()
-        self._asked.append(Question(doubt.guard, doubt.numbers, doubt.found))
+        self.always(Question(doubt.guard, doubt.numbers, doubt.found))
 
     def always(self, question: Question) -> None:
         """Take down what a person is asked in any case."""
-        self._asked.append(question)
+        self._asked.append(replace(question, basis=self._basis))
 
     def settle(self, step: str, plan: Any = None) -> None:
         """
@@ -281,6 +285,7 @@ def _answer_to(question: Question, known: Iterable[Approval], options: Sequence[
         for one in known
         if one["guard"] == question.guard and one["answer"] in options and one["answer"] != STOP
         if _covers(one["numbers"], question.numbers)
+        if question.basis in ("", one.get("basis", ""))
     ]
     return answers[-1] if answers else None
 
@@ -341,7 +346,7 @@ def _waiting(
 ) -> BaseException:
     """Return what gives the worker back until there is an answer, when it is raised."""
     kwargs = {
-        "asked": [{**asdict(one), "numbers": dict(one.numbers)} for one in asked],
+        "asked": [_as_json(one) for one in asked],
         "checkpoint": operator.checkpoint.as_json(),
     }
     within = operator.longest_answer
@@ -357,6 +362,11 @@ def _waiting(
         timeout_datetime=datetime.now(timezone.utc) + within,
     )
     return TaskDeferred(trigger=trigger, method_name="answered", kwargs=kwargs)
+
+
+def _as_json(question: Question) -> dict[str, Any]:
+    told = {**asdict(question), "numbers": dict(question.numbers)}
+    return {name: value for name, value in told.items() if (name, value) != ("basis", "")}
 
 
 def _responder(event: Mapping[str, Any]) -> str:
