@@ -126,6 +126,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         self.max_shrink = max_shrink
         self.content_owner = content_owner
         self.plan: Any = plan
+        self._follows_plan = plan is not None
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
@@ -141,7 +142,9 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         state = state_at(self.state)
         current = run_to_remember(self, datasets)
         basis = read_basis(state, current)
-        self._refuse_unplanned(basis.fingerprint(current, run_key(context)))
+        # What this run announced itself is no change: the plan may be older than that, or was made anew since.
+        key = run_key(context)
+        self._refuse_unplanned({basis.fingerprint(current, without) for without in ("", key)})
         reason = basis.reason
         if truth(self.full, "full"):
             reason = "it was asked for"
@@ -149,7 +152,6 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         least = number(self.min_documents, int, "min_documents", default=1)
         doubts = Doubts(self, context)
         self._refuse_doubtful(doubts, current, least, most_lost, former_rows=current.rows)
-        key = run_key(context)
         own = Pending(
             key=key,
             full=True,
@@ -175,12 +177,14 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
                 except Forgotten as error:
                     reason = str(error)
             if last is None or difference is None:
+                self._refuse_other_extent(everything=True, why=reason)
                 self._refuse_shrink(doubts, state, current, most_lost)
                 doubts.settle(_STEP)
                 parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
                 arguments = [{"documents": unit} for unit in mappable(parts)]
                 state.announce(own, None)
             else:
+                self._refuse_other_extent(everything=False)
                 self._refuse_needless(difference, current)
                 self._refuse_lost(doubts, difference, current, last, most_lost)
                 doubts.settle(_STEP)
@@ -192,13 +196,24 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         self.lineage = self.told(lambda: _lineage(datasets, arguments))
         return arguments
 
-    def _refuse_unplanned(self, fingerprint: str) -> None:
+    def _refuse_other_extent(self, *, everything: bool, why: str | None = None) -> None:
+        """Refuse to send everything where the plan was to send changes, or the other way round."""
+        if self._follows_plan and bool(self.plan.get("everything")) is not everything:
+            told = (
+                f"everything has to be sent now ({why})" if everything else "changes only are to be sent now"
+            )
+            raise SafetyStop(
+                f"source {self.source_id}: the plan, made at {self.plan.get('made_at')}, tells otherwise: {told}. "
+                "Nothing was sent. Give plan and diff the same arguments, and clear the task that plans"
+            )
+
+    def _refuse_unplanned(self, fingerprints: set[str]) -> None:
         """Refuse to send anything else than what was planned, and perhaps approved."""
-        if not self.plan:
+        if not self._follows_plan:
             return
         if not isinstance(self.plan, Mapping) or "basis" not in self.plan:
             raise ConfigurationError(f"plan must be what CoveoPlanOperator returned, not {self.plan!r}")
-        if self.plan["basis"] != fingerprint:
+        if self.plan["basis"] not in fingerprints:
             raise SafetyStop(
                 f"source {self.source_id}: since the plan was made, at {self.plan.get('made_at')}, the dataset was "
                 "written again, or another load changed what is remembered of the source. Nothing was sent. Clear "

@@ -24,7 +24,7 @@ from coveo_provider.operators.support.identity_graphs import identity_graph
 from coveo_provider.operators.support.load_records import now_text
 from coveo_provider.operators.support.plan_guards import PlanGuards
 from coveo_provider.operators.support.run_reports import count_held
-from coveo_provider.operators.support.states import run_key, run_to_remember, state_at
+from coveo_provider.operators.support.states import run_to_remember, state_at
 from coveo_provider.operators.support.storage import open_file
 from coveo_provider.operators.support.values import number, truth
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from coveo_provider.safety import Doubt
 
 _NAMES = 50  # listed of those without a field
+_MOST_SHOWN = 100  # documents of a sample: an XCom is small
 _APPROVALS = ("never", "always")
 
 
@@ -65,7 +66,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
     :param approve: ``always`` waits for a yes in Airflow's Required Actions; ``never`` asks only as ``on_doubt``
         says (templated)
     :param group_by: the column by whose values documents are counted (templated)
-    :param sample: of how many changed documents the values are shown
+    :param sample: of how many changed documents the values are shown, at most 100
     :param seed: of that sample; by default one that is the same for the same dataset (templated)
     :param full: whether everything is sent this time (templated)
     :param retry_rejected: as for ``CoveoDiffOperator`` (templated)
@@ -93,6 +94,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
     operator_extra_links = SOURCE_LINKS
     documentation = "https://docs.coveo.com/en/90/"
     plans = True
+    inherits_from_skipmixin = True  # what was skipped is skipped again when it is cleared
 
     def __init__(
         self,
@@ -118,6 +120,10 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if not (isinstance(approve, XComArg) or "{{" in str(approve)):
+            _refuse_approve(approve)
+        if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample <= _MOST_SHOWN:
+            raise ConfigurationError(f"sample must be a number from 0 to {_MOST_SHOWN}, not {sample!r}")
         self.documents: Any = documents
         self.state: Any = state
         self.source_id = source_id
@@ -141,8 +147,8 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         """Make the plan, keep it in XCom, and then stop, ask, skip what follows, or go on."""
         from coveo_provider.planning.summary import told
 
-        if self.approve not in _APPROVALS:
-            raise ConfigurationError(f"approve must be {' or '.join(_APPROVALS)}, not {self.approve!r}")
+        _refuse_approve(self.approve)
+        only = truth(self.plan_only, "plan_only")
         guards = self._guards()
         plan, lost = self._planned(context)
         found = list(guards.doubts(plan, self.source_id, lost))
@@ -151,7 +157,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         instance: Any = context.get("ti")
         if instance is not None:
             instance.xcom_push(PLAN, plan)
-        if truth(self.plan_only, "plan_only"):
+        if only:
             self.log.info("Nothing is sent, as plan_only says")
             if instance is not None:
                 instance.xcom_push("return_value", plan)
@@ -209,7 +215,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                 "kind": "plan",
                 **self._names(context),
                 "state": str(self.state),
-                "basis": basis.fingerprint(current, run_key(context)),
+                "basis": basis.fingerprint(current),
                 "manifests": [dataset.manifest_uri for dataset in datasets],
                 "everything": bool(reason),
                 "reason": reason,
@@ -331,6 +337,11 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
             api=Api.STREAM if streams else Api.PUSH,
             seconds_per_byte=seconds / size if size else None,
         )
+
+
+def _refuse_approve(approve: Any) -> None:
+    if approve not in _APPROVALS:
+        raise ConfigurationError(f"approve must be {' or '.join(_APPROVALS)}, not {approve!r}")
 
 
 def _sides(datasets: Sequence[WrittenDataset], last: LastRun | None) -> _Sides:

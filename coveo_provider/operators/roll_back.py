@@ -63,10 +63,9 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
                 f"source {self.source_id}: no load is remembered in {self.state}. Name the state of the tasks that "
                 "load it; loads are remembered from this version of the provider on"
             )
-        faults = {load.key: _fault(load) for load in loads}
         wanted = str(self.load or "").strip()
-        chosen = self._named(wanted, loads) if wanted else self._asked(context, loads, faults)
-        if fault := faults[chosen.key]:
+        chosen = self._named(wanted, loads) if wanted else self._asked(context, loads)
+        if fault := _fault(chosen):
             raise SafetyStop(
                 f"source {self.source_id}: the load of {_text(chosen)} cannot be rolled back to: {fault}"
             )
@@ -86,17 +85,18 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
             )
         return found[0]
 
-    def _asked(self, context: Context, loads: Sequence[LoadRecord], faults: dict[str, str]) -> LoadRecord:
+    def _asked(self, context: Context, loads: Sequence[LoadRecord]) -> LoadRecord:
+        faults = [_fault(load) for load in loads]
+        listed = list(zip(range(1, len(loads) + 1), loads, faults, strict=True))
         # Airflow draws few options as buttons in one row, so they are short; the list tells them apart.
-        options = {_option(at, load): load for at, load in enumerate(loads, 1) if not faults[load.key]}
+        options = {_option(at, load): load for at, load, fault in listed if not fault}
         if not options:
             raise SafetyStop(
                 f"source {self.source_id}: of {counted(len(loads), 'load')} that are remembered none can be rolled "
-                f"back to: {faults[loads[0].key]}"
+                f"back to: {faults[0]}"
             )
         lines = ["The loads of the source, the newest first; the first is what it holds now.", ""]
-        for at, load in enumerate(loads, 1):
-            fault = faults[load.key]
+        for at, load, fault in listed:
             lines.append(f"{at}. {_text(load)}{f': cannot be chosen, {fault}' if fault else ''}")
         lines += ["", f"Nothing is sent by the choice itself. **{STOP}** lets the task fail."]
         question = Question("load", {}, f"source {self.source_id}: which load to roll back to?")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +63,13 @@ class Column:
     """
     A column of a side: the number of each document's value.
 
+    :param name: the column's, which is found in whatever case
     :param rows: of each part
     :param path: of a file of four bytes a document
     """
 
-    def __init__(self, rows: Sequence[int], path: Path, distinct: Distinct) -> None:
-        self.distinct = distinct
+    def __init__(self, name: str, rows: Sequence[int], path: Path, distinct: Distinct) -> None:
+        self.name, self.distinct = name, distinct
         self.stated = False
         self._first = np.cumsum([0, *rows])
         self._numbers = np.memmap(path, np.int32, "w+", shape=(max(1, sum(rows)),))
@@ -88,11 +89,11 @@ class Column:
         return np.where(known, self._numbers[np.where(known, places, 0)], ABSENT).astype(np.int32)
 
 
-def read_columns(parts: Sequence[StoredPart], columns: Mapping[str, Column]) -> list[str]:
+def read_columns(parts: Sequence[StoredPart], columns: Sequence[Column]) -> list[str]:
     """
     Read columns, each part once, and return the names of all columns that the parts have.
 
-    :param columns: what to fill, by the column's name, which is found in whatever case
+    :param columns: what to fill
     :raises DatasetError: a part is not there, or not the file that was written
     """
     names: dict[str, None] = {}
@@ -101,15 +102,16 @@ def read_columns(parts: Sequence[StoredPart], columns: Mapping[str, Column]) -> 
             opened = Part(file, part.name)
             present = opened.schema.names
             names.update(dict.fromkeys(present))
-            found = {
-                name: column
-                for wanted, column in columns.items()
+            found = [
+                (name, column)
+                for column in columns
                 for name in present
-                if name.lower() == wanted.lower()
-            }
+                if name.lower() == column.name.lower()
+            ]
+            wanted = list(dict.fromkeys(name for name, _ in found))
             row = 0
-            for batch in opened.batches(list(found)) if found else ():
-                for name, column in found.items():
+            for batch in opened.batches(wanted) if wanted else ():
+                for name, column in found:
                     column.put(number, row, batch.column(name), part.name)
                 row += len(batch)
     return list(names)

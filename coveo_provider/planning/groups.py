@@ -57,7 +57,10 @@ class Groups:
         if not self._counts.keys() - {NONE}:
             return None
         others = self._counts.get(_OTHER, Counter())
-        known = {self._text(number): counts for number, counts in self._counts.items() if number != _OTHER}
+        known: dict[str, Counter[str]] = {}
+        for number, counts in self._counts.items():
+            if number != _OTHER:  # no value and an empty text are the same
+                known[self._text(number)] = known.get(self._text(number), Counter()) + counts
         order = sorted(known, key=lambda text: (-sum(known[text].values()), text))
         told = [{"value": text, **self._as_json(known[text])} for text in order[:_SHOWN]]
         others = sum((known[text] for text in order[_SHOWN:]), start=Counter(others))
@@ -81,6 +84,6 @@ def _texts(array: pa.Array, _: str) -> pl.Series:
     try:
         texts = pl.Series(array.cast(pa.large_string()), dtype=pl.String)
     except pa.ArrowException:  # a list, a struct
-        values = (None if one is None else encode(one).decode() for one in array.to_pylist())
+        values = (None if one is None else encode(one, enc_hook=str).decode() for one in array.to_pylist())
         texts = pl.Series(list(values), dtype=pl.String)
     return texts.str.slice(0, SHOWN_CHARACTERS)

@@ -54,21 +54,21 @@ class Inspection:
         self._changed = Sample(seed, LOOKED_AT)
         self._new, self._gone = Sample(seed, shown), Sample(seed, shown)
         self._changes = 0
-        kept = {PERMISSIONS: permission_values(), **({group_by: group_values()} if group_by else {})}
-        sides: list[dict[str, Column]] = []
+        kept = [(PERMISSIONS, permission_values()), *([(group_by, group_values())] if group_by else [])]
+        sides: list[list[Column]] = []
         for number, parts in enumerate([current] if former is None else [current, former]):
             rows = [part.rows for part in parts]
-            columns = {
-                name: Column(rows, scratch / f"column-{number}-{place}", distinct)
-                for place, (name, distinct) in enumerate(kept.items())
-            }
+            columns = [
+                Column(name, rows, scratch / f"column-{number}-{place}", distinct)
+                for place, (name, distinct) in enumerate(kept)
+            ]
             names = read_columns(parts, columns)
             if number == 0:
                 self.columns = names
             sides.append(columns)
-        before = sides[1] if former is not None else {}
-        self._exposure = Exposure(sides[0][PERMISSIONS], before.get(PERMISSIONS))
-        self._groups = Groups(group_by, sides[0][group_by], before.get(group_by)) if group_by else None
+        now, before = sides[0], sides[1] if former is not None else [None] * len(kept)
+        self._exposure = Exposure(now[0], before[0])
+        self._groups = Groups(group_by, now[1], before[1]) if group_by else None
 
     @property
     def knows_former(self) -> bool:

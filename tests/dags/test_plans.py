@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 
 from coveo_provider._compat import TaskAwaitingInput
 from coveo_provider.errors import ConfigurationError
+from coveo_provider.operators import CoveoDiffOperator, CoveoPlanOperator
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.task_groups import catalog_refresh, incremental_push
 from tests.dags.clicking import Nightly, Run
 from tests.dags.conftest import claims
+from tests.dags.test_clicks import FAIL, ROUTES
 
 GROUPS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "incremental_push": (incremental_push, "files", "push"),
@@ -57,6 +60,17 @@ def changed(nightly: Nightly) -> None:
     nightly.put(1, start=10)
     for n in (7, 8, 9):
         del nightly.rows[n]
+
+
+def diff_of(nightly: Nightly, **options: Any) -> CoveoDiffOperator:
+    """Return what compares the dataset of the last night."""
+    values = {
+        "documents": (nightly.folder / f"night-{nightly.nights}").as_uri(),
+        "state": (nightly.folder / "state").as_uri(),
+        "source_id": "files",
+        **options,
+    }
+    return CoveoDiffOperator(task_id="diff", **values)
 
 
 def plan_of(run: Run) -> dict[str, Any]:
@@ -151,17 +165,105 @@ def test_a_plan_that_nothing_holds_any_more_is_not_applied(shop: Shop) -> None:
     nightly.put(2, version=3)
     assert nightly.night().state == "success"
 
-    from coveo_provider.operators import CoveoDiffOperator
+    with pytest.raises(Exception, match="since the plan was made"):
+        diff_of(nightly, plan=plan).execute({})
+    assert nightly.held() == nightly.wanted()
+
+
+@pytest.mark.parametrize("first", ["transform", "plan", "diff"])
+def test_a_load_that_failed_is_planned_anew(shop: Shop, first: str) -> None:
+    """What the run itself announced is no load of another: cleared from any task on, it comes to its end."""
+    nightly = shop("incremental_push")
+    changed(nightly)
+    nightly.sandbox.faults.add(route=ROUTES["push"], action=FAIL, times=6)
+    run = nightly.night()
+    assert run.state == "failed"
+    nightly.sandbox.faults.clear()
+    nightly.sandbox.clock.advance(seconds=600)
+
+    run.clear(first)
+
+    assert run.go_on() == "success", nightly.error
+    assert nightly.held() == nightly.wanted()
+
+
+def test_a_dry_run_stays_one_when_what_follows_is_cleared(shop: Shop) -> None:
+    """What ``plan_only`` skipped is skipped again, whichever task is cleared."""
+    nightly = shop("incremental_push")
+    before = nightly.held()
+    changed(nightly)
+    run = nightly.night(plan_only=True)
+
+    for task in ("diff", "plan"):
+        run.clear(task)
+        assert run.go_on() == "success"
+        assert run.states()["diff"] == "skipped"
+    assert nightly.held() == before
+
+
+def test_an_answer_is_for_the_plan_that_was_shown(shop: Shop) -> None:
+    """The dataset is written again while the plan waits, with as many changes in other documents: it stops."""
+    nightly = shop("incremental_push", approve="always")
+    before = nightly.held()
+    nightly.put(2, version=2)
+    run = nightly.night()
+    assert run.states()["plan"] == "awaiting_input"
+    nightly.put(2)
+    nightly.put(2, start=3, version=9)
+    raw = nightly.folder / f"raw-{nightly.nights}.ndjson"
+    raw.write_text("\n".join(map(json.dumps, nightly.rows.values())))
+    transform: Any = run.dag.task_dict["transform"]
+    transform.execute({})
+
+    run.answer("plan", "Apply")
+
+    assert run.go_on() == "failed"
+    assert nightly.held() == before
+
+
+@pytest.mark.parametrize("plan", [None, {}, "yes", {"documents": {}}])
+def test_what_is_no_plan_is_not_passed_over(shop: Shop, plan: Any) -> None:
+    """A diff that is to follow a plan sends nothing without one, such as when its task returned nothing."""
+    nightly = shop("incremental_push")
+    diff = diff_of(nightly, plan={"basis": ""})
+    diff.plan = plan
+
+    with pytest.raises(Exception, match="plan must be what CoveoPlanOperator returned"):
+        diff.execute({})
+
+
+def test_a_plan_of_changes_is_not_applied_to_everything(shop: Shop) -> None:
+    """Neither because the diff is told to, nor because what is remembered was damaged since."""
+    nightly = shop("incremental_push")
+    changed(nightly)
+    plan = plan_of(nightly.night(plan_only=True))
+
+    with pytest.raises(Exception, match=r"the plan, made at .* tells otherwise: everything has to be sent"):
+        diff_of(nightly, plan=plan, full=True).execute({})
+    shutil.rmtree(nightly.folder / "state" / "hashes")
+    with pytest.raises(Exception, match=r"tells otherwise: everything has to be sent now .*missing"):
+        diff_of(nightly, plan=plan).execute({})
+
+
+def test_a_plan_of_another_source_is_not_applied(shop: Shop) -> None:
+    """Though dataset and state are the same."""
+    nightly = shop("incremental_push")
+    plan = plan_of(nightly.night(plan_only=True))
+    nightly.sandbox.add_source("others", kind="PUSH")
 
     with pytest.raises(Exception, match="since the plan was made"):
-        CoveoDiffOperator(
-            task_id="diff",
-            documents=(nightly.folder / f"night-{nightly.nights}").as_uri(),
-            state=(nightly.folder / "state").as_uri(),
-            source_id="files",
-            plan=plan,
-        ).execute({})
-    assert nightly.held() == nightly.wanted()
+        diff_of(nightly, plan=plan, source_id="others").execute({})
+
+
+@pytest.mark.parametrize(
+    "options", [{"approve": "allways"}, {"sample": -1}, {"sample": 10**6}, {"sample": "5"}]
+)
+def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(options: dict[str, Any]) -> None:
+    """Before any run: a bad word, or a sample that no XCom holds."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        CoveoPlanOperator(
+            task_id="plan", documents="file:///x", state="file:///y", source_id="files", **options
+        )
 
 
 def test_the_former_dataset_may_be_gone(shop: Shop) -> None:

@@ -145,6 +145,39 @@ def test_a_load_without_its_dataset_cannot_be_chosen(
     assert nightly.held() == before
 
 
+def test_a_run_that_loaded_twice_is_two_loads(nightly: Nightly) -> None:
+    """The first dataset of a cleared run is gone, as it wrote another in its place; the second can be chosen."""
+    path = nightly.folder / "state" / "last.json"
+    last = json.loads(path.read_text())
+    again = json.loads(json.dumps(last["loads"][1]))
+    again["datasets"][0]["sha256"] = "0" * 64
+    last["loads"].insert(2, again)
+    path.write_text(json.dumps(last))
+
+    run = back(nightly, "previous")
+
+    assert run.state == "success", nightly.errors
+    assert nightly.held() == {f"doc://{n}": 1 for n in range(9)}
+
+
+@needs_answers
+def test_loads_that_read_alike_are_offered_each(nightly: Nightly) -> None:
+    """Of the same second, run and size: each has an option of its own."""
+    path = nightly.folder / "state" / "last.json"
+    last = json.loads(path.read_text())
+    for load in last["loads"][1:]:
+        load.update(finished_at=last["loads"][0]["finished_at"], run_id=last["loads"][0]["run_id"])
+    path.write_text(json.dumps(last))
+
+    run = back(nightly)
+    options = run.options("choose")
+
+    assert len(set(options)) == 3 + 1  # and Stop
+    run.answer("choose", options[1])
+    assert run.go_on() == "success", nightly.errors
+    assert nightly.held() == {f"doc://{n}": 1 for n in range(9)}
+
+
 def test_what_is_remembered_is_bounded(nightly: Nightly) -> None:
     """Twenty loads, the newest first; a task that ends a load again adds none."""
     from coveo_provider.documents.changes import state

@@ -49,15 +49,8 @@ SIDES = st.dictionaries(st.integers(0, 30), st.sampled_from(range(len(CHOICES)))
 class Side:
     """A dataset of documents with permissions, in parts, with its hashes."""
 
-    def __init__(self, folder: Path, rows: dict[int, int], parts: int = 2) -> None:
+    def __init__(self, folder: Path, table: pa.Table, parts: int = 2) -> None:
         folder.mkdir(parents=True)
-        table = pa.table(
-            {
-                "documentId": [f"doc://{n}" for n in rows],
-                "permissions": pa.array([CHOICES[choice] for choice in rows.values()], pa.string()),
-                "objecttype": ["even" if n % 2 == 0 else "odd" for n in rows],
-            }
-        )
         with PartWriter(folder, section=Section.ADD_OR_UPDATE, part_bytes=250, item_limit=10**6) as writer:
             for start in range(0, len(table), parts):
                 writer.add(table.slice(start, parts), "the rows")
@@ -78,11 +71,22 @@ class Side:
         ]
 
 
+def documents(rows: dict[int, int]) -> pa.Table:
+    """Return documents with the permissions that are chosen."""
+    return pa.table(
+        {
+            "documentId": [f"doc://{n}" for n in rows],
+            "permissions": pa.array([CHOICES[choice] for choice in rows.values()], pa.string()),
+            "objecttype": ["even" if n % 2 == 0 else "odd" for n in rows],
+        }
+    )
+
+
 def inspected(
     folder: Path, before: dict[int, int], now: dict[int, int], *, former: bool = True
 ) -> Inspection:
     """Compare two sides, the former one with its dataset or without."""
-    sides = Side(folder / "before", before), Side(folder / "now", now)
+    sides = Side(folder / "before", documents(before)), Side(folder / "now", documents(now))
     scratch = folder / "scratch"
     scratch.mkdir()
     inspection = Inspection(
@@ -176,6 +180,6 @@ def test_values_of_any_type_have_a_name(tmp_path: Path) -> None:
     from coveo_provider.planning.groups import group_values
 
     distinct = group_values()
-    column = Column([4], tmp_path / "numbers", distinct)
+    column = Column("kind", [4], tmp_path / "numbers", distinct)
     column.put(0, 0, pa.array([["a", "b"], None, ["a", "b"], []]), "x")
     assert distinct.texts == ['["a","b"]', "[]"]

@@ -34,18 +34,19 @@ class Basis:
     pending: Sequence[Pending]
     reason: str | None
 
-    def fingerprint(self, current: LastRun, own_key: str) -> str:
+    def fingerprint(self, current: LastRun, without: str = "") -> str:
         """
-        Return what tells this basis, and the datasets of now, from any other.
+        Return what tells this basis, the source and the datasets of now from any other.
 
-        :param own_key: of the run: what it announced itself is no change
+        :param without: key of a load that was begun, and is passed over
         """
         last = () if self.last is None else self.last.datasets
         rejections = None if self.last is None else self.last.rejections
         told = [
+            f"source {current.push_url} {current.organization} {current.source_id}",
             *(f"now {dataset.sha256}" for dataset in current.datasets),
             *(f"last {dataset.sha256}" for dataset in last),
-            *(f"begun {one.key}" for one in self.pending if one.key != own_key),
+            *(f"begun {one.key}" for one in self.pending if one.key != without),
             f"refused {rejections.sha256 if rejections else ''}",
         ]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()
