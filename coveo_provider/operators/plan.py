@@ -14,6 +14,7 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, LoadRecord, State
 from coveo_provider.documents.contract import DOCUMENT_KEYS, Api
+from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import PLAN, AskingOperator, Doubts, Question
@@ -214,9 +215,9 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                 "version": 1,
                 "kind": "plan",
                 **self._names(context),
-                "state": str(self.state),
+                "state": shown_uri(str(self.state)),
                 "basis": basis.fingerprint(current),
-                "manifests": [dataset.manifest_uri for dataset in datasets],
+                "manifests": [shown_uri(dataset.manifest_uri) for dataset in datasets],
                 "everything": bool(reason),
                 "reason": reason,
                 "documents": _counts(current, last, difference),
@@ -350,7 +351,7 @@ def _sides(datasets: Sequence[WrittenDataset], last: LastRun | None) -> _Sides:
     for record in () if last is None else last.datasets:
         try:
             dataset = dataset_at(record.manifest)
-        except (DatasetError, ConfigurationError, OSError):
+        except Exception:  # noqa: BLE001  each storage library has its own, or is not installed
             return _Sides(datasets, None)
         if dataset.manifest.sha256 != record.sha256 or dataset.record().files != record.files:
             return _Sides(datasets, None)

@@ -60,8 +60,8 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
         loads = state_at(self.state).loads()
         if not loads:
             raise SafetyStop(
-                f"source {self.source_id}: no load is remembered in {self.state}. Name the state of the tasks that "
-                "load it; loads are remembered from this version of the provider on"
+                f"source {self.source_id}: no load is remembered in {shown_uri(str(self.state))}. Name the "
+                "state of the tasks that load it; loads are remembered from this version of the provider on"
             )
         wanted = str(self.load or "").strip()
         chosen = self._named(wanted, loads) if wanted else self._asked(context, loads)
@@ -131,8 +131,9 @@ def _fault(load: LoadRecord) -> str:
     for record in load.datasets:
         try:
             dataset = dataset_at(record.manifest)
-        except (CoveoError, OSError):
-            return f"its dataset is gone: {shown_uri(record.manifest)}"
+        except Exception as error:  # noqa: BLE001  each storage library has its own, or is not installed
+            why = "" if isinstance(error, (CoveoError, OSError)) else f", as {type(error).__name__} says"
+            return f"its dataset is gone{why}: {shown_uri(record.manifest)}"
         if dataset.manifest.sha256 != record.sha256:
             return f"its dataset was written again since: {shown_uri(record.manifest)}"
     return ""

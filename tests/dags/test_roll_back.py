@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.io import attach
 
 from coveo_provider._compat import TaskAwaitingInput
-from coveo_provider.operators import CoveoChooseLoadOperator
+from coveo_provider.operators import CoveoChooseLoadOperator, CoveoPlanOperator
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.task_groups import catalog_refresh
 from tests.dags.clicking import Nightly, Run, started
@@ -143,6 +145,31 @@ def test_a_load_without_its_dataset_cannot_be_chosen(
     assert said in nightly.error
     assert dataset.name in nightly.error
     assert nightly.held() == before
+
+
+def test_a_password_in_an_address_is_not_shown(connected: Sandbox, nightly: Nightly) -> None:
+    """Neither of a dataset that is gone, nor of a state that holds no loads; plan and report hide it as well."""
+    attach("memory", conn_id="ann:hidden-word", fs=fsspec.filesystem("memory"))
+    path = nightly.folder / "state" / "last.json"
+    last = json.loads(path.read_text())
+    last["loads"][1]["datasets"][0]["manifest"] = "memory://ann:hidden-word@bucket/night/_manifest.json"
+    path.write_text(json.dumps(last))
+
+    assert back(nightly, "previous").state == "failed"
+    assert "its dataset is gone" in nightly.error
+    assert "memory://" in nightly.error
+    with pytest.raises(Exception, match="no load is remembered") as raised:
+        CoveoChooseLoadOperator(
+            task_id="choose", source_id="products", state="memory://ann:hidden-word@bucket/state"
+        ).execute({})
+    plan = CoveoPlanOperator(
+        task_id="plan",
+        documents=(nightly.folder / f"night-{nightly.nights}").as_uri(),
+        state="memory://ann:hidden-word@bucket/state",
+        source_id="products",
+    ).execute({})
+
+    assert "hidden-word" not in f"{nightly.error}{raised.value}{plan}"
 
 
 def test_a_run_that_loaded_twice_is_two_loads(nightly: Nightly) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from coveo_provider import __version__
+from coveo_provider.documents.uris import shown_uri, without_secrets
 from coveo_provider.errors import CoveoError
 from coveo_provider.operators.support.approvals import approvals_before, plan_before
 from coveo_provider.operators.support.followers import tasks_before
@@ -81,8 +82,8 @@ def run_report(
         "source_id": operator.source_id,
         "dag_id": str(getattr(run, "dag_id", "")),
         "run_id": str(getattr(run, "run_id", "")),
-        "state": str(getattr(operator, "state", None) or ""),
-        "dataset": "" if dataset is None else str(dataset),
+        "state": shown_uri(str(getattr(operator, "state", None) or "")),
+        "dataset": "" if dataset is None else shown_uri(str(dataset)),
         "started_at": _moment(getattr(run, "start_date", None)),
         "finished_at": now_text(),
         "plan": {name: value for name, value in plan.items() if name != "sample"}
@@ -123,9 +124,10 @@ def keep_report(operator: SourceOperator, context: Context, report: Mapping[str,
     try:
         path.write_bytes(json.dumps(report, indent=1).encode())
     except OSError as error:
-        operator.log.warning("The report could not be written to %s: %s", path, error)
+        shown = without_secrets(str(path), str(error))
+        operator.log.warning("The report could not be written to %s: %s", shown_uri(str(path)), shown)
         return ""
-    operator.log.info("The report of the run: %s", path)
+    operator.log.info("The report of the run: %s", shown_uri(str(path)))
     return str(path)
 
 
