@@ -217,7 +217,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
             raise SafetyStop(
                 f"source {self.source_id}: since the plan was made, at {self.plan.get('made_at')}, the dataset was "
                 "written again, or another load changed what is remembered of the source. Nothing was sent. Clear "
-                "the task that plans, so that the plan is made anew"
+                "the task that plans, so that the plan is made anew; if it asked for a yes, start a new run"
             )
 
     def _refuse_doubtful(

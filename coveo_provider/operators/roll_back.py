@@ -35,8 +35,8 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
 
     :param source_id: the source (templated)
     :param state: URI of the folder that the diff and the last step of its loads are given (templated)
-    :param load: ``previous``, the one before the last; or the run id of a load. Empty asks a person in Airflow's
-        Required Actions (templated)
+    :param load: ``previous``, the newest one of other content than the last; or a run id, or ``<DAG>/<run id>``.
+        Empty asks a person in Airflow's Required Actions (templated)
     :param answer_within: how long an answer is waited for; without one the task stops
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: URIs of the folders of the load's datasets, to be given as ``documents``
@@ -74,10 +74,13 @@ class CoveoChooseLoadOperator(AskingOperator, SourceOperator):
 
     def _named(self, wanted: str, loads: Sequence[LoadRecord]) -> LoadRecord:
         if wanted == PREVIOUS:
-            if len(loads) > 1:
-                return loads[1]
-            raise SafetyStop(f"source {self.source_id}: one load only is remembered, and none before it")
-        found = [load for load in loads if load.run_id == wanted]
+            before = [load for load in loads if load.sha256s != loads[0].sha256s]
+            if before:
+                return before[0]
+            raise SafetyStop(
+                f"source {self.source_id}: no load is remembered that made it anything else than what it is now"
+            )
+        found = [load for load in loads if wanted in {load.run_id, f"{load.dag_id}/{load.run_id}"}]
         if not found:
             known = ", ".join(load.run_id for load in loads[:5])
             raise ConfigurationError(

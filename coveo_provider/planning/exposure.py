@@ -83,6 +83,8 @@ class Exposure:
             before = self._former.at(frame["former_part"], frame["former_row"])
         else:
             before = np.where(frame["former_part"].is_null().to_numpy(), ABSENT, UNKNOWN).astype(np.int32)
+        unsure = ~frame["sure"].to_numpy() & (before != ABSENT)
+        before[unsure] = UNKNOWN
         pairs = frame.select(DOCUMENT_ID).with_columns(before=pl.Series(before), after=pl.Series(after))
         counted = pairs.group_by("before", "after").agg(
             pl.len().alias("documents"), pl.col(DOCUMENT_ID).bottom_k(_EXAMPLES).alias("first")

@@ -79,7 +79,7 @@ class Inspection:
         """Take a share of the documents, from a comparison."""
         changed = compared.current.filter(pl.col("fate") == Fate.CHANGED)
         self._changes += len(changed)
-        self._changed.add(changed.drop("fate"))
+        self._changed.add(changed.drop("fate", "sure"))
         self._new.add(compared.current.filter(pl.col("fate") == Fate.NEW).select(DOCUMENT_ID))
         self._gone.add(compared.lost.select(DOCUMENT_ID))
         self._exposure.add(compared)

@@ -115,7 +115,17 @@ def planning_of(
     :raises ConfigurationError: a plan is wanted, and there is no state to compare with
     """
     defaults = {"plan_only": False, "approve": "never", "max_changed": None, "max_new_public": None}
-    given = {name: value for name, value in options.items() if value != defaults[name]}
+    given = {name: value for name, value in options.items() if value not in (defaults[name], None, "")}
+    if not isinstance(plan, (bool, Mapping)):
+        raise ConfigurationError(
+            f"{group_id}: plan is true, false or arguments of CoveoPlanOperator, not {plan!r}; it makes a task, so "
+            "it cannot be templated. plan_only can"
+        )
+    more = plan if isinstance(plan, Mapping) else {}
+    if own := {"documents", "state", "source_id", "task_id"}.intersection(more):
+        raise ConfigurationError(
+            f"{group_id}: plan names {', '.join(sorted(own))}, which the group says itself"
+        )
     if not plan and not given:
         return None
     if state is None:
@@ -123,7 +133,7 @@ def planning_of(
         raise ConfigurationError(
             f"{group_id}: {wanted} needs a plan, which is made by comparison: give the group a state"
         )
-    return {"stream": stream, **given, **(plan if isinstance(plan, Mapping) else {})}
+    return {"stream": stream, **given, **more}
 
 
 def finalized(

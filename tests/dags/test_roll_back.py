@@ -214,4 +214,6 @@ def test_what_is_remembered_is_bounded(nightly: Nightly) -> None:
     run.clear("finalize", downstream=False)
     assert run.go_on() == "success"
     assert len(loads(nightly)) == 4
+    assert back(nightly, "previous").state == "success"  # that one changed nothing: the one before it did
+    assert nightly.held() == {f"doc://{n}": 1 for n in range(9)}
     assert state.LOADS_KEPT == 20

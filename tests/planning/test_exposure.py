@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,3 +184,29 @@ def test_values_of_any_type_have_a_name(tmp_path: Path) -> None:
     column = Column("kind", [4], tmp_path / "numbers", distinct)
     column.put(0, 0, pa.array([["a", "b"], None, ["a", "b"], []]), "x")
     assert distinct.texts == ['["a","b"]', "[]"]
+
+
+@pytest.mark.parametrize("name", ["pending", "refused"])
+def test_what_the_index_may_not_hold_counts_as_newly_public(tmp_path: Path, name: str) -> None:
+    """A public document that was refused, or that an unfinished load may have touched, was not seen before."""
+    public, unstated, staff = 1, 0, 2
+    before = Side(tmp_path / "before", documents({0: public, 1: public, 2: public}), parts=3)
+    now = Side(tmp_path / "now", documents({0: unstated, 1: public, 2: staff}))
+    first = pq.read_table(tmp_path / "before" / "_hashes" / before.entries[0].name).slice(0, 1)
+    pq.write_table(first, tmp_path / "first.parquet")
+    file = SourceFile(name, lambda: (tmp_path / "first.parquet").open("rb"))
+    inspection = Inspection(now.parts(), before.parts(), scratch=tmp_path, group_by="", seed="x", shown=3)
+    comparison = Comparison(tmp_path, rows=3, watch=inspection)
+    comparison.add_current(now.hashes(), now.sha256)
+    comparison.add_former(before.hashes(), before.sha256)
+    if name == "pending":
+        comparison.add_pending(file)
+    else:
+        comparison.add_rejected(file)
+
+    comparison.result()
+
+    access = inspection.access(None)
+    assert access is not None
+    assert (access["new_public"], access["first_public"]) == (1, ["doc://0"])
+    assert (access["no_longer_public"], access["permissions_changed"]) == (1, 1)

@@ -46,7 +46,8 @@ class Compared:
     Parts are numbered through all datasets of a side, in order.
 
     :param current: of now: ``documentId``, ``fate``, ``part``, ``row``, and ``former_part`` and ``former_row``,
-        which are null where the last load did not have the document
+        which are null where the last load did not have the document; and ``sure``, whether the index is known to
+        hold it as the last load had it: not what was refused, nor what an unfinished load may have touched
     :param lost: of the last load, and not there any more: ``documentId``, ``former_part``, ``former_row``
     """
 
@@ -184,7 +185,10 @@ class Comparison:
             on=DOCUMENT_ID,
             how="left",
         ).join(pending.with_columns(pending=True), on=DOCUMENT_ID, how="left")
-        joined = joined.with_columns(fate=_fate())
+        refused = self._rejected.read(share).unique()
+        unsure = pl.concat([pending, refused.select(DOCUMENT_ID)]).unique()
+        joined = joined.join(unsure.with_columns(sure=False), on=DOCUMENT_ID, how="left")
+        joined = joined.with_columns(_fate().alias("fate"), pl.col("sure").fill_null(True))
         is_changed = pl.col("fate") != Fate.UNCHANGED
         changed = joined.filter(is_changed)
         masks = [mask for parts in difference.masks for mask in parts]
@@ -197,7 +201,6 @@ class Comparison:
             .sort(DOCUMENT_ID)
         )
         unchanged = joined.filter(~is_changed)
-        refused = self._rejected.read(share).unique()
         fates = changed["fate"]
         difference.changed += len(changed)
         difference.new += int((fates == Fate.NEW).sum())
@@ -207,7 +210,7 @@ class Comparison:
         difference.gone += len(gone)
         difference.rejected += len(unchanged.join(refused, on=[DOCUMENT_ID, "content"], how="semi"))
         if self._watch is not None:
-            names = (DOCUMENT_ID, "fate", "part", "row", "former_part", "former_row")
+            names = (DOCUMENT_ID, "fate", "sure", "part", "row", "former_part", "former_row")
             former_names = {"part": "former_part", "row": "former_row"}
             self._watch(Compared(joined.select(names), lost.rename(former_names)))
         if len(gone):

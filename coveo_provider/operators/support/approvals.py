@@ -358,8 +358,8 @@ def _request(
     shown = comms.send(payload)
     if (shown.subject, shown.body, list(shown.options)) != (subject, body, list(options)):
         raise SafetyStop(
-            f"{questions} It cannot be asked whether to go on: in this run the task asked before, with other "
-            "numbers, and Airflow keeps on showing these. Nothing was removed. Start a new run, which asks anew"
+            f"{questions} It cannot be asked whether to go on: in this run the task asked something else "
+            "before, and Airflow keeps on showing that. Nothing was removed. Start a new run, which asks anew"
         )
 
 
