@@ -153,6 +153,7 @@ def test_a_load_is_told_from_its_extract_to_its_source(
     ] * 2
 
 
+@pytest.mark.slow  # each event forks a process
 def test_a_refresh_is_told_by_way_of_what_changed(connected: Sandbox, events: Events, tmp_path: Path) -> None:
     """The first night the dataset is sent; the second, what the diff wrote: documents, and ids to delete."""
     for night, rows in enumerate([shoes(20), [{**one, "price": one["price"] // 3} for one in shoes(18)]]):
@@ -186,6 +187,7 @@ def test_a_refresh_is_told_by_way_of_what_changed(connected: Sandbox, events: Ev
     assert [one.outputs[0]["columns"] for one in events("finalize")] == [COLUMNS] * 2
 
 
+@pytest.mark.slow
 def test_what_a_failed_task_had_sent_is_told(
     connected: Sandbox, events: Events, write_part: WritePart
 ) -> None:
@@ -206,6 +208,7 @@ def test_what_a_failed_task_had_sent_is_told(
     assert 0 < source["rows"] < 10
 
 
+@pytest.mark.slow
 def test_single_items_and_rows_given_inline_come_from_nowhere(connected: Sandbox, events: Events) -> None:
     """The source is told with what it was sent; of a deletion there is no row to tell."""
     with DAG("lineage_items", schedule=None, default_args={"retries": 0}) as dag:
