@@ -210,6 +210,26 @@ class Doubt:
         raise SafetyStop(f"{self.found} {self.advice}")
 
 
+def refuse_no_count(name: str, value: Any) -> None:
+    """
+    Refuse a bound that has to be a number of things.
+
+    :raises ConfigurationError: it is none
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigurationError(f"{name} must be a whole number, 0 or more, not {value!r}")
+
+
+def refuse_no_share(name: str, value: Any) -> None:
+    """
+    Refuse a bound that has to be a share.
+
+    :raises ConfigurationError: it is none
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(f"{name} must be a share between 0 and 1, not {value!r}")
+
+
 def refuse_doubtful(
     *,
     source_id: str,
@@ -236,12 +256,9 @@ def refuse_doubtful(
     :raises ConfigurationError: a bound is not one
     """
     owner = f"{words.owner} {source_id}"
-    if isinstance(min_documents, bool) or not isinstance(min_documents, int) or min_documents < 0:
-        raise ConfigurationError(f"{words.bound} must be a whole number, 0 or more, not {min_documents!r}")
-    if max_shrink is not None and (
-        isinstance(max_shrink, bool) or not isinstance(max_shrink, (int, float)) or not 0 <= max_shrink <= 1
-    ):
-        raise ConfigurationError(f"max_shrink must be a share between 0 and 1, not {max_shrink!r}")
+    refuse_no_count(words.bound, min_documents)
+    if max_shrink is not None:
+        refuse_no_share("max_shrink", max_shrink)
     if documents < min_documents:
         what = f"no {words.loaded}" if documents == 0 else f"{documents:,} {words.loaded}"
         doubt(

@@ -20,11 +20,11 @@ from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import PLAN, AskingOperator, Doubts, Question
 from coveo_provider.operators.support.basis import Basis, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
-from coveo_provider.operators.support.datasets import dataset_at, whole_datasets
+from coveo_provider.operators.support.datasets import remembered_dataset, whole_datasets
 from coveo_provider.operators.support.identity_graphs import identity_graph
 from coveo_provider.operators.support.load_records import now_text
 from coveo_provider.operators.support.plan_guards import PlanGuards
-from coveo_provider.operators.support.run_reports import count_held
+from coveo_provider.operators.support.run_reports import count_held, names_of
 from coveo_provider.operators.support.states import run_to_remember, state_at
 from coveo_provider.operators.support.storage import open_file
 from coveo_provider.operators.support.values import number, truth
@@ -211,10 +211,12 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
             reason = "it was asked for" if truth(self.full, "full") else basis.reason or ""
             if last is None and not reason:
                 reason = "what is remembered of the last load is damaged"
+            loads = state.loads()
             plan = {
                 "version": 1,
                 "kind": "plan",
-                **self._names(context),
+                **names_of(self, context),
+                "made_at": now_text(),
                 "state": shown_uri(str(self.state)),
                 "basis": basis.fingerprint(current),
                 "manifests": [shown_uri(dataset.manifest_uri) for dataset in datasets],
@@ -227,20 +229,10 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                 **self._looked_at(inspection),
                 "access": self._access(inspection),
                 "without_field": self._without_field(inspection.columns),
-                "sends": self._effort(datasets, difference, bool(reason), state.loads()),
-                "rollback": _rollback(current, state.loads()),
+                "sends": self._effort(datasets, difference, bool(reason), loads),
+                "rollback": _rollback(current, loads),
             }
             return plan, difference.lost
-
-    def _names(self, context: Context) -> dict[str, Any]:
-        run: Any = context.get("dag_run")
-        return {
-            "organization_id": self.client.organization_id,
-            "source_id": self.source_id,
-            "dag_id": str(getattr(run, "dag_id", "")),
-            "run_id": str(getattr(run, "run_id", "")),
-            "made_at": now_text(),
-        }
 
     def _compared(
         self,
@@ -350,10 +342,10 @@ def _sides(datasets: Sequence[WrittenDataset], last: LastRun | None) -> _Sides:
     before = []
     for record in () if last is None else last.datasets:
         try:
-            dataset = dataset_at(record.manifest)
-        except Exception:  # noqa: BLE001  each storage library has its own, or is not installed
+            dataset = remembered_dataset(record)
+        except DatasetError:
             return _Sides(datasets, None)
-        if dataset.manifest.sha256 != record.sha256 or dataset.record().files != record.files:
+        if dataset.record().files != record.files:
             return _Sides(datasets, None)
         before.append(dataset)
     return _Sides(datasets, before if last is not None else None)

@@ -10,11 +10,11 @@ from airflow.sdk import Context, XComArg
 from coveo_provider.documents.changes.state import LoadRecord
 from coveo_provider.documents.contract import counted
 from coveo_provider.documents.uris import shown_uri
-from coveo_provider.errors import ConfigurationError, CoveoError, SafetyStop
+from coveo_provider.errors import ConfigurationError, DatasetError, SafetyStop
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.approvals import STOP, AskingOperator, Question, ask
 from coveo_provider.operators.support.claims import SourceOperator
-from coveo_provider.operators.support.datasets import dataset_at
+from coveo_provider.operators.support.datasets import remembered_dataset
 from coveo_provider.operators.support.paths import folder_of
 from coveo_provider.operators.support.states import state_at
 
@@ -131,12 +131,9 @@ def _fault(load: LoadRecord) -> str:
     """Return why a load cannot be rolled back to; empty when it can."""
     if not load.datasets:
         return "it is not remembered what it loaded"
-    for record in load.datasets:
-        try:
-            dataset = dataset_at(record.manifest)
-        except Exception as error:  # noqa: BLE001  each storage library has its own, or is not installed
-            why = "" if isinstance(error, (CoveoError, OSError)) else f", as {type(error).__name__} says"
-            return f"its dataset is gone{why}: {shown_uri(record.manifest)}"
-        if dataset.manifest.sha256 != record.sha256:
-            return f"its dataset was written again since: {shown_uri(record.manifest)}"
+    try:
+        for record in load.datasets:
+            remembered_dataset(record)
+    except DatasetError as error:
+        return str(error)
     return ""

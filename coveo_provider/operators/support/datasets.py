@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
+from coveo_provider.documents.changes.state import DatasetRecord
 from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest, PartEntry
 from coveo_provider.documents.uris import file_name, shown_uri
-from coveo_provider.errors import DatasetError
+from coveo_provider.errors import CoveoError, DatasetError
 from coveo_provider.operators.support.partitions import partitions_at
 from coveo_provider.operators.support.paths import folder_at, folder_of, misspelt, path_at
 from coveo_provider.operators.support.storage import (
@@ -112,6 +113,23 @@ def dataset_at(manifest_uri: str) -> WrittenDataset:
             f"manifest: {path} is not that of a complete dataset of documents{misspelt(str(path))}"
         )
     return WrittenDataset(folder, manifest)
+
+
+def remembered_dataset(record: DatasetRecord) -> WrittenDataset:
+    """
+    Return a dataset that the state remembers, if it is still the one that was loaded.
+
+    :raises DatasetError: it is gone, or was written again since
+    """
+    where = shown_uri(record.manifest)
+    try:
+        dataset = dataset_at(record.manifest)
+    except Exception as error:  # noqa: BLE001  each storage library has its own, or is not installed
+        why = "" if isinstance(error, (CoveoError, OSError)) else f", as {type(error).__name__} says"
+        raise DatasetError(f"its dataset is gone{why}: {where}") from None
+    if dataset.manifest.sha256 != record.sha256:
+        raise DatasetError(f"its dataset was written again since: {where}")
+    return dataset
 
 
 def _whole_dataset(folder_uri: str, uris: Sequence[str]) -> WrittenDataset:

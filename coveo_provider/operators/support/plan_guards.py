@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coveo_provider.errors import ConfigurationError
-from coveo_provider.safety import Doubt
+from coveo_provider.safety import Doubt, refuse_no_count, refuse_no_share
 
 _NOTHING_SENT = "Nothing was sent."
 
@@ -30,16 +29,14 @@ class PlanGuards:
     max_new_public: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_shrink", "max_changed"):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1
-            ):
-                raise ConfigurationError(f"{name} must be a share between 0 and 1, not {value!r}")
-        for name in ("min_documents", "max_new_public"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise ConfigurationError(f"{name} must be a whole number, 0 or more, not {value!r}")
+        for name, refuse in (
+            ("max_shrink", refuse_no_share),
+            ("max_changed", refuse_no_share),
+            ("min_documents", refuse_no_count),
+            ("max_new_public", refuse_no_count),
+        ):
+            if (value := getattr(self, name)) is not None:
+                refuse(name, value)
 
     def doubts(self, plan: Mapping[str, Any], source_id: str, lost: int) -> Iterator[Doubt]:
         """

@@ -54,6 +54,17 @@ def count_held(operator: SourceOperator) -> int | None:
         return None
 
 
+def names_of(operator: SourceOperator, context: Context) -> dict[str, str]:
+    """Return what a plan or a report is of: organization, source, and in a run DAG and run."""
+    run: Any = context.get("dag_run")
+    return {
+        "organization_id": operator.client.organization_id,
+        "source_id": operator.source_id,
+        "dag_id": str(getattr(run, "dag_id", "")),
+        "run_id": str(getattr(run, "run_id", "")),
+    }
+
+
 def run_report(
     operator: SourceOperator,
     context: Context,
@@ -78,10 +89,7 @@ def run_report(
     report = {
         "version": 1,
         "kind": "report",
-        "organization_id": operator.client.organization_id,
-        "source_id": operator.source_id,
-        "dag_id": str(getattr(run, "dag_id", "")),
-        "run_id": str(getattr(run, "run_id", "")),
+        **names_of(operator, context),
         "state": shown_uri(str(getattr(operator, "state", None) or "")),
         "dataset": "" if dataset is None else shown_uri(str(dataset)),
         "started_at": _moment(getattr(run, "start_date", None)),
