@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.browser import CHROMIUM
+
 ROOT = Path(__file__).parent.parent
 
 # Before the first import of Airflow, which reads them once.
@@ -124,3 +126,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
         terminalreporter.section("chaos")
         terminalreporter.write_line(str(Tally.sum(counted)))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser; tests in it are marked by ``IN_A_BROWSER``."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -76,3 +76,14 @@ def ran(dag: Any, names: dict[str, str] | None = None, **conf: Any) -> tuple[str
     if dag_run.state == "success" and "failed" not in states.values():
         assert claims().keys() <= before.keys(), "a claim was left behind"
     return str(dag_run.state), states
+
+
+@pytest.fixture
+def nothing_remembered(airflow_database: None) -> None:
+    """No Variable of another test says that a source is loaded, or whose it is."""
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))

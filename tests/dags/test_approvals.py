@@ -35,9 +35,12 @@ from coveo_provider.task_groups import (
 from tests.dags.clicking import Nightly, Run, started
 from tests.dags.conftest import claims
 
-pytestmark = pytest.mark.skipif(
-    TaskAwaitingInput is None, reason="a trigger answers before 3.3, which needs a triggerer beside"
-)
+pytestmark = [
+    pytest.mark.usefixtures("nothing_remembered"),
+    pytest.mark.skipif(
+        TaskAwaitingInput is None, reason="a trigger answers before 3.3, which needs a triggerer beside"
+    ),
+]
 
 FAIL = Answer(500, body='{"message": "Internal error"}')
 # the group, its source, the task that asks, whether it has a state
@@ -49,17 +52,6 @@ GROUPS: dict[str, tuple[Callable[..., Any], str, str, bool]] = {
     "catalog_refresh, state": (catalog_refresh, "products", "diff", True),
     "catalog_load": (catalog_load, "products", "close", False),
 }
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(airflow_database: None) -> None:
-    """No Variable of another test says that a source is loaded, or whose it is."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    with create_session() as session:
-        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
 
 
 class Shop:

@@ -22,21 +22,12 @@ from coveo_provider.task_groups import (
 )
 from tests.dags.clicking import Nightly, Run
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 FAIL = Answer(500, body='{"message": "Internal error"}')
 EVERYBODY = '[{"allowAnonymous": true}]'
 
 Shop = Callable[..., Nightly]
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(airflow_database: None) -> None:
-    """No Variable of another test says that a source is loaded, or whose it is."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    with create_session() as session:
-        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
 
 
 @pytest.fixture(autouse=True)

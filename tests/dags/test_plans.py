@@ -19,22 +19,13 @@ from tests.dags.clicking import Nightly, Run
 from tests.dags.conftest import claims
 from tests.dags.test_clicks import FAIL, ROUTES
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 GROUPS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "incremental_push": (incremental_push, "files", "push"),
     "catalog_refresh": (catalog_refresh, "products", "update"),
 }
 Shop = Callable[..., Nightly]
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(airflow_database: None) -> None:
-    """No Variable of another test says that a source is loaded, or whose it is."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    with create_session() as session:
-        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
 
 
 @pytest.fixture

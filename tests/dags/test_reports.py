@@ -13,23 +13,14 @@ from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import catalog_load, catalog_refresh, incremental_push, push_rebuild
 from tests.dags.clicking import Nightly
 
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
+
 GROUPS: dict[str, tuple[Callable[..., Any], str, bool]] = {
     "push_rebuild": (push_rebuild, "files", False),
     "incremental_push": (incremental_push, "files", True),
     "catalog_refresh": (catalog_refresh, "products", True),
     "catalog_load": (catalog_load, "products", False),
 }
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(airflow_database: None) -> None:
-    """No Variable of another test says that a source is loaded, or whose it is."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy import delete
-
-    with create_session() as session:
-        session.execute(delete(Variable).where(Variable.key.startswith("coveo_")))
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,17 +16,12 @@ import pytest
 from airflow import __version__ as airflow_version
 
 from coveo_provider.sandbox import Sandbox
+from tests.browser import IN_A_BROWSER
 from tools.airflow_home import ROOT, airflow, environment
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STARTUP_SECONDS = 180
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("COVEO_BROWSER"),
-        reason="no Chromium is installed; Debian's package is chromium",
-    ),
+    *IN_A_BROWSER,
     pytest.mark.skipif(not airflow_version.startswith("3.3."), reason="the form is that of Airflow 3.3"),
 ]
 
@@ -80,16 +74,6 @@ def server(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Connections:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,19 +17,15 @@ from urllib.parse import quote
 import pytest
 import requests
 
+from tests.browser import IN_A_BROWSER
 from tests.conftest import ROOT
 from tests.plugin.conftest import Filled
 from tests.plugin.installed import write_metadata
 from tests.plugin.samples import ORGANIZATION
 from tools.airflow_home import airflow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOTS = os.environ.get("COVEO_SHOTS")  # a folder for pictures of what was seen
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed; Debian's package is chromium"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @dataclass
@@ -100,16 +95,6 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except requests.ConnectionError:
             time.sleep(0.5)  # a server that starts is asked until it answers
     raise AssertionError(log.read_text()[-3000:])
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Tab:

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from coveo_provider.sandbox import Sandbox
+from tests.browser import IN_A_BROWSER
 from tests.sandbox.caller import Caller
 from tests.sandbox.pages.conftest import PAGES
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("COVEO_BROWSER"),
-        reason="no Chromium is installed; Debian's package is chromium",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = IN_A_BROWSER
 
 
 class Tab:
