@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from reprlib import repr as brief
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
-from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api, counted
-from coveo_provider.documents.dataset.files import replace as replace_file
-from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.csv_options import AUTO, TEXT, ColumnTypes
-from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.documents.extracts.formats import Csv, Json
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFile
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
-from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.content_files import content_stamp
+from coveo_provider.operators.support.dataset_writing import Recipe
 from coveo_provider.operators.support.frames import frame_file, frames_in
 from coveo_provider.operators.support.lineage import (
     Data,
@@ -40,7 +34,6 @@ from coveo_provider.operators.support.storage import flat, list_files, open_file
 if TYPE_CHECKING:
     from coveo_provider.documents.extracts.transformation import Transform
 
-MIN_PART_BYTES = MIB
 _FRAME = "source given as a DataFrame"
 
 
@@ -143,18 +136,15 @@ class CoveoTransformOperator(CoveoOperator):
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
-        from coveo_provider.documents.dataset.part_writer import PartWriter
-        from coveo_provider.documents.extracts.local_dates import LocalDates
         from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
-        from coveo_provider.documents.extracts.transformation import rows_of
-        from coveo_provider.loading.progress import Progress
 
-        kind = self._checked()
+        recipe = Recipe(
+            self.mapping, self.transform, self.kind, self.stream, self.part_bytes, self.content_stamp
+        )
         frames = frames_in(self.source)
-        stamp = content_stamp(self.content_stamp)
-        mapping = fingerprint(self.mapping, self.transform)
+        manifest = recipe.manifest()
         types = ColumnTypes(
-            kept={**self._kept_types(mapping), **dict.fromkeys(self._text_columns(), TEXT)},
+            kept={**self._kept_types(manifest.mapping), **dict.fromkeys(self._text_columns(), TEXT)},
             spelled=frozenset(() if self.mapping is None else self.mapping.spelled()),
         )
         options = ReadOptions(
@@ -175,49 +165,19 @@ class CoveoTransformOperator(CoveoOperator):
         options.check()
         files = [SourceFile(_FRAME, partial(frame_file, frame, _FRAME)) for frame in frames] or self._files()
         options.format_of(files)
-        api = Api.STREAM if self.stream else Api.PUSH
-        manifest = Manifest(kind, mapping=mapping, api=api.value)
         folder = prepared_output(self.output_uri, manifest, sources=() if frames else self.source)
-        progress = Progress(self.log.info, "Transformed", None)
-        read, dates = 0, LocalDates()
-        with PartWriter(
+        manifest = recipe.write(
             folder,
-            section=kind.section,
-            part_bytes=self.part_bytes,
-            item_limit=api.item_bytes,
-            stamp=stamp,
-        ) as writer:
-            for batch in read_batches(files, options):
-                read += len(batch.rows)
-                rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
-                dates.look(rows)
-                progress.step(*writer.add(rows, batch.where))
-            manifest = replace(
-                manifest,
-                complete=True,
-                parts=writer.finish(),
-                sha256=writer.sha256,
-                types={name: found for name, found in types.found.items() if self._passes(name)},
-                declared=tuple(sorted(types.declared)),
-            )
-        if not manifest.rows:
-            raise DatasetError(
-                f"source: {files[0].name}{' and the others hold' if len(files) > 1 else ' holds'} "
-                + (f"{read:,} rows, of which none is left" if read else "no rows")
-                + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
-            )
-        replace_file(folder / MANIFEST, manifest.as_json())
-        self.lineage = self.told(lambda: Lineage(self._data_read(), [data_written(str(folder), manifest)]))
-        for warning in dates.warnings():
-            self.log.warning("%s", warning)
-        self.log.info(
-            "Made %s of %s, %s of JSON, in %s in %s",
-            counted(manifest.rows, kind.value.removesuffix("s").replace("_", " ")),
-            counted(read, "row"),
-            counted(manifest.encoded_bytes, "byte"),
-            counted(len(manifest.parts), "part"),
-            folder,
+            manifest,
+            read_batches(files, options),
+            self.log,
+            empty=f"{files[0].name}{' and the others hold' if len(files) > 1 else ' holds'}",
+            found=lambda: {
+                "types": {name: found for name, found in types.found.items() if self._passes(name)},
+                "declared": tuple(sorted(types.declared)),
+            },
         )
+        self.lineage = self.told(lambda: Lineage(self._data_read(), [data_written(str(folder), manifest)]))
         return mappable([str(folder / part.name) for part in manifest.parts])
 
     def get_openlineage_facets_on_start(self) -> Any:
@@ -251,37 +211,3 @@ class CoveoTransformOperator(CoveoOperator):
     def _text_columns(self) -> list[str]:
         """Return the columns of CSV that become nothing but parts of texts."""
         return [] if self.transform is not None or self.mapping is None else self.mapping.text_columns()
-
-    def _checked(self) -> DatasetKind:
-        if not isinstance(self.mapping, (DocumentMapping, NoneType)):
-            raise ConfigurationError(
-                "mapping must be a DocumentMapping: DocumentMapping(document_id='product://{sku}', "
-                f"fields={{'ec_name': 'name'}}), not {brief(self.mapping)}"
-                + (
-                    ". A function of a DataFrame is given as transform"
-                    if callable(self.mapping) and not isinstance(self.mapping, type)
-                    else ""
-                )
-            )
-        if self.transform is not None and not callable(self.transform):
-            raise ConfigurationError(
-                f"transform must be a function that takes a DataFrame and returns one, not {brief(self.transform)}"
-                + (
-                    ". Give a DocumentMapping as mapping"
-                    if isinstance(self.transform, DocumentMapping)
-                    else ""
-                )
-            )
-        if not isinstance(self.stream, bool):
-            raise ConfigurationError(f"stream must be True or False, not {brief(self.stream)}")
-        least, most = MIN_PART_BYTES, MAX_CHUNK_BYTES
-        size = self.part_bytes
-        if isinstance(size, bool) or not isinstance(size, int) or not least <= size <= most:
-            raise ConfigurationError(
-                f"part_bytes must lie between {least:,} and {most:,} (what a chunk takes), not {size!r}"
-            )
-        try:
-            return DatasetKind(self.kind)
-        except ValueError:
-            known = ", ".join(kind.value for kind in DatasetKind)
-            raise ConfigurationError(f"unknown kind {self.kind!r}: expected one of {known}") from None

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from airflow.sdk import DAG
 
 from coveo_provider.documents import DocumentMapping
-from coveo_provider.operators import CoveoTransformOperator, transform
-from coveo_provider.operators.support import changes
+from coveo_provider.operators import CoveoTransformOperator
+from coveo_provider.operators.support import changes, dataset_writing
 from coveo_provider.task_groups import (
     catalog_load,
     catalog_refresh,
@@ -40,7 +40,7 @@ Item = dict[str, Any]
 def small_parts() -> Iterator[None]:
     """Let parts be small meanwhile, so that a few rows make several."""
     with (
-        patch.object(transform, "MIN_PART_BYTES", PART_BYTES),
+        patch.object(dataset_writing, "MIN_PART_BYTES", PART_BYTES),
         patch.object(changes, "DEFAULT_PART_BYTES", PART_BYTES),
     ):
         yield

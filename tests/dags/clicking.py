@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.operators import CoveoTransformOperator
-from coveo_provider.operators.transform import MIN_PART_BYTES
+from coveo_provider.operators.support.dataset_writing import MIN_PART_BYTES
 from coveo_provider.sandbox import Sandbox
 from tests.dags.conftest import make_known
 

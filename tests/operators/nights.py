@@ -14,8 +14,8 @@ from coveo_provider.operators import (
     CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoTransformOperator,
-    transform,
 )
+from coveo_provider.operators.support import dataset_writing
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.sandbox import Sandbox
@@ -105,7 +105,7 @@ class Night:
             source=str(raw),
             output=str(self.documents),
             mapping=self.nights.mapping,
-            part_bytes=transform.MIN_PART_BYTES,
+            part_bytes=dataset_writing.MIN_PART_BYTES,
         ).execute({})
 
     def diff(self, **options: Any) -> list[dict[str, Any]]:

@@ -18,9 +18,9 @@ from coveo_provider.operators import (
     CoveoFinalizeOperator,
     CoveoPushBatchOperator,
     CoveoTransformOperator,
-    transform,
 )
 from coveo_provider.operators.support import changes as _changes
+from coveo_provider.operators.support import dataset_writing
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import Connect
 from tests.operators.nights import MAPPING, InMemory, Nights
@@ -258,7 +258,7 @@ def test_wrong_arguments_are_refused(nights: Nights, options: dict[str, Any], pr
 
 def test_the_dataset_is_given_whole(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """As its folder or all of its parts; a part that is left out would look deleted."""
-    monkeypatch.setattr(transform, "MIN_PART_BYTES", 150)
+    monkeypatch.setattr(dataset_writing, "MIN_PART_BYTES", 150)
     for number in range(9):
         nights.put(number)
     night = nights.night()

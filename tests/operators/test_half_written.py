@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from coveo_provider._compat import AirflowFailException
-from coveo_provider.operators import CoveoCheckDatasetOperator, CoveoPushBatchOperator, transform
+from coveo_provider.operators import CoveoCheckDatasetOperator, CoveoPushBatchOperator
+from coveo_provider.operators.support import dataset_writing
 from coveo_provider.sandbox import Sandbox
 from tests.operators.conftest import run
 from tests.operators.staging import SHOES, Staging, at, csv, ndjson
@@ -37,7 +38,7 @@ def test_a_damaged_dataset_is_never_loaded(
     """Whether its folder is given or one part: what was written and what is there differ."""
     staging: Staging = request.getfixturevalue(place)
     source = staging.put("a.ndjson", ndjson([{**row, "name": "x" * 30_000} for row in SHOES]))
-    parts = staging.make(source, part_bytes=transform.MIN_PART_BYTES)
+    parts = staging.make(source, part_bytes=dataset_writing.MIN_PART_BYTES)
     problem = damage(staging, how)
 
     with pytest.raises(AirflowFailException, match=problem):

@@ -16,8 +16,8 @@ from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoPushBatchOperator,
     CoveoTransformOperator,
-    transform,
 )
+from coveo_provider.operators.support import dataset_writing
 from coveo_provider.sandbox import Sandbox
 from tests.operators.conftest import run
 from tests.operators.staging import MAPPING, SHOES, Staging, at, csv, ndjson, rows_of
@@ -58,7 +58,7 @@ def test_any_format_and_storage_gives_the_same_content_hash(staging: Staging, re
             ("a.ndjson", ndjson(SHOES)),
             ("a.json", json.dumps(SHOES).encode()),
         ]:
-            parts = place.make(place.put(name, data), part_bytes=transform.MIN_PART_BYTES)
+            parts = place.make(place.put(name, data), part_bytes=dataset_writing.MIN_PART_BYTES)
             shas.add(place.manifest()["sha256"])
             assert run(CoveoCheckDatasetOperator(task_id="check", documents=place.output)) == parts
             assert run(CoveoCheckDatasetOperator(task_id="check", documents=parts)) == parts
@@ -124,7 +124,7 @@ def test_more_parts_than_airflow_maps_over_are_grouped(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, connected: Sandbox
 ) -> None:
     """Into runs of neighbours of equal length, which an operator takes as they are."""
-    monkeypatch.setattr(transform, "MIN_PART_BYTES", 200)
+    monkeypatch.setattr(dataset_writing, "MIN_PART_BYTES", 200)
     source = staging.put("a.csv", csv(SHOES))
     all_parts = staging.make(source, part_bytes=400)
     assert len(all_parts) == 40
@@ -144,7 +144,7 @@ def test_more_parts_than_airflow_maps_over_are_grouped(
 def test_a_second_try_replaces_what_the_first_wrote(staging: Staging) -> None:
     """Of a dataset that was complete or not; other parts do not stay behind."""
     wide = staging.put("wide.ndjson", ndjson([{**row, "name": "x" * 30_000} for row in SHOES]))
-    assert len(staging.make(wide, part_bytes=transform.MIN_PART_BYTES)) == 6
+    assert len(staging.make(wide, part_bytes=dataset_writing.MIN_PART_BYTES)) == 6
 
     parts = staging.make(staging.put("a.csv", csv(SHOES)))
 
