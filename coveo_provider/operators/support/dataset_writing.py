@@ -34,6 +34,8 @@ class Recipe:
     :param stream: whether it is meant for a stream source
     :param part_bytes: the most a part may have when encoded, in bytes
     :param content_stamp: what tells one state of a file that ``contentUri`` names from another
+    :param content_roots: URIs of the folders below which the files must lie that rows name as their content; none
+        allows every place
     :raises ConfigurationError: one of them is wrong
     """
 
@@ -43,6 +45,7 @@ class Recipe:
     stream: bool
     part_bytes: int
     content_stamp: str
+    content_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_mapping(self.mapping)
@@ -71,7 +74,12 @@ class Recipe:
     def manifest(self) -> Manifest:
         """Return the manifest of a dataset that is not complete yet."""
         api = Api.STREAM if self.stream else Api.PUSH
-        return Manifest(DatasetKind(self.kind), mapping=self.fingerprint(), api=api.value)
+        return Manifest(
+            DatasetKind(self.kind),
+            mapping=self.fingerprint(),
+            api=api.value,
+            content_roots=self.content_roots,
+        )
 
     def write(
         self,
@@ -103,7 +111,7 @@ class Recipe:
             section=manifest.kind.section,
             part_bytes=self.part_bytes,
             item_limit=Api(manifest.api).item_bytes,
-            stamp=content_stamp(self.content_stamp),
+            stamp=content_stamp(self.content_stamp, self.content_roots),
         ) as writer:
             for batch in batches:
                 read += len(batch.rows)
