@@ -90,6 +90,7 @@ class Recipe:
         *,
         empty: str,
         found: Callable[[], Mapping[str, Any]] = dict,
+        known_stamps: Callable[[], Mapping[str, str]] = dict,
     ) -> Manifest:
         """
         Write the parts of a dataset and complete its manifest, which is returned.
@@ -97,6 +98,7 @@ class Recipe:
         :param folder: prepared, with the incomplete manifest in it
         :param empty: what holds the rows, for the error when none is left
         :param found: what else the manifest is to say, asked for once all was read
+        :param known_stamps: returns, by URI, what a list of files says of the states of those in the last batch
         :raises DataError: names the rows at fault; the manifest stays incomplete
         """
         from coveo_provider.documents.dataset.part_writer import PartWriter
@@ -111,7 +113,7 @@ class Recipe:
             section=manifest.kind.section,
             part_bytes=self.part_bytes,
             item_limit=Api(manifest.api).item_bytes,
-            stamp=content_stamp(self.content_stamp, self.content_roots),
+            stamp=self._stamp(known_stamps),
         ) as writer:
             for batch in batches:
                 read += len(batch.rows)
@@ -138,6 +140,11 @@ class Recipe:
             folder,
         )
         return manifest
+
+    def _stamp(self, known: Callable[[], Mapping[str, str]]) -> Callable[[str], str]:
+        """Return what tells the states of a file apart; what a list of files said is not asked for again."""
+        stamp = content_stamp(self.content_stamp, self.content_roots)
+        return stamp if self.content_stamp == "hash" else lambda uri: known().get(uri) or stamp(uri)
 
 
 def _check_mapping(mapping: Any) -> None:
