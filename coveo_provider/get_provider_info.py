@@ -42,6 +42,7 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.dataset",
                     "coveo_provider.operators.diff",
                     "coveo_provider.operators.expansion",
+                    "coveo_provider.operators.files",
                     "coveo_provider.operators.finalize",
                     "coveo_provider.operators.identity",
                     "coveo_provider.operators.item",

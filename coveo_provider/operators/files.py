@@ -13,9 +13,6 @@ from coveo_provider.documents.contract import counted
 from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
-from coveo_provider.documents.mapping.document_mapping import DocumentMapping
-from coveo_provider.documents.permissions.folders import FolderPermissions
-from coveo_provider.documents.permissions.posix import PosixPermissions
 from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
@@ -31,6 +28,9 @@ if TYPE_CHECKING:
 
     from coveo_provider.documents.extracts.file_walk import FoundFile, Wanted
     from coveo_provider.documents.extracts.transformation import Transform
+    from coveo_provider.documents.mapping.document_mapping import DocumentMapping
+    from coveo_provider.documents.permissions.folders import FolderPermissions
+    from coveo_provider.documents.permissions.posix import PosixPermissions
 
 EXCLUDE = (".*", "~$*", "Thumbs.db", "desktop.ini")
 """What is passed over unless told otherwise: hidden files, those that Office holds open, and Windows' own."""
@@ -189,6 +189,7 @@ class CoveoListFilesOperator(CoveoOperator):
 
     def _files(self, folder: ObjectStoragePath, wanted: Wanted) -> Iterator[FoundFile]:
         from coveo_provider.documents.extracts.file_walk import local_files, stored_files
+        from coveo_provider.documents.permissions.posix import PosixPermissions
 
         if is_local(folder):
             owners = isinstance(self.permissions, PosixPermissions)
@@ -197,6 +198,9 @@ class CoveoListFilesOperator(CoveoOperator):
 
     def _permissions(self, folder: ObjectStoragePath) -> PosixPermissions | FolderPermissions | None:
         """Return the permissions, with the table that lies in a file."""
+        from coveo_provider.documents.permissions.folders import FolderPermissions
+        from coveo_provider.documents.permissions.posix import PosixPermissions
+
         if isinstance(self.permissions, PosixPermissions) and not is_local(folder):
             raise ConfigurationError(
                 f"permissions: {shown_uri(self.root)} has no owners, groups and modes; PosixPermissions is for "
