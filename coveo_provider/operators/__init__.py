@@ -11,6 +11,7 @@ from coveo_provider.operators.expansion import (
     CoveoDeleteOlderIdentitiesOperator,
     CoveoSecurityExpansionOperator,
 )
+from coveo_provider.operators.files import CoveoListFilesOperator
 from coveo_provider.operators.finalize import CoveoFinalizeOperator
 from coveo_provider.operators.identity import CoveoPushIdentityOperator
 from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
@@ -40,6 +41,7 @@ __all__ = [
     "CoveoDiffOperator",
     "CoveoEndStaleLoadsOperator",
     "CoveoFinalizeOperator",
+    "CoveoListFilesOperator",
     "CoveoMergeStreamOperator",
     "CoveoOpenStreamOperator",
     "CoveoPlanOperator",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contents.roots import checked_roots
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.csv_options import AUTO, TEXT, ColumnTypes
 from coveo_provider.documents.extracts.formats import Csv, Json
@@ -86,12 +87,15 @@ class CoveoTransformOperator(CoveoOperator):
         where it has one, such as an ETag; a file with new bytes and the old size and time is not noticed.
         ``hash``: a SHA-256 of its bytes, for which each run reads every file. When it is changed, all documents
         with files are sent once more
+    :param content_roots: URI of the folder, or a list of those, below which the files must lie that ``contentUri``
+        names, in this task and in all that send the dataset; by default every place that the setting ``[coveo]
+        content_roots`` allows (templated)
     :return: URIs of the parts, in order; lists of them where there are more than Airflow maps over
         (``[core] max_map_length``)
     """
 
     documentation = "https://docs.coveo.com/en/78/"
-    template_fields: Sequence[str] = ("source", "output_uri", "state")
+    template_fields: Sequence[str] = ("source", "output_uri", "state", "content_roots")
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class CoveoTransformOperator(CoveoOperator):
         state: str | XComArg | None = None,
         json_records: str | None = None,
         content_stamp: str = "time",
+        content_roots: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -133,13 +138,20 @@ class CoveoTransformOperator(CoveoOperator):
         self.state: Any = state
         self.json_records = json_records
         self.content_stamp = content_stamp
+        self.content_roots = content_roots
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, transform, check and write batch by batch, then complete the manifest."""
         from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
 
         recipe = Recipe(
-            self.mapping, self.transform, self.kind, self.stream, self.part_bytes, self.content_stamp
+            self.mapping,
+            self.transform,
+            self.kind,
+            self.stream,
+            self.part_bytes,
+            self.content_stamp,
+            checked_roots(self.content_roots, "content_roots"),
         )
         frames = frames_in(self.source)
         manifest = recipe.manifest()

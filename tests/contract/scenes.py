@@ -140,6 +140,15 @@ def choose_load(stage: Stage) -> Scene:
     yield ours.CoveoChooseLoadOperator(task_id="choose", source_id="files", state=state, load="previous")
 
 
+def list_files(stage: Stage) -> Scene:
+    """It lists a folder, and calls nothing."""
+    share = stage.folder / "share"
+    share.mkdir()
+    (share / "a.txt").write_text("text")
+    output = (stage.folder / "listed").as_uri()
+    yield ours.CoveoListFilesOperator(task_id="list", root=share.as_uri(), output=output)
+
+
 def transform(stage: Stage) -> Scene:
     yield _transform(stage)
 
@@ -329,6 +338,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoDiffOperator": diff,
     "CoveoEndStaleLoadsOperator": end_stale_loads,
     "CoveoFinalizeOperator": finalize,
+    "CoveoListFilesOperator": list_files,
     "CoveoMergeStreamOperator": merge_stream,
     "CoveoOpenStreamOperator": open_stream,
     "CoveoPlanOperator": plan,

@@ -18,6 +18,7 @@ SAMPLES = [
     "coveo_catalog_load",
     "coveo_catalog_refresh",
     "coveo_end_stale_loads",
+    "coveo_file_share",
     "coveo_incremental_push",
     "coveo_push_rebuild",
     "coveo_refused_items",

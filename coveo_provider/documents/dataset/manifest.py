@@ -100,6 +100,7 @@ class Manifest:
     :param api: the API for which its items were found small enough, ``push`` or ``stream``; empty when unknown
     :param types: of the columns of its CSV files that have any value, as pandas names them
     :param declared: names of those columns whose type the user gave
+    :param content_roots: URIs of the folders below which the files must lie that its rows name as their content
     """
 
     kind: DatasetKind
@@ -110,6 +111,7 @@ class Manifest:
     api: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
+    content_roots: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -141,6 +143,7 @@ class Manifest:
             parts=self.parts,
             types=self.types,
             declared=self.declared,
+            content_roots=self.content_roots,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
@@ -191,6 +194,7 @@ class _File(msgspec.Struct):
     api: str = ""
     types: Mapping[str, str] = {}
     declared: tuple[str, ...] = ()
+    content_roots: tuple[str, ...] = ()
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
@@ -217,6 +221,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             api=file.api,
             types=file.types,
             declared=file.declared,
+            content_roots=file.content_roots,
         )
         _check(file, manifest)
     except DatasetError:

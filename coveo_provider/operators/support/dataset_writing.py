@@ -34,6 +34,8 @@ class Recipe:
     :param stream: whether it is meant for a stream source
     :param part_bytes: the most a part may have when encoded, in bytes
     :param content_stamp: what tells one state of a file that ``contentUri`` names from another
+    :param content_roots: URIs of the folders below which the files must lie that rows name as their content; none
+        allows every place
     :raises ConfigurationError: one of them is wrong
     """
 
@@ -43,6 +45,7 @@ class Recipe:
     stream: bool
     part_bytes: int
     content_stamp: str
+    content_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_mapping(self.mapping)
@@ -71,7 +74,12 @@ class Recipe:
     def manifest(self) -> Manifest:
         """Return the manifest of a dataset that is not complete yet."""
         api = Api.STREAM if self.stream else Api.PUSH
-        return Manifest(DatasetKind(self.kind), mapping=self.fingerprint(), api=api.value)
+        return Manifest(
+            DatasetKind(self.kind),
+            mapping=self.fingerprint(),
+            api=api.value,
+            content_roots=self.content_roots,
+        )
 
     def write(
         self,
@@ -82,6 +90,7 @@ class Recipe:
         *,
         empty: str,
         found: Callable[[], Mapping[str, Any]] = dict,
+        known_stamps: Callable[[], Mapping[str, str]] = dict,
     ) -> Manifest:
         """
         Write the parts of a dataset and complete its manifest, which is returned.
@@ -89,6 +98,7 @@ class Recipe:
         :param folder: prepared, with the incomplete manifest in it
         :param empty: what holds the rows, for the error when none is left
         :param found: what else the manifest is to say, asked for once all was read
+        :param known_stamps: returns, by URI, what a list of files says of the states of those in the last batch
         :raises DataError: names the rows at fault; the manifest stays incomplete
         """
         from coveo_provider.documents.dataset.part_writer import PartWriter
@@ -103,7 +113,7 @@ class Recipe:
             section=manifest.kind.section,
             part_bytes=self.part_bytes,
             item_limit=Api(manifest.api).item_bytes,
-            stamp=content_stamp(self.content_stamp),
+            stamp=self._stamp(known_stamps),
         ) as writer:
             for batch in batches:
                 read += len(batch.rows)
@@ -130,6 +140,11 @@ class Recipe:
             folder,
         )
         return manifest
+
+    def _stamp(self, known: Callable[[], Mapping[str, str]]) -> Callable[[str], str]:
+        """Return what tells the states of a file apart; what a list of files said is not asked for again."""
+        stamp = content_stamp(self.content_stamp, self.content_roots)
+        return stamp if self.content_stamp == "hash" else lambda uri: known().get(uri) or stamp(uri)
 
 
 def _check_mapping(mapping: Any) -> None:
