@@ -121,6 +121,13 @@ class CoveoEnsureSourceOperator(CoveoOperator):
         self.dry_run: Any = dry_run
 
     def act(self, context: Context) -> dict[str, Any]:
+        """Make sure, and leave the source's id in XCom by its name, too, for a group to take."""
+        result = self._ensured()
+        if (instance := context.get("ti")) is not None:
+            instance.xcom_push("source_id", result["source_id"])
+        return result
+
+    def _ensured(self) -> dict[str, Any]:
         """Look at everything, tell the plan, and then create what is missing."""
         only = truth(self.dry_run, "dry_run")
         self._refuse_half_declared()
