@@ -21,8 +21,9 @@ from coveo_provider.task_groups import (
     push_rebuild,
     secured_push,
 )
-from tests.conftest import Connect, WritePart
+from tests.conftest import ROOT, Connect, WritePart
 from tests.dags.conftest import ran
+from tests.test_docs import run_blocks
 
 ROWS = [{"sku": f"{n}", "Color": "red", "price": n + 0.25, "stock": n, "data": "x"} for n in range(5)]
 MAPPING = DocumentMapping(document_id="product://{sku}", keep=("Color", "price", "stock", "data"))
@@ -100,6 +101,28 @@ def test_a_source_is_made_and_loaded_with_all_of_its_metadata(
     assert [one for one in sandbox.logs(source.id) if one.result == "WARNING" and one.task == "MAPPING"] == []
     searches = [call for call in sandbox.calls if call.route == "fields.search"]
     assert len(searches) == 2  # of the source's own task, and of the group
+
+
+def test_the_page(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its example runs as it is printed: all metadata is kept, and the second run changes nothing."""
+    lines = ["sku,name,price,color,Prix €", '1,Boot,9.5,red,"12.5"', '2,Clog,5.25,blue,"7.0"']
+    (tmp_path / "shoes.csv").write_text("\n".join(lines))
+    for _ in range(2):
+        _, dag = run_blocks(ROOT / "docs" / "sources-as-code.md", tmp_path)
+        state, states = ran(dag)
+        assert state == "success", states
+
+    sandbox.settle()
+    [source] = [one for one in sandbox.state.sources.listed() if one.name == "Shoes"]
+    fields = {one["name"]: (one["type"], one["facet"]) for one in sandbox.state.fields.all()}
+    assert fields == {"color": ("STRING", True), "prix": ("DOUBLE", True), "price": ("DOUBLE", True)}
+    assert sandbox.items(source.id)["product://1"] == {
+        "documentId": "product://1",
+        "title": "Boot",
+        "price": 9.5,
+        "color": "red",
+        "Prix €": 12.5,
+    }
 
 
 def test_what_does_not_fit_stops_the_run_before_anything_is_sent(sandbox: Sandbox, tmp_path: Path) -> None:
