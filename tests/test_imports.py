@@ -32,7 +32,7 @@ _ALL_DOCUMENTS = {*_DOCUMENTS, "documents/__init__.py"}
 _SUPPORT = {
     "errors.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading",
     "safety.py", "report.py", "marks.py", "verification",
-    "assets.py", "links.py", "triggers", "_compat.py", "planning",
+    "assets.py", "links.py", "triggers", "_compat.py", "planning", "fields",
 }  # fmt: skip
 
 # folder or file (path below the package) → what of ours it may import, besides itself
@@ -50,6 +50,7 @@ ARROWS = {
     "safety.py": {"errors.py", "marks.py", "report.py"},
     "loading": {"errors.py", "marks.py", *_ALL_DOCUMENTS, "api"},
     "verification": {"errors.py", "marks.py", "api"},
+    "fields": {"errors.py", *_ALL_DOCUMENTS, "api"},
     "planning": {"errors.py", *_ALL_DOCUMENTS, "identities"},
     "hooks": {"errors.py", "api", "get_provider_info.py"},
     "assets.py": {"errors.py", "api"},
@@ -83,7 +84,7 @@ HOMES = {
     "pandas": {"documents/dataset", "documents/mapping", "documents/extracts"},
     "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"}
     | {"identities", "planning", "verification"},
-    "pyarrow": {*_DOCUMENTS, "identities", "planning", "verification"},
+    "pyarrow": {*_DOCUMENTS, "fields", "identities", "planning", "verification"},
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg, chain
 
 from coveo_provider.operators import (
     CoveoCheckAccessOperator,
@@ -14,12 +14,12 @@ from coveo_provider.operators import (
     CoveoSecurityExpansionOperator,
     CoveoSecurityProviderOperator,
 )
-from coveo_provider.task_groups.steps import Dataset, new_group, rebuilt
+from coveo_provider.task_groups.steps import Dataset, ensured, looked_at, new_group, rebuilt
 
 
 def secured_push(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     provider_id: str,
     documents: Dataset,
     members: Dataset | None = None,
@@ -34,6 +34,8 @@ def secured_push(
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
     visibility: str = "checked",
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -64,6 +66,7 @@ def secured_push(
         "queue_delay": queue_delay,
         "outlets": list(outlets),
     }
+    sources: list[Any] = [source_id]
     provider: dict[str, Any] = {"provider_id": provider_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
@@ -75,7 +78,11 @@ def secured_push(
     }
     with new_group(group_id, default_args) as group:
         check = CoveoCheckDatasetOperator(
-            task_id="check", documents=documents, visibility=visibility, **source
+            task_id="check",
+            documents=documents,
+            visibility=visibility,
+            fields=looked_at(fields, ensure),
+            **source,
         )
         check_access = CoveoCheckAccessOperator(
             task_id="check_access",
@@ -87,8 +94,8 @@ def secured_push(
             expected=expected,
             case_sensitive=case_sensitive,
         )
-        ensure = CoveoSecurityProviderOperator(
-            task_id="provider", source_ids=[source_id], cascades_to=cascades_to, **provider
+        provided = CoveoSecurityProviderOperator(
+            task_id="provider", source_ids=sources, cascades_to=cascades_to, **provider
         )
         identities = CoveoSecurityExpansionOperator(
             task_id="identities",
@@ -98,9 +105,10 @@ def secured_push(
             delete_older=True,
             **provider,
         )
-        (
-            check
-            >> check_access
-            >> rebuilt(check, guards, verified, source, before=(ensure, identities), visibility=visibility)
+        chain(
+            check,
+            check_access,
+            *ensured(group_id, ensure, documents, source),
+            rebuilt(check, guards, verified, source, before=(provided, identities), visibility=visibility),
         )
     return group

@@ -299,6 +299,19 @@ def security_provider(stage: Stage) -> Scene:
     yield ours.CoveoSecurityProviderOperator(task_id="link", provider_id="Other", source_ids=["hr"])
 
 
+def ensure_source(stage: Stage) -> Scene:
+    made: dict[str, Any] = {"kind": "CATALOG", "visibility": "SHARED", "documents": _documents(stage)}
+    yield ours.CoveoEnsureSourceOperator(task_id="make", source="Shoes", security_provider="Shop", **made)
+    yield ours.CoveoEnsureSourceOperator(
+        task_id="again",
+        source="Shoes",
+        fields={"ec_name": {"type": "STRING", "facet": True}},
+        update=True,
+        **made,
+    )
+    yield ours.CoveoEnsureSourceOperator(task_id="id", source_id="files", fields={"a": "LONG"}, dry_run=True)
+
+
 def expand(stage: Stage) -> Scene:
     yield ours.CoveoSecurityExpansionOperator(
         task_id="expand",
@@ -337,6 +350,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoDeleteOlderOperator": delete_older,
     "CoveoDiffOperator": diff,
     "CoveoEndStaleLoadsOperator": end_stale_loads,
+    "CoveoEnsureSourceOperator": ensure_source,
     "CoveoFinalizeOperator": finalize,
     "CoveoListFilesOperator": list_files,
     "CoveoMergeStreamOperator": merge_stream,
