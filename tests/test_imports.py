@@ -52,6 +52,9 @@ ARROWS = {
     "verification": {"errors.py", "marks.py", "api"},
     "planning": {"errors.py", *_ALL_DOCUMENTS, "identities"},
     "hooks": {"errors.py", "api", "get_provider_info.py"},
+    # what the operators do, in one call: loaded when it is made, as they need the connection in hooks/ themselves
+    "hooks/coveo.py": {"errors.py", "hooks", "documents/mapping", "operators"},
+    "decorators": {"errors.py", "documents/mapping", "operators", "operators/support"},
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
     "triggers": set(),
@@ -73,8 +76,8 @@ ARROWS = {
 # library → the only folders and files that name it
 HOMES = {
     "airflow": {
-        "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
-        "plugin",
+        "hooks", "hooks/coveo.py", "decorators", "operators", "operators/support", "triggers", "task_groups",
+        "assets.py", "links.py", "_compat.py", "plugin",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
