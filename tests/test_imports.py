@@ -54,7 +54,14 @@ ARROWS = {
     "hooks": {"errors.py", "api", "get_provider_info.py"},
     # what the operators do, in one call: loaded when it is made, as they need the connection in hooks/ themselves
     "hooks/coveo.py": {"errors.py", "hooks", "documents/mapping", "operators"},
-    "decorators": {"errors.py", "documents/mapping", "operators", "operators/support"},
+    "decorators": {
+        "_compat.py",
+        "assets.py",
+        "errors.py",
+        "documents/mapping",
+        "operators",
+        "operators/support",
+    },
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
     "triggers": set(),

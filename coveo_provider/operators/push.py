@@ -58,11 +58,16 @@ class CoveoPushBatchOperator(SendingOperator):
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
         with ready_documents(self.documents, self.mapping, stream=False, log=self.log) as ready:
-            report = self.send(
-                context,
-                {Section.ADD_OR_UPDATE: ready.value, Section.DELETE: self.deletions},
-                api=Api.PUSH,
-                container=self.client.create_file_container,
-                submit=partial(self.client.push_batch, self.source_id),
-            )
+            report = self.sent(context, ready.value, self.deletions)
+            self.lineage = ready.lasting(self.lineage)
             return ready.told(report, ids=True)
+
+    def sent(self, context: Context, documents: Any, deletions: Any) -> dict[str, Any]:
+        """Send documents and deletions, and return a report."""
+        return self.send(
+            context,
+            {Section.ADD_OR_UPDATE: documents, Section.DELETE: deletions},
+            api=Api.PUSH,
+            container=self.client.create_file_container,
+            submit=partial(self.client.push_batch, self.source_id),
+        )

@@ -86,6 +86,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
                 container=self.client.create_file_container,
                 submit=partial(self.client.update_stream, self.source_id),
             )
+            self.lineage = ready.lasting(self.lineage)
             return ready.told(report, ids=True)
 
 

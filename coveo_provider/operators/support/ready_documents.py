@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from coveo_provider.documents.contract import DOCUMENT_ID, Section
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
+from coveo_provider.documents.uris import local_path
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.dataset_writing import Recipe
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.frames import frame_file, is_frame, members
+from coveo_provider.operators.support.lineage import Lineage
 from coveo_provider.operators.support.output_folders import prepared_output
+from coveo_provider.operators.support.paths import folder_of
 
 if TYPE_CHECKING:
     from coveo_provider.documents.extracts.readers import Batch
@@ -38,6 +41,11 @@ class ReadyDocuments:
 
     value: Any
     spooled: frozenset[str] = frozenset()
+
+    def lasting(self, lineage: Lineage) -> Lineage:
+        """Return what a task read and wrote, without the parts that are deleted afterwards."""
+        own = {local_path(folder_of(part)) for part in self.spooled}
+        return replace(lineage, inputs=[one for one in lineage.inputs if one.name not in own])
 
     def told(self, report: Mapping[str, Any], *, ids: bool) -> dict[str, Any]:
         """
@@ -89,14 +97,14 @@ def ready_documents(
         rest = [] if first is None else [first, *found]
         _refuse_lazy(first)
         if mapping is None:
-            yield ReadyDocuments(rest)
+            yield ReadyDocuments(value if isinstance(value, Sequence) else rest)
             return
         frames = iter([_frame_of(rest)])
     with tempfile.TemporaryDirectory(prefix="coveo-documents-") as folder:
-        parts = _written(frames, mapping, Path(folder), stream=stream, log=log)
         try:
+            parts = _written(frames, mapping, Path(folder), stream=stream, log=log)
             yield ReadyDocuments(parts, frozenset(parts))
-        except DatasetError as error:  # such as of ids that documents and deletions have in common
+        except DatasetError as error:  # of ids that stand twice, also among deletions
             own = rf"{re.escape(Path(folder).as_uri())}/[\w.-]+"
             error.args = tuple(re.sub(own, _NAME, str(one)) for one in error.args)
             raise
