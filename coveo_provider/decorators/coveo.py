@@ -87,7 +87,13 @@ class CoveoDecoratedOperator(DecoratedOperator, CoveoPushBatchOperator):
             if any(issubclass(kind, EndingOperator) for kind in kinds_after(self, context)):
                 return ready.told(report, ids=True)
             source = Source(self.coveo_conn_id, self.source_id, self.max_block_seconds)
-            verification = Verification(self.verify, self.max_rejected, self.timeout, outlets=self.outlets)
+            verification = Verification(
+                self.verify,
+                self.max_rejected,
+                self.timeout,
+                outlets=self.outlets,
+                exclusive=self.exclusive,
+            )
             end = end_of(source, verification, ready)
             told = ended(end, context, report, ready)
             self.outlets = end.outlets

@@ -46,6 +46,7 @@ class Verification:
     :param timeout: the longest wait, in seconds, besides ``queue_delay``
     :param queue_delay: minutes that the service waits before the load's deletions
     :param outlets: of the task
+    :param exclusive: whether no other run may be loading the source meanwhile; ``None`` for the default
     """
 
     verify: bool | str = "auto"
@@ -53,6 +54,7 @@ class Verification:
     timeout: float = 3_600.0
     queue_delay: int | str = 0
     outlets: Sequence[Any] = field(default_factory=tuple)
+    exclusive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def ended(
     :param report: of the only task that sent
     :param ready: the documents of it
     """
+    report = ready.current(report)
     end.reports, end.parts = report, report["parts"]
     found = end.act(context)
     # Nobody but a later verification asks for the ids: they may be millions.
@@ -292,6 +295,7 @@ def end_of(
         timeout=verification.timeout,
         queue_delay=verification.queue_delay,
         outlets=list(verification.outlets),
+        exclusive=verification.exclusive,
         **source.options("verify"),
     )
 

@@ -47,12 +47,20 @@ class ReadyDocuments:
         own = {local_path(folder_of(part)) for part in self.spooled}
         return replace(lineage, inputs=[one for one in lineage.inputs if one.name not in own])
 
+    def current(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a report whose documents lie in these parts, also where it began with those of an earlier try."""
+        if not self.spooled:
+            return dict(report)
+        others = {part for parts in report.get("other_parts", {}).values() for part in parts}
+        return {**report, "parts": [*self.value, *(part for part in report["parts"] if part in others)]}
+
     def told(self, report: Mapping[str, Any], *, ids: bool) -> dict[str, Any]:
         """
         Return a report without the parts that are deleted afterwards.
 
         :param ids: whether it names the ids of what was sent, for a task that verifies it later
         """
+        report = self.current(report)
         kept = {name: value for name, value in report.items() if name != "ids"}
         own = [part for part in report["parts"] if part in self.spooled]
         kept["parts"] = [part for part in report["parts"] if part not in self.spooled]
