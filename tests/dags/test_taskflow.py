@@ -108,11 +108,10 @@ def test_a_frame_is_pushed_by_the_operators_with_a_mapping(connected: Sandbox, k
     """Their reports have the ids, as nobody looked yet what became of them; without one: `test_inputs.py`."""
     mapping = DocumentMapping("{documentId}", keep="*")
     frame = FRAMES[kind]()
+    several: Any = iter([frame])
     for operator in (
         CoveoPushBatchOperator(task_id="t", source_id="files", documents=frame, mapping=mapping),
-        CoveoUpdateStreamOperator(
-            task_id="t", source_id="products", documents=iter([frame]), mapping=mapping
-        ),
+        CoveoUpdateStreamOperator(task_id="t", source_id="products", documents=several, mapping=mapping),
     ):
         report = run_alone(operator)
         assert (report["parts"], report["ids"]) == ([], {"addOrUpdate": list(HELD)})
