@@ -190,7 +190,7 @@ def _modules_after(statement: str, *options: str) -> set[str]:
 def test_a_dag_file_pays_for_airflow_only() -> None:
     """Importing the operators, the hook and the mapping loads no data library and warns of nothing."""
     loaded = _modules_after(
-        "import coveo_provider.operators, coveo_provider.hooks.coveo\n"
+        "import coveo_provider.operators, coveo_provider.hooks.coveo, coveo_provider.decorators.coveo\n"
         "from coveo_provider.documents import AccessRule, DocumentMapping, IdentityGraph, PermissionColumns",
         "-W",
         "error::FutureWarning",

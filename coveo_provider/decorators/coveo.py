@@ -81,7 +81,7 @@ class CoveoDecoratedOperator(DecoratedOperator, CoveoPushBatchOperator):
     def act(self, context: Context) -> dict[str, Any]:
         """Call the function, push what it returns, and verify that."""
         documents, deletions = self._returned(context)
-        with ready_documents(documents, self.mapping, stream=False, log=self.log, always=True) as ready:
+        with ready_documents(documents, self.mapping, stream=False, log=self.log) as ready:
             report = self.sent(context, ready.value, deletions)
             self.lineage = ready.lasting(self.lineage)
             if any(issubclass(kind, EndingOperator) for kind in kinds_after(self, context)):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.operators.support.claims import Claim, SourceOperator
     from coveo_provider.report import Report
+    from coveo_provider.verification.look import Finding, Look
 
 _STEP = "coveo_at_once-"  # of an id, that no task of a user's DAG has
 
@@ -98,12 +99,21 @@ class EndOperator(CoveoVerifyOperator):
     """
     The end of a load whose documents were written to this machine's disk for its own time only.
 
+    Others may send to the source at the same time: another task of the run, a feed, a notebook. Numbers of indexed
+    items may then be theirs, so that each item is looked for, unless the load is all of the source.
+
     :param passing: URIs of the parts that are deleted afterwards: nothing is left beside them
     """
 
     def __init__(self, *, passing: frozenset[str] = frozenset(), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.passing = passing
+
+    def _found(self, look: Look, reports: Sequence[Report], *, thorough: bool) -> tuple[Finding, bool]:
+        finding, by_items = super()._found(look, reports, thorough=thorough)
+        if by_items or self.whole is True or not finding.settled:
+            return finding, by_items
+        return super()._found(look, reports, thorough=True)
 
     def dataset_folder(self, reports: Sequence[Report]) -> ObjectStoragePath | None:
         """Return the folder of what stays."""
@@ -131,7 +141,7 @@ def push(
     log: Any,
 ) -> dict[str, Any]:
     """Push documents and deletions to a Push source, verify them, and return a report."""
-    with ready_documents(documents, mapping, stream=False, log=log, always=True) as ready:
+    with ready_documents(documents, mapping, stream=False, log=log) as ready:
         with _steps():
             send = CoveoPushBatchOperator(
                 documents=ready.value, deletions=deletions, **source.options("push", sends=True)
@@ -153,7 +163,7 @@ def update(
     log: Any,
 ) -> dict[str, Any]:
     """Update a stream source, verify that, and return a report."""
-    with ready_documents(documents, mapping, stream=True, log=log, always=True) as ready:
+    with ready_documents(documents, mapping, stream=True, log=log) as ready:
         with _steps():
             send = CoveoUpdateStreamOperator(
                 documents=ready.value,
@@ -182,7 +192,7 @@ def load(
         raise ConfigurationError("documents is None: a load needs all that the source is to hold")
     stream = _is_stream(source)
     guards = {**guards, "content_owner": guards["content_owner"] or _owner(context)}
-    with ready_documents(documents, mapping, stream=stream, log=log, always=True) as ready:
+    with ready_documents(documents, mapping, stream=stream, log=log) as ready:
         if stream:
             return _streamed(source, ready, guards, verification, context)
         return _rebuilt(source, ready, guards, verification, context, log)

@@ -57,7 +57,7 @@ class CoveoPushBatchOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        with ready_documents(self.documents, self.mapping, stream=False, log=self.log) as ready:
+        with ready_documents(self.documents, self.mapping, stream=False, log=self.log, lists=False) as ready:
             report = self.sent(context, ready.value, self.deletions)
             self.lineage = ready.lasting(self.lineage)
             return ready.told(report, ids=True)

@@ -74,7 +74,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        with ready_documents(self.documents, self.mapping, stream=True, log=self.log) as ready:
+        with ready_documents(self.documents, self.mapping, stream=True, log=self.log, lists=False) as ready:
             report = self.send(
                 context,
                 {

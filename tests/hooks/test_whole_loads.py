@@ -101,7 +101,8 @@ def test_what_a_frame_holds_the_index_holds_when_the_call_returns(
 
     assert connected.items(SOURCES[method]) == held(ROWS)
     assert (report["documents"], report["indexed"], report["refused"]) == (3, 3, 0)
-    assert report["verified"] in {"items", "counts"}
+    # Others may send beside it, so that numbers say too little; of a load there is no other.
+    assert report["verified"] == ("counts" if method.startswith("load") else "items")
     assert report["parts"] == []
     assert "ids" not in report
     assert list(tmp_path.iterdir()) == []
@@ -176,6 +177,7 @@ def test_deletions_go_along_or_alone(connected: Sandbox) -> None:
     assert (report["documents"], report["deletions"], report["deleted"]) == (2, 1, 1)
     assert hook.delete(pd.Series(["product://2"]), "files")["deleted"] == 1
     assert hook.delete([], "files")["deletions"] == 0
+    assert hook.push(None, "files", mapping=TITLED, deletions=["product://7"])["deletions"] == 1
     assert list(connected.items("files")) == ["product://3"]
     hook.delete([{"documentId": "product://", "deleteChildren": True}], "files", verify=False)
     connected.settle()
@@ -216,7 +218,7 @@ def test_one_frame_is_in_memory_at_a_time() -> None:
     made: list[weakref.ref[Any]] = []
 
     def frames() -> Iterator[pd.DataFrame]:
-        for number in range(8):
+        for number in range(4):
             gc.collect()
             alive.append(sum(one() is not None for one in made))
             frame = pd.DataFrame({"documentId": [f"product://{number}"], "n": [number]})
@@ -274,6 +276,10 @@ def test_what_cannot_be_sent_is_refused_before_the_first_call(
         (lambda hook: hook.delete(None, "files"), "nothing to delete"),
         (lambda hook: hook.load(None, "files"), "documents is None"),
         (lambda hook: hook.push(FRAME, "files", mapping={"a": "b"}), "mapping must be a DocumentMapping"),
+        (
+            lambda hook: hook.push("file:///data/x", "files", mapping=TITLED),
+            "mapping is for DataFrames and rows",
+        ),
         (lambda hook: hook.push(FRAME, "files", verify="maybe"), 'verify must be "auto"'),
         (lambda hook: hook.verify({"documents": 1}), "report must be what push or update returned"),
         (lambda hook: hook.verify(hook.push(FRAME, "files")), "verified already"),

@@ -75,7 +75,7 @@ class ReadyDocuments:
 
 @contextmanager
 def ready_documents(
-    value: Any, mapping: DocumentMapping | None, *, stream: bool, log: Any, always: bool = False
+    value: Any, mapping: DocumentMapping | None, *, stream: bool, log: Any, lists: bool = True
 ) -> Iterator[ReadyDocuments]:
     """
     Give documents as the operators that send take them.
@@ -87,20 +87,21 @@ def ready_documents(
         dataset; ``None`` for nothing
     :param mapping: how the columns of frames or rows become those of documents; ``None`` when they are that already
     :param stream: whether they go to a stream source, whose items may have 3 MB, or a Push source with 5 MiB
-    :param always: whether a single DataFrame is written, too
+    :param lists: whether DataFrames of a list are written, too, so that a column is of one type in all of them
     :raises DataError: names frame and row of what is wrong; nothing was sent
     """
-    if mapping is None and isinstance(value, (str, Mapping, type(None))):
-        yield ReadyDocuments(value)
+    if value is None or isinstance(value, Mapping) or (mapping is None and isinstance(value, str)):
+        yield ReadyDocuments(value)  # one mapping is refused where all input is
         return
     single = is_frame(value) and not hasattr(value, "read_next_batch")
     found = iter(value) if hasattr(value, "read_next_batch") else members(value)
     first = next(found, None)
     if is_frame(first):
-        if mapping is None and not always and (single or isinstance(value, Sequence)):
+        if mapping is None and (single or (isinstance(value, Sequence) and not lists)):
             yield ReadyDocuments(value)
             return
         frames = _named(chain([first], found), single=single)
+        del first  # so that it is gone before the second is made
     else:
         rest = [] if first is None else [first, *found]
         _refuse_lazy(first)
