@@ -60,6 +60,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "task-decorators": [{"name": "coveo", "class-name": "coveo_provider.decorators.coveo.coveo_task"}],
         "extra-links": [
             "coveo_provider.links.CoveoDocsLink",
             "coveo_provider.links.CoveoLogBrowserLink",

@@ -53,6 +53,16 @@ ARROWS = {
     "fields": {"errors.py", *_ALL_DOCUMENTS, "api"},
     "planning": {"errors.py", *_ALL_DOCUMENTS, "identities"},
     "hooks": {"errors.py", "api", "get_provider_info.py"},
+    # what the operators do, in one call: loaded when it is made, as they need the connection in hooks/ themselves
+    "hooks/coveo.py": {"errors.py", "hooks", "documents/mapping", "operators"},
+    "decorators": {
+        "_compat.py",
+        "assets.py",
+        "errors.py",
+        "documents/mapping",
+        "operators",
+        "operators/support",
+    },
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
     "triggers": set(),
@@ -74,8 +84,8 @@ ARROWS = {
 # library → the only folders and files that name it
 HOMES = {
     "airflow": {
-        "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
-        "plugin",
+        "hooks", "hooks/coveo.py", "decorators", "operators", "operators/support", "triggers", "task_groups",
+        "assets.py", "links.py", "_compat.py", "plugin",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
@@ -181,7 +191,7 @@ def _modules_after(statement: str, *options: str) -> set[str]:
 def test_a_dag_file_pays_for_airflow_only() -> None:
     """Importing the operators, the hook and the mapping loads no data library and warns of nothing."""
     loaded = _modules_after(
-        "import coveo_provider.operators, coveo_provider.hooks.coveo\n"
+        "import coveo_provider.operators, coveo_provider.hooks.coveo, coveo_provider.decorators.coveo\n"
         "from coveo_provider.documents import AccessRule, DocumentMapping, IdentityGraph, PermissionColumns",
         "-W",
         "error::FutureWarning",

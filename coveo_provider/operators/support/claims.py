@@ -157,6 +157,31 @@ class Claim:
             if not record.owner:
                 self._write_record(replace(record, owner=owner, owned_since=now_text()))
 
+    def alone(self, by: str) -> None:
+        """
+        Make sure that no other task of the run loads all of the source, and remember this one as the one that does.
+
+        Mapped tasks of which each loads a share would leave the share of the last.
+
+        :param by: the task, with its place among mapped ones
+        :raises SafetyStop: another does; nothing was sent
+        """
+        if not self._on or not by:
+            return
+        with self._going_on():
+            record = self._record()
+            if record is None or not self._is_own(record):
+                return
+            if record.by and record.by != by:
+                raise SafetyStop(
+                    f"source {self._source}: task {record.by} of this run loads all of its content, and {by} would "
+                    "put its own in place of that. This task sent and removed nothing. Load all of a source by one "
+                    f"task: documents may be a list of DataFrames. If {record.by} is no longer meant, delete the "
+                    f"Variable {self.record_name}"
+                )
+            if not record.by:
+                self._write_record(replace(record, by=by))
+
     def closing(self, stream_id: str) -> bool:
         """
         Remember, beyond the life of this worker, that the close of a stream is sent now.
@@ -291,6 +316,7 @@ class Claim:
                 run_id=run_id,
                 since=now,
                 run_after=self._run_after,
+                by="",
             )
         self._write_record(replace(record, ended=False))
         self._taken = True
