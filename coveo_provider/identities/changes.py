@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,9 @@ from coveo_provider.identities.duplicates import Hashes, among, refuse_twice, re
 from coveo_provider.identities.models import GROUPS
 from coveo_provider.identities.rows import IdentityReader, Named, key_hashes
 
-Datasets = Mapping[IdentityKind, Sequence[Part]]
+Datasets: TypeAlias = "Mapping[IdentityKind, Sequence[Part]]"
+Survey: TypeAlias = pl.DataFrame
+"""What datasets say, in the columns of :data:`SCHEMA`."""
 
 SCHEMA = {
     "kind": pl.String,

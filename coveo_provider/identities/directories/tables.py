@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coveo_provider.documents.extracts.formats import Csv
 from coveo_provider.documents.extracts.readers import Batch, ReadOptions, read_batches
@@ -22,9 +22,6 @@ from coveo_provider.identities.directories.entries import (
 )
 from coveo_provider.identities.directories.ldif import group_at, kind_of
 from coveo_provider.identities.directories.names import canonical_dn, is_dn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULTS = Attributes(name="sAMAccountName", group_name="cn", emails=("mail", "EmailAddress"))
 
@@ -176,5 +173,5 @@ def _texts(rows: Any, name: Any) -> list[str]:
     if hasattr(rows, "column_names"):
         values = rows.column(name).to_pylist()
         return ["" if value is None else str(value).strip() for value in values]
-    column: pd.Series[Any] = rows[name]
+    column = rows[name]
     return ["" if gone else str(value).strip() for value, gone in zip(column, column.isna(), strict=True)]

@@ -94,11 +94,9 @@ class Claim:
     def __init__(self, operator: SourceOperator | ProviderOperator, context: Context) -> None:
         self._log = operator.log
         self._context = context
-        self._kind, self._id = (
-            ("source", operator.source_id)
-            if isinstance(operator, SourceOperator)
-            else ("provider", operator.provider_id)
-        )
+        of: Any = operator
+        self._kind = "source" if hasattr(of, "source_id") else "provider"
+        self._id = of.source_id if self._kind == "source" else of.provider_id
         self._what = f"{self._kind} {self._id}"
         self._taken = False
         self._slowest = 0.0

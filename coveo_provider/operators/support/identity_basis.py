@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Context
 
 from coveo_provider.documents.contract import counted
 from coveo_provider.errors import AccessDenied, ConfigurationError, DatasetError, SafetyStop
+from coveo_provider.operators.support.claims import ProviderOperator
 from coveo_provider.operators.support.paths import folder_at
 from coveo_provider.operators.support.states import run_key
 from coveo_provider.operators.support.storage import files_in
 from coveo_provider.operators.support.values import truth
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from coveo_provider.identities.changes import Datasets, IdentityChanges
+    from coveo_provider.identities.changes import Datasets, IdentityChanges, Survey
     from coveo_provider.identities.state import IdentityState, LastPush, PendingPush
-    from coveo_provider.operators.expansion import CoveoSecurityExpansionOperator
+
+
+class StatefulOperator(ProviderOperator, Protocol):
+    """A task that pushes what changed among the identities of a provider."""
+
+    state: Any
+    full: Any
+    case_sensitive: bool
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class IdentityBasis:
     state: IdentityState
     current: LastPush
     reason: str
-    survey: pl.DataFrame
+    survey: Survey
     changes: IdentityChanges
     pending: tuple[PendingPush, ...]
     own: PendingPush
@@ -82,9 +88,7 @@ class IdentityBasis:
         )
 
 
-def read_identity_basis(
-    operator: CoveoSecurityExpansionOperator, context: Context, datasets: Datasets
-) -> IdentityBasis:
+def read_identity_basis(operator: StatefulOperator, context: Context, datasets: Datasets) -> IdentityBasis:
     """
     Return what datasets of all of a provider's identities change in it.
 
@@ -136,7 +140,7 @@ def identity_state_at(uri: Any) -> IdentityState:
     return IdentityState(folder, files_in(folder) if folder.is_dir() else ())
 
 
-def _former(state: IdentityState, current: LastPush) -> tuple[pl.DataFrame | None, str]:
+def _former(state: IdentityState, current: LastPush) -> tuple[Survey | None, str]:
     """Return what is remembered, or why everything has to be sent."""
     try:
         last = state.last()
@@ -149,7 +153,7 @@ def _former(state: IdentityState, current: LastPush) -> tuple[pl.DataFrame | Non
         return None, f"what was remembered cannot be used ({error})"
 
 
-def _too_few(operator: CoveoSecurityExpansionOperator, last: LastPush | None) -> str:
+def _too_few(operator: StatefulOperator, last: LastPush | None) -> str:
     """Return why everything has to be sent when the provider holds fewer identities than were pushed."""
     if last is None:
         return ""
