@@ -41,6 +41,7 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.access",
                     "coveo_provider.operators.dataset",
                     "coveo_provider.operators.diff",
+                    "coveo_provider.operators.directories",
                     "coveo_provider.operators.ensure",
                     "coveo_provider.operators.expansion",
                     "coveo_provider.operators.files",

@@ -7,6 +7,7 @@ Importing this package costs no more than Airflow itself: the data libraries are
 from coveo_provider.operators.access import CoveoCheckAccessOperator
 from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
 from coveo_provider.operators.diff import CoveoDiffOperator
+from coveo_provider.operators.directories import CoveoTransformIdentitiesOperator
 from coveo_provider.operators.ensure import CoveoEnsureSourceOperator
 from coveo_provider.operators.expansion import (
     CoveoDeleteOlderIdentitiesOperator,
@@ -53,6 +54,7 @@ __all__ = [
     "CoveoSecurityExpansionOperator",
     "CoveoSecurityProviderOperator",
     "CoveoSetSourceStatusOperator",
+    "CoveoTransformIdentitiesOperator",
     "CoveoTransformOperator",
     "CoveoUpdateStreamOperator",
     "CoveoUploadChunkOperator",

@@ -26,6 +26,8 @@ def secured_push(
     mappings: Dataset | None = None,
     rules: Sequence[Mapping[str, Any]] = (),
     expected: Sequence[Mapping[str, Any]] = (),
+    identity_state: str | None = None,
+    identities_full: bool | str = False,
     cascades_to: Sequence[str] = ("Email Security Provider",),
     case_sensitive: bool = False,
     queue_delay: int | str = 15,
@@ -56,6 +58,9 @@ def secured_push(
     :param rules: what must hold of the permissions, as
         :class:`~coveo_provider.operators.CoveoCheckAccessOperator` takes it (templated)
     :param expected: who is known to see what, likewise (templated)
+    :param identity_state: URI of a folder that outlives runs: with it only identities that changed since the last
+        run are pushed, a group with its whole list of members (templated)
+    :param identities_full: whether to push all identities all the same (templated)
     :param cascades_to: providers that aliases lead to (templated)
     :param case_sensitive: whether the provider tells names apart that differ in case only
     """
@@ -103,6 +108,8 @@ def secured_push(
             mappings=mappings,
             case_sensitive=case_sensitive,
             delete_older=True,
+            state=identity_state,
+            full=identities_full,
             **provider,
         )
         chain(

@@ -324,6 +324,14 @@ def expand(stage: Stage) -> Scene:
     )
 
 
+def transform_identities(stage: Stage) -> Scene:
+    """It reads an export, and calls nothing."""
+    export = stage.folder / "users.csv"
+    export.write_text("sAMAccountName,mail,memberOf,Enabled\nann,ann@example.com,HR;IT,True\n")
+    output = (stage.folder / "identities").as_uri()
+    yield ours.CoveoTransformIdentitiesOperator(task_id="ids", source=export.as_uri(), output=output)
+
+
 def push_identity(stage: Stage) -> Scene:
     info = {"name": "ann", "type": "USER", "additionalInfo": {"site": "B"}}
     group = {"name": "HR", "type": "GROUP"}
@@ -362,6 +370,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoSecurityExpansionOperator": expand,
     "CoveoSecurityProviderOperator": security_provider,
     "CoveoSetSourceStatusOperator": set_status,
+    "CoveoTransformIdentitiesOperator": transform_identities,
     "CoveoTransformOperator": transform,
     "CoveoUpdateStreamOperator": update_stream,
     "CoveoUploadChunkOperator": upload_chunk,

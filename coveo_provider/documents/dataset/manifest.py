@@ -36,6 +36,8 @@ class DatasetKind(str, Enum):
     DOCUMENTS = "documents"
     DELETIONS = "deletions"
     PARTIAL_UPDATES = "partial_updates"
+    MEMBERS = "members"
+    MAPPINGS = "mappings"
 
     @property
     def section(self) -> Section:
@@ -47,7 +49,11 @@ _SECTIONS = {
     DatasetKind.DOCUMENTS: Section.ADD_OR_UPDATE,
     DatasetKind.DELETIONS: Section.DELETE,
     DatasetKind.PARTIAL_UPDATES: Section.PARTIAL_UPDATE,
+    DatasetKind.MEMBERS: Section.MEMBERS,
+    DatasetKind.MAPPINGS: Section.MAPPINGS,
 }
+ITEM_KINDS = (DatasetKind.DOCUMENTS, DatasetKind.DELETIONS, DatasetKind.PARTIAL_UPDATES)
+"""What is sent to a source; the others belong to a security provider."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api, counted
 from coveo_provider.documents.dataset.files import replace as replace_file
-from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.dataset.manifest import ITEM_KINDS, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
@@ -62,8 +62,8 @@ class Recipe:
                 f"part_bytes must lie between {MIN_PART_BYTES:,} and {MAX_CHUNK_BYTES:,} (what a chunk takes), "
                 f"not {size!r}"
             )
-        if self.kind not in {kind.value for kind in DatasetKind}:
-            known = ", ".join(kind.value for kind in DatasetKind)
+        if self.kind not in {kind.value for kind in ITEM_KINDS}:
+            known = ", ".join(kind.value for kind in ITEM_KINDS)
             raise ConfigurationError(f"unknown kind {self.kind!r}: expected one of {known}")
         content_stamp(self.content_stamp)
 
