@@ -18,6 +18,7 @@ import pytest
 from airflow.sdk import DAG, task
 
 from coveo_provider._compat import AirflowFailException
+from coveo_provider.assets import coveo_asset
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.hooks.coveo import CoveoHook
@@ -421,7 +422,7 @@ def test_a_waiting_task_calls_its_function_again(connected: Sandbox, monkeypatch
 
 
 def test_other_dags_are_told(connected: Sandbox, airflow_database: None, tmp_path: Path) -> None:
-    """By one event of the source's asset, as at the end of a group."""
+    """By one event of the source's asset, as at the end of a group; another source's is refused beforehand."""
     from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
@@ -430,9 +431,16 @@ def test_other_dags_are_told(connected: Sandbox, airflow_database: None, tmp_pat
         with create_session() as session:
             return int(session.scalar(select(func.count(AssetEvent.id))) or 0)
 
-    before = events()
-    assert run_of(pushing(FRAMES["rows"])).state == "success"
-    assert events() == before + 1
+    own = coveo_asset(connected.organization_id, "files")
+    for outlets in ([], [own]):
+        before = events()
+        assert run_of(pushing(FRAMES["rows"], outlets=outlets)).state == "success"
+        assert events() == before + 1
+
+    connected.clear_calls()
+    other = coveo_asset(connected.organization_id, "products")
+    assert run_of(pushing(FRAMES["rows"], outlets=[other])).state == "failed"
+    assert connected.calls == []
 
 
 def test_a_decorated_task_serializes_the_same_each_time() -> None:

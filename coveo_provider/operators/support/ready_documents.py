@@ -100,7 +100,7 @@ def ready_documents(
         if mapping is None and (single or (isinstance(value, Sequence) and not lists)):
             yield ReadyDocuments(value)
             return
-        frames = _named(chain([first], found), single=single)
+        frames = _named(chain(iter([first]), found), single=single)
         del first  # so that it is gone before the second is made
     else:
         rest = [] if first is None else [first, *found]
