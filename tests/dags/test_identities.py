@@ -127,7 +127,7 @@ def test_clicks(company: Company) -> None:
     company.sandbox.clear_calls()
     first.clear("identities", downstream=False)
     first.go_on()
-    assert first.states()["identities"] == "failed"
+    assert first.states()["identities"] == "upstream_failed"  # the source was loaded since
     assert not [call for call in company.sandbox.calls if call.route == BATCH]
     assert company.seen() == {"ann", "dan"}
     # Failed, and cleared once the cause is gone: the same again.
