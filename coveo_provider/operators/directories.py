@@ -82,7 +82,7 @@ class CoveoTransformIdentitiesOperator(CoveoOperator):
         alias_provider: str = "Email Security Provider",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"multiple_outputs": True, **kwargs})  # so that output["members"] is one of them
         self.source: Any = source
         self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
         self.format = format

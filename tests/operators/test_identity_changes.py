@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from coveo_provider._compat import AirflowFailException
+from coveo_provider.errors import SourceBusy
 from coveo_provider.operators import CoveoPushIdentityOperator, CoveoSecurityExpansionOperator
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import WritePart
 from tests.operators.conftest import run
+from tests.operators.test_claims import Cluster, cluster
 from tests.operators.test_security import EMAIL, PROVIDER, alias, group, names, secured
 
-__all__ = ["secured"]  # the fixture
+__all__ = ["cluster", "secured"]  # fixtures
 
 Chart = dict[str, set[str]]
 """The members of each group; an address for whoever is in any."""
@@ -206,6 +210,36 @@ def test_an_identity_that_stands_twice_is_refused(push: Any) -> None:
 def test_everything_when_asked(push: Any) -> None:
     push({"HR": {"ann"}})
     assert push({"HR": {"ann"}}, full="true")["reason"] == "it was asked for"
+
+
+def test_runs_take_turns_and_an_older_one_pushes_nothing(
+    secured: Sandbox, cluster: Cluster, write_part: WritePart, tmp_path: Path
+) -> None:
+    """Cleared by itself, a task of an older run would give back what was taken since: it is refused."""
+    secured.add_security_provider("files-directory", sources=["hr"])
+
+    def pushed(run_id: str, *members: str, state: str = "state") -> None:
+        context = cluster.context(run_id)
+        context["dag_run"].run_after = datetime(2026, 1, 5 + (run_id == "tuesday"), tzinfo=timezone.utc)
+        CoveoSecurityExpansionOperator(
+            task_id="identities",
+            provider_id="files-directory",
+            members=write_part([group("HR", *members)], f"{run_id}.parquet"),
+            state=(tmp_path / state).as_uri(),
+        ).execute(context)
+
+    pushed("monday", "ann", "bob")
+    pushed("tuesday", "ann")
+    with pytest.raises(AirflowFailException, match=r"old content over new.*start a new run"):
+        pushed("monday", "ann", "bob")
+    with pytest.raises(AirflowFailException, match="Push all identities of a provider with one state"):
+        pushed("tuesday", "ann", state="other")
+    # While a run is at it, another one waits.
+    [name] = [name for name in cluster.variables if name.startswith("coveo_provider__")]
+    record = json.loads(cluster.variables[name])
+    cluster.variables[name] = json.dumps({**record, "run_id": "monday", "run_after": "", "ended": False})
+    with pytest.raises(SourceBusy, match="provider files-directory is being loaded by DAG shop, run monday"):
+        pushed("tuesday", "ann")
 
 
 _CHARTS = st.dictionaries(
