@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from coveo_provider.documents.contract import MIB, Section
 from coveo_provider.documents.dataset.files import Stored, is_file_name
 from coveo_provider.errors import DatasetError
 
+WatermarkKind: TypeAlias = Literal["timestamp", "timestamptz", "date", "int", "decimal", "text"]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 MANIFEST = "_manifest.json"
@@ -88,6 +89,23 @@ class PartEntry:
 
 
 @dataclass(frozen=True)
+class WatermarkEntry:
+    """
+    How far the table had been read that a dataset was made of.
+
+    :param column: whose greatest value it is
+    :param kind: of the value: ``timestamp``, ``timestamptz``, ``date``, ``int``, ``decimal`` or ``text``
+    :param value: in ISO 8601, or as digits
+    :param query: fingerprint of the query
+    """
+
+    column: str
+    kind: WatermarkKind
+    value: str
+    query: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """
     What a dataset's folder has to hold.
@@ -100,6 +118,7 @@ class Manifest:
     :param api: the API for which its items were found small enough, ``push`` or ``stream``; empty when unknown
     :param types: of the columns of its CSV files that have any value, as pandas names them
     :param declared: names of those columns whose type the user gave
+    :param watermark: how far its table had been read, where the next run is to read only what changed
     """
 
     kind: DatasetKind
@@ -110,6 +129,7 @@ class Manifest:
     api: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
+    watermark: WatermarkEntry | None = None
 
     @property
     def rows(self) -> int:
@@ -141,6 +161,7 @@ class Manifest:
             parts=self.parts,
             types=self.types,
             declared=self.declared,
+            watermark=self.watermark,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
@@ -191,6 +212,7 @@ class _File(msgspec.Struct):
     api: str = ""
     types: Mapping[str, str] = {}
     declared: tuple[str, ...] = ()
+    watermark: WatermarkEntry | None = None
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
@@ -217,6 +239,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             api=file.api,
             types=file.types,
             declared=file.declared,
+            watermark=file.watermark,
         )
         _check(file, manifest)
     except DatasetError:
