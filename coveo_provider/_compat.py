@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow.sdk.bases.decorator import determine_kwargs
     from airflow.sdk.exceptions import (
         AirflowFailException,
         AirflowSkipException,
@@ -31,6 +32,10 @@ else:
         from airflow.sdk.exceptions import TaskAwaitingInput
     except ImportError:
         TaskAwaitingInput = None
+    try:  # 3.2 and later
+        from airflow.sdk.bases.decorator import determine_kwargs
+    except ImportError:  # 3.1
+        from airflow.utils.operator_helpers import determine_kwargs
 
 WAITS: tuple[type[BaseException], ...] = tuple(
     kind for kind in (TaskDeferred, TaskAwaitingInput) if kind is not None
@@ -44,4 +49,5 @@ __all__ = [
     "DownstreamTasksSkipped",
     "TaskAwaitingInput",
     "TaskDeferred",
+    "determine_kwargs",
 ]

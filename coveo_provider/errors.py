@@ -311,21 +311,25 @@ class SourceBusy(CoveoError):
     :param run_id: its run
     :param since: when it began, in ISO 8601
     :param variable: the Airflow Variable that says so
+    :param what: what it is that is loaded: ``source``, or ``provider`` of identities
     """
 
     transient = True
 
-    def __init__(self, source_id: str, dag_id: str, run_id: str, since: str, variable: str) -> None:
-        super().__init__(source_id, dag_id, run_id, since, variable)
+    def __init__(
+        self, source_id: str, dag_id: str, run_id: str, since: str, variable: str, what: str = "source"
+    ) -> None:
+        super().__init__(source_id, dag_id, run_id, since, variable, what)
+        self.what = what
         self.source_id, self.dag_id, self.run_id = source_id, dag_id, run_id
         self.since, self.variable = since, variable
 
     def __str__(self) -> str:
         return (
-            f"source {self.source_id} is being loaded by DAG {self.dag_id}, run {self.run_id}, since {self.since}; "
-            "nothing was changed. Runs on one source take turns: set max_active_runs=1 on a DAG, and "
-            "deferrable=True, or retries with a retry_delay, to wait for another. If that run is dead, mark it as "
-            f"failed, or delete the Variable {self.variable}"
+            f"{self.what} {self.source_id} is being loaded by DAG {self.dag_id}, run {self.run_id}, since "
+            f"{self.since}; nothing was changed. Runs on one {self.what} take turns: set max_active_runs=1 on a "
+            "DAG, and deferrable=True, or retries with a retry_delay, to wait for another. If that run is dead, "
+            f"mark it as failed, or delete the Variable {self.variable}"
         )
 
 

@@ -41,7 +41,10 @@ def get_provider_info() -> dict[str, Any]:
                     "coveo_provider.operators.access",
                     "coveo_provider.operators.dataset",
                     "coveo_provider.operators.diff",
+                    "coveo_provider.operators.directories",
+                    "coveo_provider.operators.ensure",
                     "coveo_provider.operators.expansion",
+                    "coveo_provider.operators.files",
                     "coveo_provider.operators.finalize",
                     "coveo_provider.operators.identity",
                     "coveo_provider.operators.item",
@@ -58,6 +61,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "task-decorators": [{"name": "coveo", "class-name": "coveo_provider.decorators.coveo.coveo_task"}],
         "extra-links": [
             "coveo_provider.links.CoveoDocsLink",
             "coveo_provider.links.CoveoLogBrowserLink",
@@ -72,6 +76,21 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "triggers": [{"integration-name": "Coveo", "python-modules": ["coveo_provider.triggers.wait"]}],
+        "config": {
+            "coveo": {
+                "description": "What holds for all tasks of this provider.",
+                "options": {
+                    "content_roots": {
+                        "description": "URIs of the folders below which the files must lie that documents name "
+                        "in contentUri, with commas or line ends between; empty allows every place.",
+                        "version_added": "0.2.0",
+                        "type": "string",
+                        "example": "file:///data/share, s3://aws@bucket/library",
+                        "default": "",
+                    },
+                },
+            },
+        },
         "connection-types": [
             {
                 "connection-type": "coveo",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseOperatorLink
 
 from coveo_provider.api.routes import segment
-from coveo_provider.hooks.coveo import CoveoHook
+from coveo_provider.hooks.connection import ConnectionHook
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -45,7 +45,7 @@ class _ConsoleLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the URL, or an empty text."""
         try:
-            client = CoveoHook(getattr(operator, CoveoHook.conn_name_attr)).client
+            client = ConnectionHook(getattr(operator, ConnectionHook.conn_name_attr)).client
             console = urlsplit(client.endpoints.platform_url)
             if not (console.hostname or "").endswith(_CLOUD):
                 return ""

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import settings
 
 from tests.browser import CHROMIUM
 
@@ -30,6 +31,11 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
 sys.path.insert(0, str(ROOT / "dags"))  # as Airflow does with its dags folder
 
 from coveo_provider.sandbox import Sandbox  # noqa: E402
+
+settings.register_profile(
+    "suite", deadline=None
+)  # a busy machine is slow, which is no fault of what is tested
+settings.load_profile("suite")
 
 Connect = Callable[..., None]
 WritePart = Callable[..., str]

@@ -9,11 +9,12 @@ import lzma
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
 
+from coveo_provider.documents.contents.files import OpenFile
 from coveo_provider.sandbox import Sandbox
 
 DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -42,11 +43,11 @@ def content_of(sandbox: Sandbox, source_id: str, document_id: str) -> bytes:
     return DECOMPRESS[item["compressionType"]](kept)
 
 
-def opener(files: dict[str, bytes]) -> Callable[[str], AbstractContextManager[IO[bytes]]]:
+def opener(files: dict[str, bytes]) -> OpenFile:
     """Return what opens files that are held in memory."""
 
     @contextmanager
-    def open_file(uri: str) -> Iterator[IO[bytes]]:
+    def open_file(uri: str, roots: tuple[str, ...]) -> Iterator[IO[bytes]]:
         if uri not in files:
             raise FileNotFoundError(uri)
         yield io.BytesIO(files[uri])

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import (
     diff_documents,
+    file_shares,
     identities_expand,
     memory,
     parquet_to_sink,
@@ -40,6 +41,11 @@ def test_a_transform_is_measured_from_both_formats() -> None:
     assert [(one.kind, one.label) for one in found] == [
         (kind, label) for kind in ("parquet", "csv") for label in ("mapping", "function and mapping")
     ]
+
+
+@pytest.mark.slow
+def test_a_share_is_listed_as_it_is_walked() -> None:
+    assert file_shares.measure(ROWS).files == ROWS
 
 
 def test_of_a_refresh_one_percent_is_sent() -> None:

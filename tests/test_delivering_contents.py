@@ -67,7 +67,7 @@ def clock(sandbox: Sandbox) -> Clock:
 @pytest.fixture
 def contents(tmp_path: Path) -> Iterator[ContentSpool]:
     @contextmanager
-    def open_file(uri: str) -> Iterator[IO[bytes]]:
+    def open_file(uri: str, roots: tuple[str, ...]) -> Iterator[IO[bytes]]:
         with (tmp_path / uri).open("rb") as file:
             yield file
 

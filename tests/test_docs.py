@@ -196,6 +196,52 @@ def test_the_guide_for_users_of_the_sdk(
     assert intranet.readers("as_meant") == {"wim", "peter", "bea", "carl"}
 
 
+def test_the_first_lines_of_the_readme(
+    connected: Sandbox, airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are printed, but for the connection: the frame is in the index when the run is green."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    connected.add_source("mypush-source-id", kind="PUSH")
+    first = next(blocks(ROOT / "README.md"))
+    names: dict[str, Any] = {}
+    exec(first.compiled(tmp_path), names)
+    dag = names["shop"]()
+    make_known(dag)
+
+    assert str(dag.test().state) == "success"
+
+    assert connected.items("mypush-source-id") == {
+        "product://1": {"documentId": "product://1", "name": "Boot", "price": 89.0},
+        "product://2": {"documentId": "product://2", "name": "Clog"},
+    }
+
+
+def test_the_guide_to_frames(
+    connected: Sandbox,
+    airflow_database: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    waits: list[float],
+) -> None:
+    """Its calls do and print what it says, and so does its task."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    page = ROOT / "docs" / "taskflow.md"
+
+    names, dag = run_blocks(page, tmp_path)
+
+    promised = re.findall(r"^print\(.*\) *# (.*)$", page.read_text(), re.M)
+    assert [line for line in capsys.readouterr().out.splitlines() if line in promised] == promised
+    assert connected.items("products") == {
+        "https://example.com/a": {"documentId": "https://example.com/a", "title": "A", "data": "Some text"}
+    }
+    make_known(dag)
+    assert str(dag.test().state) == "success"
+    found = connected.items("files")
+    assert found["product://2"] == {"documentId": "product://2", "title": "Clog", "objecttype": "Product"}
+    assert len(found) == 3 + len(names["frame"])
+
+
 def test_the_table_of_operators() -> None:
     """Each operator has a row, with arguments that it takes; those it renders as templates are marked."""
     section = (ROOT / "README.md").read_text().split("\n## The operators\n")[1].split("\n## ")[0]

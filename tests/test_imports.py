@@ -32,7 +32,7 @@ _ALL_DOCUMENTS = {*_DOCUMENTS, "documents/__init__.py"}
 _SUPPORT = {
     "errors.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading",
     "safety.py", "report.py", "marks.py", "verification",
-    "assets.py", "links.py", "triggers", "_compat.py", "planning",
+    "assets.py", "links.py", "triggers", "_compat.py", "planning", "fields",
 }  # fmt: skip
 
 # folder or file (path below the package) → what of ours it may import, besides itself
@@ -50,8 +50,19 @@ ARROWS = {
     "safety.py": {"errors.py", "marks.py", "report.py"},
     "loading": {"errors.py", "marks.py", *_ALL_DOCUMENTS, "api"},
     "verification": {"errors.py", "marks.py", "api"},
+    "fields": {"errors.py", *_ALL_DOCUMENTS, "api"},
     "planning": {"errors.py", *_ALL_DOCUMENTS, "identities"},
     "hooks": {"errors.py", "api", "get_provider_info.py"},
+    # what the operators do, in one call: loaded when it is made, as they need the connection in hooks/ themselves
+    "hooks/coveo.py": {"errors.py", "hooks", "documents/mapping", "operators"},
+    "decorators": {
+        "_compat.py",
+        "assets.py",
+        "errors.py",
+        "documents/mapping",
+        "operators",
+        "operators/support",
+    },
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
     "triggers": set(),
@@ -73,8 +84,8 @@ ARROWS = {
 # library → the only folders and files that name it
 HOMES = {
     "airflow": {
-        "hooks", "operators", "operators/support", "triggers", "task_groups", "assets.py", "links.py", "_compat.py",
-        "plugin",
+        "hooks", "hooks/coveo.py", "decorators", "operators", "operators/support", "triggers", "task_groups",
+        "assets.py", "links.py", "_compat.py", "plugin",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
@@ -83,7 +94,7 @@ HOMES = {
     "pandas": {"documents/dataset", "documents/mapping", "documents/extracts"},
     "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"}
     | {"identities", "planning", "verification"},
-    "pyarrow": {*_DOCUMENTS, "identities", "planning", "verification"},
+    "pyarrow": {*_DOCUMENTS, "fields", "identities", "planning", "verification"},
 }  # fmt: skip
 
 
@@ -180,7 +191,7 @@ def _modules_after(statement: str, *options: str) -> set[str]:
 def test_a_dag_file_pays_for_airflow_only() -> None:
     """Importing the operators, the hook and the mapping loads no data library and warns of nothing."""
     loaded = _modules_after(
-        "import coveo_provider.operators, coveo_provider.hooks.coveo\n"
+        "import coveo_provider.operators, coveo_provider.hooks.coveo, coveo_provider.decorators.coveo\n"
         "from coveo_provider.documents import AccessRule, DocumentMapping, IdentityGraph, PermissionColumns",
         "-W",
         "error::FutureWarning",

@@ -69,6 +69,15 @@ def test_airflow_finds_hook_and_fields() -> None:
     assert manager.providers["airflow-provider-coveo"].version == __version__
 
 
+def test_airflow_finds_the_decorator() -> None:
+    """`@task.coveo`; Airflow reads the key that its own schema calls by another name."""
+    from airflow.sdk import task
+
+    from coveo_provider.decorators.coveo import coveo_task
+
+    assert task.coveo is coveo_task
+
+
 def test_airflow_finds_the_scheme_of_assets() -> None:
     """The handler checks URIs as DAG files are parsed; the factory makes assets of what hooks report."""
     from coveo_provider.assets import coveo_asset, sanitize_uri

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from coveo_provider.api.answers import Answer, parse_json
 from coveo_provider.api.endpoints import is_loopback, split_url
-from coveo_provider.api.types import MARK_DIGITS, Accepted, FileContainer, Source
+from coveo_provider.api.types import MARK_DIGITS, Accepted, Field, FileContainer, MappingRule, Source
 from coveo_provider.errors import ConfigurationError, UnexpectedAnswer
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -89,8 +91,31 @@ def source(answer: Answer, source_id: str) -> Source:
     model = answer.fields("id")
     if model["id"].casefold() != source_id.casefold():
         raise UnexpectedAnswer(answer.route, "the id of the source that was asked for")
-    information = model.get("information")
-    count = information.get("numberOfDocuments") if isinstance(information, dict) else None
+    return _source(model, source_id)
+
+
+def created_id(answer: Answer) -> str:
+    """
+    Return the id of what was created; older pages show nothing else of the answer.
+
+    :raises UnexpectedAnswer: there is none
+    """
+    return str(answer.fields("id")["id"])
+
+
+def source_page(answer: Answer) -> tuple[list[Source], int]:
+    """
+    Return the sources on a page of them, and how many pages there are.
+
+    :raises UnexpectedAnswer: it is no such page
+    """
+    models, pages = _page(answer, "sourceModels", "id")
+    return [_source(model, model["id"]) for model in models], pages
+
+
+def _source(model: Mapping[str, Any], source_id: str) -> Source:
+    information = _mapping(model.get("information"))
+    count = information.get("numberOfDocuments")
     return Source(
         source_id=source_id,
         name=_text(model.get("name")),
@@ -99,7 +124,29 @@ def source(answer: Answer, source_id: str) -> Source:
         document_count=_count(count),
         push_enabled=model.get("pushEnabled") is True,
         stream_enabled=model.get("streamEnabled") is True,
+        status=_text(_mapping(information.get("sourceStatus")).get("type")),
+        managed_by=_managed_by(model),
+        mappings=tuple(
+            MappingRule(_text(one.get("fieldName")), tuple(map(str, _list(one.get("rules")))))
+            for one in map(_mapping, _list(model.get("mappings")))
+            if one.get("fieldName")
+        ),
     )
+
+
+def _managed_by(model: Mapping[str, Any]) -> str:
+    """
+    Return the product that fills a source, and that pushes of others would disturb; empty for none.
+
+    How the model tells of it is stated nowhere: the keys of its description are looked at, and the owner's name.
+    """
+    owner = _text(model.get("owner")).casefold()
+    if model.get("sourceType") == "SITECORE" or "sitecore" in owner:
+        return "Coveo for Sitecore"
+    modules = ("crawlingModuleId", "pendingCrawlingModuleId")
+    if any(map(model.get, modules)) or model.get("onPremisesEnabled") is True or "crawling" in owner:
+        return "the Crawling Module"
+    return ""
 
 
 def total_entries(answer: Answer) -> int:
@@ -114,21 +161,68 @@ def total_entries(answer: Answer) -> int:
     return count
 
 
-def field_page(answer: Answer) -> tuple[list[str], int]:
+def field_page(answer: Answer) -> tuple[list[Field], int]:
     """
-    Return the names on a page of fields, and how many pages there are.
+    Return the fields on a page of them, and how many pages there are.
 
     :raises UnexpectedAnswer: it is no such page
     """
+    models, pages = _page(answer, "items", "name")
+    return list(map(_field, models)), pages
+
+
+def refused_fields(answer: Answer) -> dict[str, str]:
+    """
+    Return why each field of a batch was refused, by its name; those that were taken are left out.
+
+    :raises UnexpectedAnswer: it does not tell of each
+    """
+    content = answer.fields()
+    entries = content.get("batchOperationResourcesStatus")
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        raise UnexpectedAnswer(answer.route, "batchOperationResourcesStatus")
+    refused = {}
+    for one in entries:
+        if one.get("successful") is not True and one.get("operationResult") != "SUCCESS":
+            why = " ".join(_text(one.get("errorDetails")).split())
+            refused[_text(_mapping(one.get("resourceModel")).get("name")).lower()] = (
+                "".join(each if each.isprintable() else " " for each in why)[:300] or "no reason is given"
+            )
+    return refused
+
+
+def _field(model: Mapping[str, Any]) -> Field:
+    return Field(
+        name=model["name"].lower(),
+        type=_text(model.get("type")),
+        multi_value=model.get("multiValueFacet") is True,
+        facet=model.get("facet") is True,
+        sort=model.get("sort") is True,
+        dictionary=model.get("keyValue") is True,
+        system=model.get("system") is True,
+        model=model,
+    )
+
+
+def _page(answer: Answer, key: str, name: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the models of a page, each of which has a name, and how many pages there are."""
     page = answer.fields()
-    items, pages = page.get("items"), _count(page.get("totalPages"))
+    models, pages = page.get(key), _count(page.get("totalPages"))
     if pages is None:
         raise UnexpectedAnswer(answer.route, "totalPages")
-    if not isinstance(items, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("name"), str) for one in items
+    if not isinstance(models, list) or not all(
+        isinstance(one, dict) and isinstance(one.get(name), str) and one[name] for one in models
     ):
-        raise UnexpectedAnswer(answer.route, "items with names")
-    return [one["name"] for one in items], pages
+        raise UnexpectedAnswer(answer.route, f"{key}, each with its {name}")
+    return models, pages
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

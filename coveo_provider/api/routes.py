@@ -125,7 +125,23 @@ class StreamRoutes:
 
 GET_SOURCE = Route("GET", "/sources/{source_id}", privileges="Sources (View)", host=Host.PLATFORM)
 LIST_SOURCES = Route("GET", "/sources/pages", privileges="Sources (View)", host=Host.PLATFORM)
+CREATE_SOURCE = Route(
+    "POST", "/sources", replay=False, privileges="Sources (Create)", host=Host.PLATFORM
+)  # sent twice, it may make two of one name
+ADD_MAPPING = Route(
+    "POST",
+    "/sources/{source_id}/mappings/common/rules",
+    replay=False,
+    privileges="Sources (Edit)",
+    host=Host.PLATFORM,
+)
 SEARCH_FIELDS = Route("POST", "/indexes/fields/search", privileges="Fields (View)", host=Host.PLATFORM)
+CREATE_FIELDS = Route(
+    "POST", "/indexes/fields/batch/create/results", privileges="Fields (Create)", host=Host.PLATFORM
+)  # sent twice, it tells of each that it exists
+UPDATE_FIELDS = Route(
+    "PUT", "/indexes/fields/batch/update/results", privileges="Fields (Edit)", host=Host.PLATFORM
+)
 
 PUT_IDENTITY = Route("PUT", "/providers/{provider_id}/permissions", privileges=IDENTITY_PRIVILEGES)
 PUT_ALIAS = Route("PUT", "/providers/{provider_id}/mappings", privileges=IDENTITY_PRIVILEGES)

@@ -1,15 +1,24 @@
-"""The platform's calls on sources and fields: what a load asks about the source it goes to."""
+"""The platform's calls on sources and fields: what a load asks about where it goes, and how that is made."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from coveo_provider.api import reading, routes
 from coveo_provider.api.caller import Caller
-from coveo_provider.api.types import Source
+from coveo_provider.api.routes import Route
+from coveo_provider.api.types import Field, MappingRule, Source, SourceKind, SourceVisibility
+from coveo_provider.errors import ConfigurationError
+
+FIELDS_A_CALL = 500
+"""The most fields that are made at once, as Coveo's JavaScript client does; no page gives a limit."""
 
 _FIELDS_A_PAGE = 1_000  # the most there may be
+_SOURCES_A_PAGE = 100
 _PAGES = 100
+_FILTERED = 2  # characters of a name at least, or the filter is not applied
 
 
 class SourceCalls(Caller):
@@ -28,15 +37,98 @@ class SourceCalls(Caller):
         """Return the number of sources the key can see: the cheapest proof of key and id."""
         return self._ask(routes.LIST_SOURCES, reading.total_entries, {"page": "0", "perPage": "1"})
 
-    def field_names(self) -> set[str]:
-        """Return the names of all fields of the organization, those of the system among them (docs 115)."""
-        names: set[str] = set()
+    def find_sources(self, name: str) -> list[Source]:
+        """
+        Return the sources of a name, in any case: no page says that a name stands once.
+
+        :param name: all of it
+        """
+        found: list[Source] = []
+        query = {"perPage": str(_SOURCES_A_PAGE), **({"filter": name} if len(name) >= _FILTERED else {})}
         for page in range(_PAGES):
-            body = json.dumps(
-                {"page": page, "perPage": _FIELDS_A_PAGE, "filters": {"origin": "ALL"}}
-            ).encode()
-            found, pages = self._ask(routes.SEARCH_FIELDS, reading.field_page, body=body)
-            names.update(found)
+            sources, pages = self._ask(routes.LIST_SOURCES, reading.source_page, {**query, "page": str(page)})
+            found += [one for one in sources if one.name.casefold() == name.casefold()]
             if page + 1 >= pages:
                 break
-        return names
+        return found
+
+    def create_source(self, name: str, kind: SourceKind, visibility: SourceVisibility) -> str:
+        """
+        Create a source that takes pushes, and return its id.
+
+        It is never sent again: nothing says that a name may stand once only. After a lost answer look for it by
+        :meth:`find_sources`.
+        """
+        model = {
+            "sourceType": SourceKind(kind).value,
+            "name": name,
+            "sourceVisibility": SourceVisibility(visibility).value,
+            "pushEnabled": True,  # of a Catalog source, too, as the Java client and the CLI send it
+        }
+        if kind is SourceKind.CATALOG:
+            model["streamEnabled"] = True
+        return self._ask(routes.CREATE_SOURCE, reading.created_id, body=_json(model))
+
+    def add_mapping_rule(self, source_id: str, rule: MappingRule) -> None:
+        """
+        Add a rule for items of every type to a source; those that are there stay.
+
+        It is never sent again, as it would stand there twice: after a lost answer :meth:`get_source` tells.
+        """
+        body = _json({"field": rule.field, "content": list(rule.content)})
+        self._call(routes.ADD_MAPPING.at(source_id=source_id), body=body)
+
+    def fields(self, *, once: bool = False) -> dict[str, Field]:
+        """
+        Return all fields of the organization by name, those of the system among them (docs 115).
+
+        :param once: whether to ask once only, as for what a task can do without
+        """
+        fields: dict[str, Field] = {}
+        for page in range(_PAGES):
+            body = _json({"page": page, "perPage": _FIELDS_A_PAGE, "filters": {"origin": "ALL"}})
+            found, pages = self._ask(routes.SEARCH_FIELDS, reading.field_page, body=body, once=once)
+            fields.update((one.name, one) for one in found)
+            if page + 1 >= pages:
+                break
+        return fields
+
+    def field_names(self) -> set[str]:
+        """Return the names of all fields of the organization, those of the system among them (docs 115)."""
+        return set(self.fields())
+
+    def create_fields(self, models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """
+        Create fields, and return why some were refused, by name: that they exist is such a reason.
+
+        After a lost answer it is sent again, and what the first attempt made is told to exist.
+
+        :param models: the API's ``FieldModel`` of each: ``name``, ``type`` and what is not to be the default
+        """
+        return self._each_field(routes.CREATE_FIELDS, models)
+
+    def update_fields(self, models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """
+        Replace the models of fields, and return why some were refused, by name.
+
+        :param models: all of the ``FieldModel`` of each: what is left out gets its default
+        """
+        return self._each_field(routes.UPDATE_FIELDS, models)
+
+    def _each_field(self, route: Route, models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        refused: dict[str, str] = {}
+        for batch in _batches(models):
+            refused.update(self._ask(route, reading.refused_fields, body=_json(batch)))
+        return refused
+
+
+def _batches(models: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    for start in range(0, len(models), FIELDS_A_CALL):
+        yield list(models[start : start + FIELDS_A_CALL])
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return json.dumps(value).encode()
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"what is to be made is no JSON: {str(error)[:200]}") from None

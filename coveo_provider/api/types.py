@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from coveo_provider.errors import ConfigurationError
 
@@ -54,6 +54,40 @@ class CompressionType(str, Enum):
         :raises ConfigurationError: there is none
         """
         return member_of(cls, "compression type", value)
+
+
+class SourceKind(str, Enum):
+    """The kinds of sources that take pushes: the Push API's, and the Stream API's."""
+
+    PUSH = "PUSH"
+    CATALOG = "CATALOG"
+
+    @classmethod
+    def of(cls, value: str) -> SourceKind:
+        """
+        Return the kind of that name, in any case.
+
+        :raises ConfigurationError: there is none
+        """
+        return member_of(cls, "kind of source", value)
+
+
+class SourceVisibility(str, Enum):
+    """Who sees the items of a source (docs 1779)."""
+
+    SECURED = "SECURED"
+    SHARED = "SHARED"
+    PRIVATE = "PRIVATE"
+
+    @classmethod
+    def of(cls, value: str) -> SourceVisibility:
+        """
+        Return the visibility of that name, in any case.
+
+        :raises ConfigurationError: there is none
+        """
+        hint = " (SECURED: whom an item's permissions allow; SHARED: everybody; PRIVATE: its owner)"
+        return member_of(cls, "visibility", value, hint)
 
 
 def member_of(closed_set: type[_Member], what: str, value: object, hint: str = "") -> _Member:
@@ -116,6 +150,42 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class Field:
+    """
+    A field of the organization, which metadata of its name fills (docs 115).
+
+    :param name: in lower case
+    :param type: ``LONG``, ``LONG_64``, ``DOUBLE``, ``DATE``, ``STRING`` or ``VECTOR``; empty when the platform
+        does not say
+    :param multi_value: whether its values are facet values each (``multiValueFacet``)
+    :param dictionary: whether it takes an object (``keyValue``, docs 2036)
+    :param system: whether the index itself needs it: it cannot be changed
+    :param model: all that the platform says of it
+    """
+
+    name: str
+    type: str
+    multi_value: bool = False
+    facet: bool = False
+    sort: bool = False
+    dictionary: bool = False
+    system: bool = False
+    model: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class MappingRule:
+    """
+    A rule of a source: its field is filled from metadata of other names (docs 115).
+
+    :param content: what fills it, ``%[key]`` for the metadata of a key; of several the first that has a value
+    """
+
+    field: str
+    content: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Source:
     """
     What the platform knows of a source.
@@ -124,6 +194,9 @@ class Source:
     :param visibility: ``SECURED`` (permissions of items count), ``SHARED`` (everybody sees everything) or
         ``PRIVATE`` (docs 1779); empty when the platform does not say
     :param document_count: items in the index now, ``None`` when the platform does not say
+    :param status: ``IDLE``, ``PAUSED`` or another type of its status; empty when the platform does not say
+    :param managed_by: the product that fills it, and must be the only one to; empty for none
+    :param mappings: its mapping rules
     """
 
     source_id: str
@@ -133,6 +206,9 @@ class Source:
     document_count: int | None
     push_enabled: bool
     stream_enabled: bool
+    status: str = ""
+    managed_by: str = ""
+    mappings: tuple[MappingRule, ...] = ()
 
 
 @dataclass(frozen=True)

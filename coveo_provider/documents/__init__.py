@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
     from coveo_provider.documents.mapping.text_rules import Constant, Split, Template
+    from coveo_provider.documents.permissions.folders import FolderPermissions
     from coveo_provider.documents.permissions.models import (
         PermissionIdentity,
         PermissionLevel,
         Permissions,
         PermissionSet,
     )
+    from coveo_provider.documents.permissions.posix import PosixPermissions
     from coveo_provider.identities.access import Access, explain_access
     from coveo_provider.identities.access_rules import AccessRule, check_access, survey_access
     from coveo_provider.identities.graph import IdentityGraph
@@ -39,6 +41,7 @@ _HOMES = {
     "Constant": "coveo_provider.documents.mapping.text_rules",
     "DisabledIdentityBody": "coveo_provider.identities.models",
     "DocumentMapping": "coveo_provider.documents.mapping.document_mapping",
+    "FolderPermissions": "coveo_provider.documents.permissions.folders",
     "Identity": "coveo_provider.identities.models",
     "IdentityBody": "coveo_provider.identities.models",
     "IdentityGraph": "coveo_provider.identities.graph",
@@ -50,6 +53,7 @@ _HOMES = {
     "PermissionLevels": "coveo_provider.documents.mapping.permission_rules",
     "PermissionSet": "coveo_provider.documents.permissions.models",
     "Permissions": "coveo_provider.documents.permissions.models",
+    "PosixPermissions": "coveo_provider.documents.permissions.posix",
     "Split": "coveo_provider.documents.mapping.text_rules",
     "Template": "coveo_provider.documents.mapping.text_rules",
     "check_access": "coveo_provider.identities.access_rules",
@@ -65,6 +69,7 @@ __all__ = [
     "Constant",
     "DisabledIdentityBody",
     "DocumentMapping",
+    "FolderPermissions",
     "Identity",
     "IdentityBody",
     "IdentityGraph",
@@ -76,6 +81,7 @@ __all__ = [
     "PermissionLevels",
     "PermissionSet",
     "Permissions",
+    "PosixPermissions",
     "Split",
     "Template",
     "check_access",

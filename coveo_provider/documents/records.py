@@ -61,12 +61,14 @@ class ContentFile:
     :param document_id: the document, as errors name it
     :param uri: where the file lies; may hold a password or a signature
     :param compression: how its content is to be sent
+    :param roots: the folders below which it must lie; none allows every place
     :param token: what stands for it in the document's JSON
     """
 
     document_id: str
     uri: str = field(repr=False)
     compression: str
+    roots: tuple[str, ...] = field(default=(), repr=False)
     token: str = field(default_factory=new_token, repr=False)
 
 

@@ -1,196 +1,246 @@
-"""Makes a client of an Airflow connection of type ``coveo``."""
+"""What a notebook, a script or a ``@task`` asks of Coveo: a client, and whole loads in one call."""
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-from airflow.sdk.log import mask_secret
-
-from coveo_provider.errors import AccessDenied, ConfigurationError, CoveoError
+from coveo_provider.errors import ConfigurationError
+from coveo_provider.hooks.connection import ConnectionHook
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
-    from coveo_provider.api.client import CoveoClient
-
-_OPTIONS = ("region", "environment", "push_url", "platform_url")
+    from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 
 
-class CoveoHook(BaseHook):
+class CoveoHook(ConnectionHook):
     """
-    Turns an Airflow connection of type ``coveo`` into a :class:`~coveo_provider.api.client.CoveoClient`.
+    Makes the index hold what a DataFrame holds, in one call.
 
-    The connection: organization id = login, API key = password, base URL override = host; in extra
-    ``region`` (us, ca, eu, au), ``environment`` (production, hipaa), ``push_url``, ``platform_url``,
-    ``timeout`` (seconds) and ``verify`` (true, false, or the path of a CA bundle); a port is part of the
-    override, and 0 is none. Any other name in extra
-    is refused: were a misspelt ``region`` overlooked, the key would go to another region's host.
+    Each method does what the operators do, with their checks, guards, claims and reports, one step after the other;
+    it returns once Coveo's log shows that all is indexed. ``client`` is for anything else
+    (:class:`~coveo_provider.api.client.CoveoClient`). Documents are
+
+    * a DataFrame of pandas or polars, or an Arrow table;
+    * an iterable of these, such as a generator: each is written to disk as it comes, so one is in memory at a time;
+    * a list of rows (dicts);
+    * or URIs of a documents dataset, which :class:`~coveo_provider.operators.CoveoTransformOperator` wrote.
+
+    In a task of a DAG run, the run claims the source; in a notebook nothing keeps two loads of a source apart. All
+    waits hold the worker: nothing is deferred. Errors are those of :mod:`coveo_provider.errors`.
+
+    Arguments that methods share:
+
+    * ``mapping``: a :class:`~coveo_provider.documents.DocumentMapping` that makes documents of rows;
+    * ``verify``: ``"auto"`` verifies where the key may read the source's log, and says so where it may not;
+      ``True`` fails there; ``False`` does not look;
+    * ``max_rejected``: how many items may be refused, a share below 1 or a number;
+    * ``timeout``: the longest wait for the index, in seconds;
+    * ``visibility``: ``"unchecked"`` sends permissions without asking whether the source is secured.
+
+    The report that they return is that of the operator that sends, with ``verified`` (``items``, ``counts`` or
+    ``nothing``), ``indexed``, ``deleted``, ``refused`` and ``reasons``. The ids that were sent are in it only where
+    nothing was verified.
 
     :param coveo_conn_id: the connection's id
     :param max_block_seconds: a wait that the API asks for is slept through up to this long, in seconds; beyond, the
         call fails with :class:`~coveo_provider.errors.Throttled`
     """
 
-    conn_name_attr = "coveo_conn_id"
-    default_conn_name = "coveo_default"
-    conn_type = "coveo"
-    hook_name = "Coveo"
-
-    def __init__(self, coveo_conn_id: str = default_conn_name, *, max_block_seconds: float = 60.0) -> None:
-        super().__init__()
-        self.coveo_conn_id = coveo_conn_id
-        self.max_block_seconds = max_block_seconds
-
-    @cached_property
-    def client(self) -> CoveoClient:
+    def push(
+        self,
+        documents: Any,
+        source_id: str,
+        *,
+        mapping: DocumentMapping | None = None,
+        deletions: Any = None,
+        verify: bool | str = "auto",
+        max_rejected: float = 0,
+        timeout: float = 3_600.0,
+        visibility: str = "checked",
+    ) -> dict[str, Any]:
         """
-        The client of the connection's organization.
+        Push documents to a Push source, which keeps its other items.
 
-        :raises ConfigurationError: names the field of the connection that is missing or wrong
+        :param documents: what to push; ``None`` for deletions only
+        :param source_id: a Push source
+        :param deletions: ids to delete afterwards, or rows with ``documentId`` and ``deleteChildren``
+        :return: a report, as :class:`~coveo_provider.operators.CoveoPushBatchOperator` returns
+        :raises DataError: names what is wrong with a frame or row; nothing was sent
+        :raises VerificationFailed: something is missing in the index after the wait, or too much was refused
+        :raises SourceBusy: another DAG run is loading the source
         """
-        from coveo_provider.api import retries
-        from coveo_provider.api.client import CoveoClient
+        from coveo_provider.operators import at_once
 
-        connection = self.get_connection(self.coveo_conn_id)
-        if connection.password:
-            mask_secret(connection.password)
-        try:
-            extra = _extra(connection)
-            if not connection.login:
-                raise ConfigurationError("the organization id is missing: put it into the login")
-            if not connection.password:
-                raise ConfigurationError("the API key is missing: put it into the password")
-            options: dict[str, Any] = {name: str(extra[name]).strip() for name in _OPTIONS if extra.get(name)}
-            return CoveoClient(
-                connection.login.strip(),
-                connection.password,
-                base_url=_base_url(connection.schema, connection.host, connection.port),
-                timeout=_timeout(extra.get("timeout")),
-                verify=_verify(extra.get("verify")),
-                register_secret=mask_secret,
-                policy=retries.RetryPolicy(max_block_seconds=self.max_block_seconds),
-                **options,
-            )
-        except ConfigurationError as error:
-            raise ConfigurationError(f"connection {self.coveo_conn_id!r}: {error}") from None
-
-    def get_conn(self) -> CoveoClient:
-        """Return the client."""
-        return self.client
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Make one cheap read, and say which organization answered and which privilege is missing."""
-        try:
-            count = self.client.count_sources()
-        except AccessDenied as error:
-            return False, (
-                f"Organization {self.client.organization_id} answered, and the API key lacks the privilege "
-                "Sources (View), or is one of another organization. Pushing needs Organization (View) and "
-                f"Sources (Edit), which this test cannot see. {error}"
-            )
-        except CoveoError as error:
-            return False, str(error)
-        except Exception as error:  # noqa: BLE001  the form shows a sentence, never a traceback
-            return False, f"{type(error).__name__}: connection {self.coveo_conn_id!r} could not be read"
-        return (
-            True,
-            f"Organization {self.client.organization_id} answered; sources that the key can see: {count:,}",
+        if documents is None and deletions is None:
+            raise ConfigurationError("there is nothing to push: documents and deletions are both None")
+        return at_once.push(
+            self._source(source_id, visibility),
+            documents,
+            deletions,
+            mapping,
+            at_once.Verification(verify, max_rejected, timeout),
+            log=self.log,
         )
 
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return labels and placeholders for Airflow 3.1; later ones read the provider info."""
-        from coveo_provider.get_provider_info import get_provider_info
+    def update(
+        self,
+        source_id: str,
+        *,
+        documents: Any = None,
+        partial_updates: Any = None,
+        deletions: Any = None,
+        mapping: DocumentMapping | None = None,
+        verify: bool | str = "auto",
+        max_rejected: float = 0,
+        timeout: float = 3_600.0,
+        visibility: str = "checked",
+    ) -> dict[str, Any]:
+        """
+        Add, replace, change and delete items of a Catalog source, which keeps its other items.
 
-        behaviour: dict[str, Any] = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
-        return behaviour
+        :param source_id: a Catalog source
+        :param documents: what to add or replace, as a whole
+        :param partial_updates: a frame or rows with ``documentId``, ``operator``, ``field`` and ``value``
+        :param deletions: ids to delete, or rows with ``documentId`` and ``deleteChildren``
+        :return: a report, as :class:`~coveo_provider.operators.CoveoUpdateStreamOperator` returns
+        :raises DataError: names what is wrong with a frame or row; nothing was sent
+        :raises VerificationFailed: something is missing in the index after the wait, or too much was refused
+        :raises SourceBusy: another DAG run is loading the source
+        """
+        from coveo_provider.operators import at_once
 
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's own fields for Airflow 3.1; later ones read the provider info."""
-        from flask_babel import lazy_gettext
-        from wtforms import StringField
-
-        from coveo_provider.get_provider_info import get_provider_info
-
-        fields = get_provider_info()["connection-types"][0]["conn-fields"]
-        return {
-            name: StringField(lazy_gettext(field["label"]), description=field["description"])
-            for name, field in fields.items()
-        }
-
-
-def _base_url(scheme: str | None, host: str | None, port: int | None) -> str | None:
-    """
-    Return the override in the connection's host, which the URI form splits into scheme, host and port.
-
-    Port 0 is none: Airflow 3.3 tests no connection whose port is not set.
-
-    :raises ConfigurationError: the port has no host, or the host a port already
-    """
-    if not host:
-        if port:
+        if documents is None and partial_updates is None and deletions is None:
             raise ConfigurationError(
-                f"port {port} has no host: put the host into the Base URL override, or make the port 0"
+                "there is nothing to send: documents, partial_updates and deletions are all None"
             )
-        return None
-    url = host if "://" in host or not scheme else f"{scheme}://{host}"
-    found = re.fullmatch(r"((?:[^/]+//)?[^/]*?)(:\d+)?(/.*)?", url.strip()) if port else None
-    if found is None:
-        return url
-    server, own, path = found.groups()
-    if own not in {None, f":{port}"}:
-        raise ConfigurationError(f"port {port} is not the one in the Base URL override: make the port 0")
-    return f"{server}:{port}{path or ''}"
+        return at_once.update(
+            self._source(source_id, visibility),
+            documents,
+            partial_updates,
+            deletions,
+            mapping,
+            at_once.Verification(verify, max_rejected, timeout),
+            log=self.log,
+        )
+
+    def delete(
+        self, ids: Any, source_id: str, *, verify: bool | str = "auto", timeout: float = 3_600.0
+    ) -> dict[str, Any]:
+        """
+        Delete items of a Push source by their ids. Those of a Catalog source: ``update(source_id, deletions=ids)``.
+
+        :param ids: a list or a column of ids, or rows with ``documentId`` and ``deleteChildren``; none is no fault
+        :param source_id: a Push source
+        :return: a report, as :meth:`push` returns
+        :raises VerificationFailed: something is still in the index after the wait
+        """
+        if ids is None:
+            raise ConfigurationError("there is nothing to delete: ids is None")
+        return self.push(None, source_id, deletions=ids, verify=verify, timeout=timeout)
+
+    def load(
+        self,
+        documents: Any,
+        source_id: str,
+        *,
+        mapping: DocumentMapping | None = None,
+        min_documents: int = 1,
+        max_shrink: float | None = None,
+        queue_delay: int = 15,
+        content_owner: str = "",
+        verify: bool | str = "auto",
+        max_rejected: float = 0,
+        timeout: float = 3_600.0,
+        visibility: str = "checked",
+    ) -> dict[str, Any]:
+        """
+        Make documents the whole content of a source: what is not among them is gone afterwards.
+
+        A Catalog source gets a stream, which is closed in the end; a Push source is set to ``REBUILD``, pushed to,
+        cleared of older items, and set back to ``IDLE`` whatever happened. The key needs Sources (View).
+
+        :param documents: all that the source is to hold
+        :param source_id: a Catalog or a Push source
+        :param min_documents: the fewest documents the load may have; 0 sets no bound, and no documents are refused
+            all the same
+        :param max_shrink: share of the items held now that may go, between 0 and 1; ``None`` does not look
+        :param queue_delay: minutes the service waits before it deletes older items of a Push source; the call waits
+            as long
+        :param content_owner: what decides what the source holds; by default the DAG and the task. Another that
+            loads all of the source is refused
+        :return: a report, with the ``ordering_id`` of the load
+        :raises DataError: names what is wrong with a frame or row; the index is as it was
+        :raises SafetyStop: the load looks wrong, or the content belongs to another; the index holds all it held
+        :raises VerificationFailed: the index does not hold what it has to after the wait
+        :raises SourceBusy: another DAG run is loading the source
+        """
+        from coveo_provider.operators import at_once
+
+        guards = {"min_documents": min_documents, "max_shrink": max_shrink, "content_owner": content_owner}
+        return at_once.load(
+            self._source(source_id, visibility),
+            documents,
+            mapping,
+            guards,
+            at_once.Verification(verify, max_rejected, timeout, queue_delay),
+            log=self.log,
+        )
+
+    def verify(
+        self,
+        report: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        whole: bool = False,
+        max_rejected: float = 0,
+        timeout: float = 3_600.0,
+        queue_delay: int = 0,
+    ) -> dict[str, Any]:
+        """
+        Wait until what was sent is indexed, and what was deleted is gone; for loads that did not verify it.
+
+        :param report: what :meth:`push` or :meth:`update` returned with ``verify=False``, or an operator that
+            sends; or a list of such reports of one source
+        :param whole: whether they are all of the source's content, so that it holds these items and no others
+        :param queue_delay: minutes that the service waits before the load's deletions
+        :return: the sum of the reports, with what was found
+        :raises ConfigurationError: it is no such report, or one that was verified
+        :raises AccessDenied: the key may not read the source's log
+        :raises VerificationFailed: something is missing after the wait, or too much was refused
+        """
+        from coveo_provider.operators import at_once
+
+        return at_once.verify(
+            self._source(_source_of(report), "checked"),
+            report,
+            at_once.Verification(True, max_rejected, timeout, queue_delay),
+            whole=whole,
+        )
+
+    def _source(self, source_id: str, visibility: str) -> Any:
+        from coveo_provider.operators import at_once
+
+        return at_once.Source(self.coveo_conn_id, source_id, self.max_block_seconds, visibility)
 
 
-def _extra(connection: Connection) -> dict[str, Any]:
-    """Return what stands in extra, in which every name must be known."""
-    import json
+def _source_of(reports: Any) -> str:
+    """
+    Return the source of reports.
 
-    from coveo_provider.get_provider_info import get_provider_info
-
-    try:
-        extra = json.loads(connection.extra) if connection.extra and connection.extra.strip() else None
-    except ValueError:
-        raise ConfigurationError("extra is no JSON: put a JSON object into it, or nothing") from None
-    if not isinstance(extra, (dict, type(None))):
-        raise ConfigurationError(f"extra is {type(extra).__name__}: put a JSON object into it, or nothing")
-    names = list(get_provider_info()["connection-types"][0]["conn-fields"])
-    for name in extra or {}:
-        if name not in names:
-            nearest = get_close_matches(name.lower().rpartition("__")[2], names, n=1, cutoff=0.5)
-            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    :raises ConfigurationError: they are none that can be verified
+    """
+    each = (
+        [reports]
+        if isinstance(reports, Mapping)
+        else list(reports)
+        if isinstance(reports, (list, tuple))
+        else []
+    )
+    if not each or not all(isinstance(one, Mapping) and one.get("source_id") for one in each):
+        raise ConfigurationError("report must be what push or update returned, or a list of such reports")
+    for one in each:
+        if one.get("verified") in {"items", "counts"}:
             raise ConfigurationError(
-                f"extra has {name[:50]!r}, which means nothing here.{hint} Its names are {', '.join(names)}"
+                f"the report of source {one['source_id']} was verified already: its items were found "
+                f"(verified={one['verified']!r})"
             )
-    return extra or {}
-
-
-def _timeout(value: Any) -> float:
-    try:
-        return 60.0 if value in (None, "") else float(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"timeout must be a number of seconds, not {value!r}") from None
-
-
-def _verify(value: Any) -> bool | str:
-    """Return true, false, or the path of a CA bundle, from what a form or JSON may hold."""
-    if value is None or value == "":
-        return True
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip()
-    if text.lower() in {"true", "1", "yes"}:
-        return True
-    if text.lower() in {"false", "0", "no"}:
-        return False
-    from pathlib import Path
-
-    if not Path(text).exists():
-        raise ConfigurationError(f"verify must be true, false or the path of a CA bundle, not {value!r}")
-    return text
+    return str(each[0]["source_id"])

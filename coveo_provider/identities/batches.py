@@ -67,13 +67,13 @@ class IdentityEncoder:
         if not len(batch):
             return Encoded(memoryview(b""), np.empty(0, np.int64), np.empty(0, np.uint64))
         rows = self.reader.read(batch, first_row)
-        lines = _lines(rows, self.reader.kind)
+        lines = json_lines(rows, self.reader.kind)
         sizes = lines.str.len_bytes().to_numpy().astype(np.int64)
         data = lines.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.large_string()).buffers()[2]
         return Encoded(memoryview(data), np.cumsum(sizes), key_hashes(rows.identities, self.case_sensitive))
 
 
-def _lines(rows: IdentityRows, kind: IdentityKind) -> pl.Series:
+def json_lines(rows: IdentityRows, kind: IdentityKind) -> pl.Series:
     """Return one string a row: the body's JSON and a comma."""
     groups = rows.identities.types.is_in([each.name for each in GROUPS]).to_numpy()
     pieces = ['{"identity":' + pl.lit(_objects(rows.identities))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from coveo_provider.documents.contents.files import ContentSpool
@@ -85,12 +86,20 @@ def _encode(load: Load, item_limit: int, log: Log) -> Iterator[tuple[Section, En
                 if encoded.field_hashes is not None:
                     fields.add(encoded.field_hashes)
                 progress.step(len(encoded.ends), len(encoded.data))
-                yield section, encoded
+                yield section, _bounded(encoded, source)
     refuse_duplicates(items, [*added, *gone], changes)
     refuse_contradictions(fields, changes)
     prefixes = swallowing(gone)
     refuse_swallowed(prefixes, [*added, *changes])
     _warn_of_siblings(prefixes)
+
+
+def _bounded(encoded: Encoded, source: Part | Rows) -> Encoded:
+    """Return a batch whose files are read only where its dataset allows it."""
+    roots = source.content_roots if isinstance(source, Part) else ()
+    if not roots or not encoded.files:
+        return encoded
+    return replace(encoded, files={row: replace(one, roots=roots) for row, one in encoded.files.items()})
 
 
 def _warn_of_siblings(prefixes: Sequence[str]) -> None:

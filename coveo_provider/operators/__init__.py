@@ -7,10 +7,13 @@ Importing this package costs no more than Airflow itself: the data libraries are
 from coveo_provider.operators.access import CoveoCheckAccessOperator
 from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
 from coveo_provider.operators.diff import CoveoDiffOperator
+from coveo_provider.operators.directories import CoveoTransformIdentitiesOperator
+from coveo_provider.operators.ensure import CoveoEnsureSourceOperator
 from coveo_provider.operators.expansion import (
     CoveoDeleteOlderIdentitiesOperator,
     CoveoSecurityExpansionOperator,
 )
+from coveo_provider.operators.files import CoveoListFilesOperator
 from coveo_provider.operators.finalize import CoveoFinalizeOperator
 from coveo_provider.operators.identity import CoveoPushIdentityOperator
 from coveo_provider.operators.item import CoveoDeleteItemOperator, CoveoPushItemOperator
@@ -39,7 +42,9 @@ __all__ = [
     "CoveoDeleteOlderOperator",
     "CoveoDiffOperator",
     "CoveoEndStaleLoadsOperator",
+    "CoveoEnsureSourceOperator",
     "CoveoFinalizeOperator",
+    "CoveoListFilesOperator",
     "CoveoMergeStreamOperator",
     "CoveoOpenStreamOperator",
     "CoveoPlanOperator",
@@ -49,6 +54,7 @@ __all__ = [
     "CoveoSecurityExpansionOperator",
     "CoveoSecurityProviderOperator",
     "CoveoSetSourceStatusOperator",
+    "CoveoTransformIdentitiesOperator",
     "CoveoTransformOperator",
     "CoveoUpdateStreamOperator",
     "CoveoUploadChunkOperator",

@@ -14,6 +14,7 @@ from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.fields import look_at_fields, of_load, refuse_choice
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.lineage import Lineage, data_read
 from coveo_provider.operators.support.mapped_tasks import mappable
@@ -32,7 +33,8 @@ class CoveoCheckDatasetOperator(SourceOperator):
     ``documentId`` that stands in two parts, an item over its limit, a file that is named in ``contentUri`` and
     not there then stop the run while the index is as it was. Without ``source_id`` it calls no API and needs no
     connection; with it, it begins the load of that source: no other DAG run begins one meanwhile, and documents
-    with permissions are refused where the source lets everybody see its items.
+    with permissions are refused where the source lets everybody see its items, and metadata is told that has no
+    field, which the service would drop.
 
     :param documents: URI of the dataset: a folder of Parquet files, one file, or a list of them (templated)
     :param source_id: the source that is about to be loaded (templated)
@@ -41,6 +43,8 @@ class CoveoCheckDatasetOperator(SourceOperator):
     :param stream: whether it is meant for a stream source, whose items may have 3 MB, or a Push source with
         5 MiB; by default what :class:`~coveo_provider.operators.transform.CoveoTransformOperator` was told, as
         the manifest says, and a Push source where there is no manifest
+    :param fields: with ``source_id``, what to do with metadata that has no field and with values that do not fit
+        their field: ``warn``, ``fail``, ``create`` the fields that are missing, or ``off``, which does not ask
     :return: URIs of the parts of ``documents``, in order; lists of them where there are more than Airflow maps
         over (``[core] max_map_length``)
     """
@@ -49,6 +53,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
     template_fields: Sequence[str] = ("documents", "source_id", "deletions", "coveo_conn_id")
     operator_extra_links = SOURCE_LINKS
     begins = True
+    looks_at_fields = True
 
     def __init__(
         self,
@@ -58,6 +63,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
         visibility: str = "checked",
         deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         stream: bool | None = None,
+        fields: str = "warn",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,9 +72,11 @@ class CoveoCheckDatasetOperator(SourceOperator):
         self.visibility = visibility
         self.deletions: Any = deletions
         self.stream = stream
+        self.fields = fields
 
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """Read, check and encode every row, and throw the result away."""
+        refuse_choice(self.fields)
         if self.source_id is None:
             return self._checked()
         with self.claim(context).begun("loading it"):
@@ -94,6 +102,8 @@ class CoveoCheckDatasetOperator(SourceOperator):
                 refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             limit = self._api([*uris, *gone]).item_bytes
             rows = check(load, item_limit=limit, log=self.log.info, contents=contents)
+            if self.source_id is not None:
+                look_at_fields(self, self.source_id, self.fields, of_load(load))
             self.lineage = self.told(lambda: Lineage(data_read([*parts, *removals], [*uris, *gone])))
         self.log.info("Checked %s in %s", counted(rows, "row"), counted(len(uris) + len(gone), "part"))
         return mappable(uris)

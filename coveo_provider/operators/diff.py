@@ -20,6 +20,7 @@ from coveo_provider.operators.support.approvals import AskingOperator, Doubts
 from coveo_provider.operators.support.basis import Forgotten, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import whole_datasets
+from coveo_provider.operators.support.fields import look_at_fields, of_files, refuse_choice
 from coveo_provider.operators.support.lineage import Lineage, data_written
 from coveo_provider.operators.support.mapped_tasks import mappable, parts_of
 from coveo_provider.operators.support.paths import folder_at
@@ -78,6 +79,8 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     :param content_owner: what decides what the source holds; by default ``state`` (templated)
     :param plan: what :class:`~coveo_provider.operators.plan.CoveoPlanOperator` returned for the same dataset: when
         anything changed since, the task stops (templated)
+    :param fields: what to do with metadata that has no field, and with values that do not fit their field, of
+        what is sent: ``warn``, ``fail``, ``create`` the fields that are missing, or ``off``, which does not ask
     :param exclusive: whether no other run may be loading the source meanwhile
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: arguments for each task that sends: ``documents`` or ``deletions``
@@ -99,6 +102,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     )
     operator_extra_links = SOURCE_LINKS
     begins = True
+    looks_at_fields = True
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         max_shrink: float | str | None = None,
         content_owner: str = "",
         plan: Mapping[str, Any] | XComArg | None = None,
+        fields: str = "warn",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -127,9 +132,11 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         self.content_owner = content_owner
         self.plan: Any = plan
         self._follows_plan = plan is not None
+        self.fields = fields
 
     def act(self, context: Context) -> list[dict[str, Any]]:
         """Compare, write the datasets of changes, announce the run, and only then return what to send."""
+        refuse_choice(self.fields)
         claim = self.claim(context)
         with claim.begun(_STEP):
             claim.own(self.content_owner or owner_of_state(self.state), _STEP)
@@ -182,6 +189,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
                 doubts.settle(_STEP)
                 parts = [str(one.folder / part.name) for one in datasets for part in one.manifest.parts]
                 arguments = [{"documents": unit} for unit in mappable(parts)]
+                self._look_at_fields(arguments)
                 state.announce(own, None)
             else:
                 self._refuse_other_extent(everything=False)
@@ -190,11 +198,17 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
                 doubts.settle(_STEP)
                 ids = Path(scratch) / "ids.parquet"
                 arguments = self._write(datasets, difference, state.changes(key), ids)
+                self._look_at_fields(arguments)
                 own = replace(own, full=False, changed=difference.changed, gone=difference.gone)
                 state.announce(own, ids)
         self._tell(context, own, current, reason)
         self.lineage = self.told(lambda: _lineage(datasets, arguments))
         return arguments
+
+    def _look_at_fields(self, arguments: Sequence[Mapping[str, Any]]) -> None:
+        """Tell what the service would drop of what is sent."""
+        uris = parts_of([one["documents"] for one in arguments if "documents" in one])
+        look_at_fields(self, self.source_id, self.fields, of_files(uris))
 
     def _refuse_other_extent(self, *, everything: bool, why: str | None = None) -> None:
         """Refuse to send everything where the plan was to send changes, or the other way round."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider._compat import WAITS
 from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, Section
 from coveo_provider.errors import ConfigurationError, SafetyStop
 from coveo_provider.operators.support.approvals import AskingOperator, Doubts
+from coveo_provider.operators.support.claims import Claim
 from coveo_provider.operators.support.datasets import open_parts
 from coveo_provider.operators.support.ending import after_every_part_only
+from coveo_provider.operators.support.identity_basis import read_identity_basis
 from coveo_provider.operators.support.sending import send_chunks
+from coveo_provider.operators.support.states import owner_of_state
 from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.operators.support.values import number
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from coveo_provider.report import IdentityReport
 
 _STEP = "disabling older identities"
+_CHANGES = "sending the changes of identities"
 
 
 class CoveoSecurityExpansionOperator(AskingOperator):
@@ -32,6 +39,11 @@ class CoveoSecurityExpansionOperator(AskingOperator):
     identity, so a group must carry its complete member list: one that stands twice is refused by name, or
     merged when asked. With ``delete_older`` the identities that this expansion did not renew are disabled at
     the end, once all containers were accepted; an empty expansion never disables everybody.
+
+    With ``state``, ``members`` and ``mappings`` are all that the provider is to hold, and only what changed since
+    the last push is sent: a group with its whole list of members, and whoever is gone to be disabled. A first push
+    sends all and disables the rest; so does one after a push that failed, when what was remembered is lost or
+    damaged, or when the provider holds fewer than were pushed.
 
     Push identities first, then the items whose permissions name them.
 
@@ -48,13 +60,16 @@ class CoveoSecurityExpansionOperator(AskingOperator):
     :param min_identities: with ``delete_older``, the fewest identities there may be (templated)
     :param max_shrink: with ``delete_older``, share of the identities held now that may go, between 0 and 1;
         ``None`` does not look. Needs Security identity providers (View) (templated)
+    :param state: URI of a folder that outlives runs, one for each provider; that of a source's documents will do,
+        too (templated)
+    :param full: with ``state``, whether to send everything this time (templated)
     :param on_doubt: what to do beyond these bounds: ``"fail"``, or ``"ask"`` a person in Required Actions
     :param answer_within: how long an answer is waited for; without one the task stops
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param coveo_conn_id: connection to the organization that owns the provider; its key needs Security
         identity providers (Edit) (templated)
     :return: a report: ``parts``, ``members``, ``mappings``, ``deleted``, ``bytes``, ``chunks``, and
-        ``ordering_id``, the mark before the first push
+        ``ordering_id``, the mark before the first push; with ``state`` also ``full``, ``reason`` and ``unchanged``
     """
 
     documentation = "https://docs.coveo.com/en/55/"
@@ -66,6 +81,8 @@ class CoveoSecurityExpansionOperator(AskingOperator):
         "queue_delay",
         "min_identities",
         "max_shrink",
+        "state",
+        "full",
         "coveo_conn_id",
     )
 
@@ -82,6 +99,8 @@ class CoveoSecurityExpansionOperator(AskingOperator):
         queue_delay: int | str = 15,
         min_identities: int | str = 1,
         max_shrink: float | str | None = None,
+        state: str | XComArg | None = None,
+        full: bool | str = False,
         max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         **kwargs: Any,
     ) -> None:
@@ -96,12 +115,23 @@ class CoveoSecurityExpansionOperator(AskingOperator):
         self.queue_delay = queue_delay
         self.min_identities = min_identities
         self.max_shrink = max_shrink
+        self.state: Any = state
+        self.full = full
         self.max_chunk_bytes = max_chunk_bytes
+
+    def is_exclusive(self, context: Context) -> bool:
+        """Return whether no other run may push identities meanwhile: with a state, which tells what is held."""
+        return True
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, push container after container, then disable what is older."""
         from coveo_provider.documents.encoding.chunks import ChunkWriter
 
+        if self.state is not None and (self.deleted is not None or self.duplicates != "refuse"):
+            raise ConfigurationError(
+                f"task {self.task_id}: with state, members and mappings are all that the provider is to hold, each "
+                "identity once: deleted is found by comparison, and duplicates='merge' is not possible"
+            )
         datasets = {"members": self.members, "mappings": self.mappings, "deleted": self.deleted}
         uris = {kind: list_parts(uri, kind) for kind, uri in datasets.items() if uri is not None}
         if not uris:
@@ -110,16 +140,66 @@ class CoveoSecurityExpansionOperator(AskingOperator):
             )
         if self.duplicates not in {"refuse", "merge"}:
             raise ConfigurationError(f"duplicates must be refuse or merge, not {self.duplicates!r}")
-        with ChunkWriter(self.max_chunk_bytes) as writer:
-            every = [uri for parts in uris.values() for uri in parts]
-            report = self._push(context, self._spooled(writer, uris), every)
+        if self.state is not None:
+            return self._by_state(context, uris)
         if self.delete_older:
-            delay = number(self.queue_delay, int, "queue_delay", default=15)
-            self.client.disable_identities_older_than(self.provider_id, report.ordering_id, queue_delay=delay)
-            self.log.info(
-                "Disabling identities of provider %s older than %s", self.provider_id, report.ordering_id
-            )
+            Claim(self, context).refuse_owned(_STEP)
+        with ChunkWriter(self.max_chunk_bytes) as writer:
+            chunks = self._spooled(writer, uris)
+            report = self._push(context, chunks, uris, _kept(chunks), delete_older=self.delete_older)
         return report.as_json()
+
+    def _by_state(self, context: Context, uris: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Send what changed, while no other run pushes identities of the provider."""
+        claim = Claim(self, context)
+        claim.join(_CHANGES)
+        try:
+            claim.own(owner_of_state(self.state), _CHANGES)
+            report = self._send_changes(context, uris)
+        except WAITS:  # for a person's answer: what it is about must not change meanwhile
+            raise
+        except BaseException:
+            claim.release(with_status=True)
+            raise
+        claim.release(with_status=True)
+        return report
+
+    def _send_changes(self, context: Context, uris: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        from coveo_provider.documents.encoding.chunks import ChunkWriter
+        from coveo_provider.identities.batches import spool_identities
+        from coveo_provider.identities.changes import changed_parts
+        from coveo_provider.identities.columns import IdentityKind
+
+        with (
+            open_parts(uris.get("members", [])) as members,
+            open_parts(uris.get("mappings", [])) as mappings,
+            tempfile.TemporaryDirectory(prefix="coveo-identities-") as scratch,
+            ChunkWriter(self.max_chunk_bytes) as writer,
+        ):
+            datasets = {IdentityKind.MEMBERS: members, IdentityKind.MAPPINGS: mappings}
+            basis = read_identity_basis(self, context, datasets)
+            self.log.info("%s", basis.told())
+            with changed_parts(basis.changes, datasets, self.case_sensitive, Path(scratch)) as changed:
+                sent = datasets if basis.full else changed
+                chunks = spool_identities(
+                    writer,
+                    members=sent[IdentityKind.MEMBERS],
+                    mappings=sent[IdentityKind.MAPPINGS],
+                    deleted=sent.get(IdentityKind.DELETED, []),
+                    case_sensitive=self.case_sensitive,
+                    log=self.log.info,
+                )
+            report = self._push(
+                context, chunks, uris, len(basis.survey), delete_older=basis.full, before=basis.announce
+            )
+            basis.remember()
+        return {
+            **report.as_json(),
+            "full": basis.full,
+            "reason": basis.reason,
+            "unchanged": len(basis.survey)
+            - (len(basis.survey) if basis.full else len(basis.changes.changed)),
+        }
 
     def _spooled(self, writer: ChunkWriter, uris: Mapping[str, Sequence[str]]) -> list[Chunk]:
         """Return chunks of all datasets, checked to their end."""
@@ -140,18 +220,36 @@ class CoveoSecurityExpansionOperator(AskingOperator):
                 log=self.log.info,
             )
 
-    def _push(self, context: Context, chunks: Sequence[Chunk], parts: list[str]) -> IdentityReport:
+    def _push(
+        self,
+        context: Context,
+        chunks: Sequence[Chunk],
+        uris: Mapping[str, Sequence[str]],
+        identities: int,
+        *,
+        delete_older: bool,
+        before: Callable[[], None] = lambda: None,
+    ) -> IdentityReport:
+        """
+        Push chunks, then disable what is older.
+
+        :param identities: how many the provider is to hold
+        :param before: called once nothing is doubtful, before anything is sent
+        """
         from coveo_provider.report import IdentityReport
 
         client = self.client
-        before = self.checkpoint.report_of(chunks)
-        if before:
-            report = IdentityReport(**before)
+        accepted = self.checkpoint.report_of(chunks)
+        if accepted:
+            report = IdentityReport(**accepted)
         else:
-            if self.delete_older:
+            if delete_older or self.state is not None:
                 # Looked at before the first push: afterwards the new ones count too.
-                refuse_doubtful_identities(self, context, _kept(chunks), _STEP)
-            report = IdentityReport(parts, ordering_id=client.identity_mark(self.provider_id))
+                refuse_doubtful_identities(self, context, identities, _STEP)
+            before()
+            parts = [uri for each in uris.values() for uri in each]
+            mark = client.identity_mark(self.provider_id) if chunks or delete_older else 0
+            report = IdentityReport(parts, ordering_id=mark)
         send_chunks(
             self,
             chunks,
@@ -160,6 +258,12 @@ class CoveoSecurityExpansionOperator(AskingOperator):
             container=client.create_file_container,
             submit=partial(client.push_identities, self.provider_id),
         )
+        if delete_older:
+            delay = number(self.queue_delay, int, "queue_delay", default=15)
+            client.disable_identities_older_than(self.provider_id, report.ordering_id, queue_delay=delay)
+            self.log.info(
+                "Disabling identities of provider %s older than %s", self.provider_id, report.ordering_id
+            )
         return report
 
 

@@ -11,6 +11,7 @@ from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.fields import look_at_fields, of_load, refuse_choice
 from coveo_provider.operators.support.lineage import Lineage, data_of_source
 
 
@@ -28,6 +29,8 @@ class CoveoPushItemOperator(CoveoOperator):
         ``ObjectStoragePath`` reads: it is compressed as ``compressionType`` says, ``ZLIB`` by default, and sent
         inline below 5 MiB, else through a file container of its own (templated)
     :param visibility: ``checked`` asks whether the source is secured, before a document with permissions is sent
+    :param fields: what to do with metadata that has no field, and with values that do not fit their field:
+        ``warn``, ``fail``, ``create`` the fields that are missing, or ``off``, which does not ask
     :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: a report: ``documents`` is 1, ``bytes``
     """
@@ -37,11 +40,20 @@ class CoveoPushItemOperator(CoveoOperator):
     template_fields_renderers = {"document": "json"}  # noqa: RUF012  as Airflow declares it
     operator_extra_links = SOURCE_LINKS
 
-    def __init__(self, *, source_id: str, document: Any, visibility: str = "checked", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        source_id: str,
+        document: Any,
+        visibility: str = "checked",
+        fields: str = "warn",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.source_id = source_id
         self.document = document
         self.visibility = visibility
+        self.fields = fields
 
     def act(self, context: Context) -> dict[str, Any]:
         """Read and check everything, then push."""
@@ -52,12 +64,12 @@ class CoveoPushItemOperator(CoveoOperator):
         from coveo_provider.loading.single_items import push_item
         from coveo_provider.report import Report
 
+        refuse_choice(self.fields)
         with ContentSpool(open_content) as contents:
             item = encode_item(self.document, contents)
-            rows = Rows([self.document], "document given inline")
-            refuse_exposure(
-                self.client, self.source_id, {Section.ADD_OR_UPDATE: [rows]}, visibility=self.visibility
-            )
+            load = {Section.ADD_OR_UPDATE: [Rows([self.document], "document given inline")]}
+            refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
+            look_at_fields(self, self.source_id, self.fields, of_load(load))
             push_item(self.client, self.source_id, item)
         report = Report(documents=1, bytes=len(item.body) + sum(one.size for one in item.attachments))
         self.log.info(

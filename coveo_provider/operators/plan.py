@@ -13,7 +13,7 @@ from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, LoadRecord, State
-from coveo_provider.documents.contract import DOCUMENT_KEYS, Api
+from coveo_provider.documents.contract import Api
 from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError
 from coveo_provider.links import SOURCE_LINKS
@@ -21,6 +21,7 @@ from coveo_provider.operators.support.approvals import PLAN, AskingOperator, Dou
 from coveo_provider.operators.support.basis import Basis, compare, read_basis
 from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.datasets import remembered_dataset, whole_datasets
+from coveo_provider.operators.support.fields import keys_without_field
 from coveo_provider.operators.support.identity_graphs import identity_graph
 from coveo_provider.operators.support.load_records import now_text
 from coveo_provider.operators.support.plan_guards import PlanGuards
@@ -297,15 +298,14 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         return inspection.access(graph)
 
     def _without_field(self, columns: Sequence[str]) -> dict[str, Any] | None:
-        """Return the metadata that no field of the organization has the name of, which the service drops."""
+        """Return the metadata that no field of the organization takes, which the service drops."""
         try:
-            fields = {name.lower() for name in self.client.field_names()}
+            names = keys_without_field(self, self.source_id, columns, self.client.fields())
         except CoveoError as error:
             if error.transient:
                 raise
             self.log.warning("Which metadata have no field is not known: %s", error)
             return None
-        names = [name for name in columns if name.lower() not in DOCUMENT_KEYS and name.lower() not in fields]
         return {"names": names[:_NAMES], "more": max(0, len(names) - _NAMES)}
 
     def _effort(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import Api, Section
+from coveo_provider.operators.support.ready_documents import ready_documents
 from coveo_provider.operators.support.sending import SendingOperator
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 
 
 class CoveoPushBatchOperator(SendingOperator):
@@ -24,6 +28,8 @@ class CoveoPushBatchOperator(SendingOperator):
         (templated)
     :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes every
         item along whose id *starts with* the deleted one; or a list of ids (templated)
+    :param mapping: how the columns of DataFrames or rows become those of documents; ``None`` when they are that
+        already. Files are for :class:`~coveo_provider.operators.transform.CoveoTransformOperator`
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
         the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
@@ -40,18 +46,27 @@ class CoveoPushBatchOperator(SendingOperator):
         source_id: str,
         documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        mapping: DocumentMapping | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source_id = source_id
         self.documents: Any = documents
         self.deletions: Any = deletions
+        self.mapping = mapping
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
+        with ready_documents(self.documents, self.mapping, stream=False, log=self.log, lists=False) as ready:
+            report = self.sent(context, ready.value, self.deletions)
+            self.lineage = ready.lasting(self.lineage)
+            return ready.told(report, ids=True)
+
+    def sent(self, context: Context, documents: Any, deletions: Any) -> dict[str, Any]:
+        """Send documents and deletions, and return a report."""
         return self.send(
             context,
-            {Section.ADD_OR_UPDATE: self.documents, Section.DELETE: self.deletions},
+            {Section.ADD_OR_UPDATE: documents, Section.DELETE: deletions},
             api=Api.PUSH,
             container=self.client.create_file_container,
             submit=partial(self.client.push_batch, self.source_id),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context, XComArg
 
+from coveo_provider.documents.contents.roots import checked_roots
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.csv_options import AUTO
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
@@ -93,6 +94,9 @@ class CoveoTransformOperator(CoveoOperator):
         where it has one, such as an ETag; a file with new bytes and the old size and time is not noticed.
         ``hash``: a SHA-256 of its bytes, for which each run reads every file. When it is changed, all documents
         with files are sent once more
+    :param content_roots: URI of the folder, or a list of those, below which the files must lie that ``contentUri``
+        names, in this task and in all that send the dataset; by default every place that the setting ``[coveo]
+        content_roots`` allows (templated)
     :param sql: a query instead of files, or the name of a file of it that ends with ``.sql``. The whole task reads
         one snapshot where the database is PostgreSQL, otherwise each query one (templated)
     :param sql_conn_id: the Airflow connection of its database (templated)
@@ -128,6 +132,7 @@ class CoveoTransformOperator(CoveoOperator):
         "changes_sql",
         "ids_sql",
         "full",
+        "content_roots",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -158,6 +163,7 @@ class CoveoTransformOperator(CoveoOperator):
         state: str | XComArg | None = None,
         json_records: str | None = None,
         content_stamp: str = "time",
+        content_roots: str | Sequence[str] | None = None,
         sql: str | None = None,
         sql_conn_id: str | None = None,
         sql_parameters: Mapping[str, Any] | Sequence[Any] | None = None,
@@ -188,6 +194,7 @@ class CoveoTransformOperator(CoveoOperator):
         self.state: Any = state
         self.json_records = json_records
         self.content_stamp = content_stamp
+        self.content_roots = content_roots
         self.sql = sql
         self.sql_conn_id = sql_conn_id
         self.sql_parameters = sql_parameters
@@ -219,7 +226,13 @@ class CoveoTransformOperator(CoveoOperator):
 
     def _extract(self) -> Extract:
         recipe = Recipe(
-            self.mapping, self.transform, self.kind, self.stream, self.part_bytes, self.content_stamp
+            self.mapping,
+            self.transform,
+            self.kind,
+            self.stream,
+            self.part_bytes,
+            self.content_stamp,
+            checked_roots(self.content_roots, "content_roots"),
         )
         if (self.source is None) is (self.sql is None):
             raise ConfigurationError(

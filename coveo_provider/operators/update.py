@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context, XComArg
 
 from coveo_provider.documents.contract import Api, Section
+from coveo_provider.operators.support.ready_documents import ready_documents
 from coveo_provider.operators.support.sending import SendingOperator
+
+if TYPE_CHECKING:
+    from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 
 
 class CoveoUpdateStreamOperator(SendingOperator):
@@ -32,6 +36,8 @@ class CoveoUpdateStreamOperator(SendingOperator):
         in a column of strings, else the value itself. Only items that exist are changed (templated)
     :param deletions: the same for deletions: ``documentId`` and, optionally, ``deleteChildren``, which takes
         every item along whose id *starts with* the deleted one; or a list of ids (templated)
+    :param mapping: how the columns of DataFrames or rows become those of documents; ``None`` when they are that
+        already. Files are for :class:`~coveo_provider.operators.transform.CoveoTransformOperator`
     :param max_chunk_bytes: the most a container may take, in bytes, envelope included
     :param exclusive: whether no other run may be loading the source meanwhile; by default so when a task that ends
         the load follows (close, delete older, finalize): without one it is a feed, which may send beside a load
@@ -56,6 +62,7 @@ class CoveoUpdateStreamOperator(SendingOperator):
         documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         partial_updates: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        mapping: DocumentMapping | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -63,20 +70,24 @@ class CoveoUpdateStreamOperator(SendingOperator):
         self.documents: Any = documents
         self.partial_updates: Any = partial_updates
         self.deletions: Any = deletions
+        self.mapping = mapping
 
     def act(self, context: Context) -> dict[str, Any]:
         """Encode and check everything, then send container after container."""
-        return self.send(
-            context,
-            {
-                Section.ADD_OR_UPDATE: self.documents,
-                Section.PARTIAL_UPDATE: self.partial_updates,
-                Section.DELETE: self.deletions,
-            },
-            api=Api.STREAM,
-            container=self.client.create_file_container,
-            submit=partial(self.client.update_stream, self.source_id),
-        )
+        with ready_documents(self.documents, self.mapping, stream=True, log=self.log, lists=False) as ready:
+            report = self.send(
+                context,
+                {
+                    Section.ADD_OR_UPDATE: ready.value,
+                    Section.PARTIAL_UPDATE: self.partial_updates,
+                    Section.DELETE: self.deletions,
+                },
+                api=Api.STREAM,
+                container=self.client.create_file_container,
+                submit=partial(self.client.update_stream, self.source_id),
+            )
+            self.lineage = ready.lasting(self.lineage)
+            return ready.told(report, ids=True)
 
 
 class CoveoMergeStreamOperator(SendingOperator):

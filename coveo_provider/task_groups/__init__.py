@@ -34,6 +34,12 @@ Arguments that mean the same in each group:
   person in Airflow's Required Actions, with the numbers, and go on or stop as answered
 * ``answer_within``: how long an answer is waited for, 1 day by default; without one the task stops. An open stream
   waits 45 minutes at most
+* ``fields``: what to do with metadata that has no field, and with values that do not fit their field, before
+  anything is sent: ``"warn"``, ``"fail"``, ``"create"`` the fields that are missing, or ``"off"``: not to ask
+* ``ensure``: whether a task makes sure, before anything is sent, that the source may be loaded and has a field for
+  all metadata; or further arguments of :class:`~coveo_provider.operators.CoveoEnsureSourceOperator`. It goes in
+  place of ``fields``. To create a source, put that operator before the group, and give the group
+  ``source_id=ensure.output["source_id"]``
 * ``plan``: with ``state``, whether a task first tells what the load would change: new, changed and gone documents,
   fields, access and effort; or further arguments of :class:`~coveo_provider.operators.CoveoPlanOperator`
 * ``plan_only``: whether the run ends after the plan, green, with nothing sent (templated)

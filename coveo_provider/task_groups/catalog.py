@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg, chain
 
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
@@ -20,7 +20,9 @@ from coveo_provider.task_groups.steps import (
     NAMED_BY_PART,
     Dataset,
     compared,
+    ensured,
     finalized,
+    looked_at,
     new_group,
     owner_of_state,
     planning_of,
@@ -31,12 +33,14 @@ from coveo_provider.task_groups.steps import (
 
 def catalog_load(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     documents: Dataset,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -55,7 +59,9 @@ def catalog_load(
     source: dict[str, Any] = {"source_id": source_id, "coveo_conn_id": coveo_conn_id}
     verified: dict[str, Any] = {"verify": verify, "max_rejected": max_rejected, "outlets": list(outlets)}
     with new_group(group_id, default_args) as group:
-        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
+        check = CoveoCheckDatasetOperator(
+            task_id="check", documents=documents, stream=True, fields=looked_at(fields, ensure), **source
+        )
         stream = CoveoOpenStreamOperator(task_id="open", **source)
         upload = CoveoUploadChunkOperator.partial(
             task_id="upload", stream_id=stream.output, map_index_template=NAMED_BY_PART, **source
@@ -73,13 +79,13 @@ def catalog_load(
             **source,
         )
         whole_verified(close, verified, source)
-        check >> stream
+        chain(check, *ensured(group_id, ensure, documents, source), stream)
     return group
 
 
 def catalog_refresh(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     documents: Dataset,
     state: str | None = None,
     full: bool | str = False,
@@ -94,6 +100,8 @@ def catalog_refresh(
     approve: str = "never",
     max_changed: float | str | None = None,
     max_new_public: int | str | None = None,
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -139,8 +147,11 @@ def catalog_refresh(
             task_id="update", map_index_template=NAMED_BY_PART, **source
         )
         if state is None:
-            check = CoveoCheckDatasetOperator(task_id="check", documents=documents, stream=True, **source)
+            check = CoveoCheckDatasetOperator(
+                task_id="check", documents=documents, stream=True, fields=looked_at(fields, ensure), **source
+            )
             sent = update.expand(documents=check.output)
+            chain(check, *ensured(group_id, ensure, documents, source), sent)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
                 reports=sent.output,
@@ -151,8 +162,10 @@ def catalog_refresh(
             )
             whole_verified(delete_older, verified, source)
         else:
-            diff = compared(documents, state, full, retry_rejected, guards, source, planning)
+            looks = looked_at(fields, ensure)
+            diff = compared(documents, state, full, retry_rejected, guards, source, planning, looks)
             sent = update.expand_kwargs(diff.output)
+            chain(diff, *ensured(group_id, ensure, documents, source), sent)
             delete_older = CoveoDeleteOlderOperator(
                 task_id="delete_older",
                 reports=sent.output,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg, chain
 
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators import (
@@ -21,8 +21,10 @@ from coveo_provider.task_groups.steps import (
     Changes,
     Dataset,
     compared,
+    ensured,
     finalized,
     idle_after,
+    looked_at,
     new_group,
     owner_of_state,
     planning_of,
@@ -33,13 +35,15 @@ from coveo_provider.task_groups.steps import (
 
 def push_rebuild(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     documents: Dataset,
     queue_delay: int | str = 15,
     min_documents: int | str = 1,
     max_shrink: float | str | None = None,
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -71,14 +75,17 @@ def push_rebuild(
         "content_owner": content_owner,
     }
     with new_group(group_id, default_args) as group:
-        check = CoveoCheckDatasetOperator(task_id="check", documents=documents, **source)
-        check >> rebuilt(check, guards, verified, source)
+        check = CoveoCheckDatasetOperator(
+            task_id="check", documents=documents, fields=looked_at(fields, ensure), **source
+        )
+        ensuring = ensured(group_id, ensure, documents, source)
+        chain(check, *ensuring, rebuilt(check, guards, verified, source))
     return group
 
 
 def incremental_push(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     documents: Changes | None = None,
     deletions: Changes | None = None,
     state: str | None = None,
@@ -94,6 +101,8 @@ def incremental_push(
     approve: str = "never",
     max_changed: float | str | None = None,
     max_new_public: int | str | None = None,
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -145,15 +154,23 @@ def incremental_push(
             if documents is None and deletions is None:
                 raise ConfigurationError(f"{group_id}: there is nothing to push. Name documents or deletions")
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
-            push = CoveoPushBatchOperator(task_id="push", documents=documents, deletions=deletions, **source)
+            push = CoveoPushBatchOperator(
+                task_id="push",
+                documents=documents,
+                deletions=deletions,
+                fields=looked_at(fields, ensure),
+                **source,
+            )
             verification = CoveoVerifyOperator(task_id="verify", reports=push.output, **verified, **source)
-            start >> push >> verification >> idle_after(start, source)
+            ensuring = ensured(group_id, ensure, documents, source)
+            chain(*ensuring, start, push, verification, idle_after(start, source))
         else:
             if documents is None or deletions is not None:
                 raise ConfigurationError(
                     f"{group_id}: with state, documents is the whole dataset, and deletions are found by comparison"
                 )
-            diff = compared(documents, state, full, retry_rejected, guards, source, planning)
+            looks = looked_at(fields, ensure)
+            diff = compared(documents, state, full, retry_rejected, guards, source, planning, looks)
             start = CoveoSetSourceStatusOperator(task_id="incremental", status="INCREMENTAL", **source)
             sent = CoveoPushBatchOperator.partial(
                 task_id="push", map_index_template=NAMED_BY_PART, **source
@@ -168,5 +185,6 @@ def incremental_push(
                 **source,
             )
             finalize = finalized(diff, state, delete_older.output, verified, source)
-            diff >> start >> sent >> delete_older >> finalize >> idle_after(start, source)
+            ensuring = ensured(group_id, ensure, documents, source)
+            chain(diff, *ensuring, start, sent, delete_older, finalize, idle_after(start, source))
     return group

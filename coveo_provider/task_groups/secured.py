@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg, chain
 
 from coveo_provider.operators import (
     CoveoCheckAccessOperator,
@@ -14,18 +14,20 @@ from coveo_provider.operators import (
     CoveoSecurityExpansionOperator,
     CoveoSecurityProviderOperator,
 )
-from coveo_provider.task_groups.steps import Dataset, new_group, rebuilt
+from coveo_provider.task_groups.steps import Dataset, ensured, looked_at, new_group, rebuilt
 
 
 def secured_push(
     *,
-    source_id: str,
+    source_id: str | XComArg,
     provider_id: str,
     documents: Dataset,
     members: Dataset | None = None,
     mappings: Dataset | None = None,
     rules: Sequence[Mapping[str, Any]] = (),
     expected: Sequence[Mapping[str, Any]] = (),
+    identity_state: str | None = None,
+    identities_full: bool | str = False,
     cascades_to: Sequence[str] = ("Email Security Provider",),
     case_sensitive: bool = False,
     queue_delay: int | str = 15,
@@ -34,6 +36,8 @@ def secured_push(
     on_doubt: str = "fail",
     answer_within: timedelta = timedelta(days=1),
     visibility: str = "checked",
+    fields: str = "warn",
+    ensure: bool | Mapping[str, Any] = False,
     verify: bool | str = "auto",
     max_rejected: float | str = 0,
     content_owner: str = "",
@@ -54,6 +58,9 @@ def secured_push(
     :param rules: what must hold of the permissions, as
         :class:`~coveo_provider.operators.CoveoCheckAccessOperator` takes it (templated)
     :param expected: who is known to see what, likewise (templated)
+    :param identity_state: URI of a folder that outlives runs: with it only identities that changed since the last
+        run are pushed, a group with its whole list of members (templated)
+    :param identities_full: whether to push all identities all the same (templated)
     :param cascades_to: providers that aliases lead to (templated)
     :param case_sensitive: whether the provider tells names apart that differ in case only
     """
@@ -64,6 +71,7 @@ def secured_push(
         "queue_delay": queue_delay,
         "outlets": list(outlets),
     }
+    sources: list[Any] = [source_id]
     provider: dict[str, Any] = {"provider_id": provider_id, "coveo_conn_id": coveo_conn_id}
     guards: dict[str, Any] = {
         "queue_delay": queue_delay,
@@ -75,7 +83,11 @@ def secured_push(
     }
     with new_group(group_id, default_args) as group:
         check = CoveoCheckDatasetOperator(
-            task_id="check", documents=documents, visibility=visibility, **source
+            task_id="check",
+            documents=documents,
+            visibility=visibility,
+            fields=looked_at(fields, ensure),
+            **source,
         )
         check_access = CoveoCheckAccessOperator(
             task_id="check_access",
@@ -87,8 +99,8 @@ def secured_push(
             expected=expected,
             case_sensitive=case_sensitive,
         )
-        ensure = CoveoSecurityProviderOperator(
-            task_id="provider", source_ids=[source_id], cascades_to=cascades_to, **provider
+        provided = CoveoSecurityProviderOperator(
+            task_id="provider", source_ids=sources, cascades_to=cascades_to, **provider
         )
         identities = CoveoSecurityExpansionOperator(
             task_id="identities",
@@ -96,11 +108,14 @@ def secured_push(
             mappings=mappings,
             case_sensitive=case_sensitive,
             delete_older=True,
+            state=identity_state,
+            full=identities_full,
             **provider,
         )
-        (
-            check
-            >> check_access
-            >> rebuilt(check, guards, verified, source, before=(ensure, identities), visibility=visibility)
+        chain(
+            check,
+            check_access,
+            *ensured(group_id, ensure, documents, source),
+            rebuilt(check, guards, verified, source, before=(provided, identities), visibility=visibility),
         )
     return group

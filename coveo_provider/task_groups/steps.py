@@ -12,6 +12,7 @@ from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDeleteOlderOperator,
     CoveoDiffOperator,
+    CoveoEnsureSourceOperator,
     CoveoFinalizeOperator,
     CoveoPlanOperator,
     CoveoPushBatchOperator,
@@ -81,6 +82,7 @@ def compared(
     guards: Mapping[str, Any],
     source: Mapping[str, Any],
     planning: Mapping[str, Any] | None = None,
+    fields: str = "warn",
 ) -> CoveoDiffOperator:
     """
     Return the task that finds out what changed; what is read from CSV keeps the types in the state.
@@ -97,11 +99,12 @@ def compared(
         "retry_rejected": retry_rejected,
         **source,
     }
+    looks: dict[str, Any] = {"fields": fields}
     if planning is None:
-        return CoveoDiffOperator(task_id="diff", **compares, **guards)
+        return CoveoDiffOperator(task_id="diff", **compares, **guards, **looks)
     bounds = {name: value for name, value in guards.items() if name != "content_owner"}
     plan = CoveoPlanOperator(task_id="plan", **{**compares, **bounds, **planning})
-    return CoveoDiffOperator(task_id="diff", plan=plan.output, **compares, **guards)
+    return CoveoDiffOperator(task_id="diff", plan=plan.output, **compares, **guards, **looks)
 
 
 def planning_of(
@@ -134,6 +137,44 @@ def planning_of(
             f"{group_id}: {wanted} needs a plan, which is made by comparison: give the group a state"
         )
     return {"stream": stream, **given, **more}
+
+
+def ensured(
+    group_id: str,
+    ensure: bool | Mapping[str, Any],
+    documents: Any,
+    source: Mapping[str, Any],
+) -> list[BaseOperator]:
+    """
+    Return the task that makes sure of the source and its fields.
+
+    :param ensure: whether there is one, or further arguments of ``CoveoEnsureSourceOperator``
+    :return: a list of it, for a chain; an empty one for none
+    :raises ConfigurationError: it is neither, or names what the group says itself
+    """
+    if not isinstance(ensure, (bool, Mapping)):
+        raise ConfigurationError(
+            f"{group_id}: ensure is true, false or arguments of CoveoEnsureSourceOperator, not {ensure!r}; it "
+            "makes a task, so it cannot be templated"
+        )
+    more = ensure if isinstance(ensure, Mapping) else {}
+    if "source" in more:
+        raise ConfigurationError(
+            f"{group_id}: a group loads a source that is there. To create one, put CoveoEnsureSourceOperator "
+            'before the group, and give the group source_id=ensure.output["source_id"]'
+        )
+    if own := {"source_id", "task_id"}.intersection(more):
+        raise ConfigurationError(
+            f"{group_id}: ensure names {', '.join(sorted(own))}, which the group says itself"
+        )
+    if ensure is False:
+        return []
+    return [CoveoEnsureSourceOperator(task_id="ensure", **{"documents": documents, **source, **more})]
+
+
+def looked_at(fields: str, ensure: bool | Mapping[str, Any]) -> str:
+    """Return what the task that checks a dataset does about fields: nothing where another makes sure of them."""
+    return fields if ensure is False else "off"
 
 
 def finalized(

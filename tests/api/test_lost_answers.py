@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy, may_have_been_carried_out
-from coveo_provider.api.types import FileContainer
+from coveo_provider.api.types import FileContainer, MappingRule, SourceKind, SourceVisibility
 from coveo_provider.errors import (
     AccessDenied,
     ApiError,
@@ -64,6 +64,20 @@ PROMISED: dict[str, tuple[Call, dict[str, Any]]] = {
     "get_source": (lambda client: client.get_source("s"), {"id": "s"}),
     "count_sources": (lambda client: client.count_sources(), {"totalEntries": 1}),
     "get_security_provider": (lambda client: client.get_security_provider("p"), {"id": "p"}),
+    "find_sources": (lambda client: client.find_sources("s"), {"sourceModels": [], "totalPages": 1}),
+    "create_source": (
+        lambda client: client.create_source("s", SourceKind.PUSH, SourceVisibility.SHARED),
+        {"id": "s"},
+    ),
+    "fields": (lambda client: client.fields(), {"items": [], "totalPages": 1}),
+    "create_fields": (
+        lambda client: client.create_fields([{"name": "a"}]),
+        {"batchOperationResourcesStatus": []},
+    ),
+    "update_fields": (
+        lambda client: client.update_fields([{"name": "a"}]),
+        {"batchOperationResourcesStatus": []},
+    ),
     "source_logs": (lambda client: list(client.source_logs("s", MARK, MARK)), LOG),
     "source_log_counts": (lambda client: client.source_log_counts("s", MARK, MARK), COUNTS),
 }
@@ -79,11 +93,15 @@ SILENT: dict[str, Call] = {
     "disable_identity": lambda client: client.disable_identity("p", b"{}"),
     "push_identities": lambda client: client.push_identities("p", "f1"),
     "disable_identities_older_than": lambda client: client.disable_identities_older_than("p", MARK),
+    "add_mapping_rule": lambda client: client.add_mapping_rule("s", MappingRule("a", ("%[b]",))),
     "create_security_provider": lambda client: client.create_security_provider({}),
     "update_security_provider": lambda client: client.update_security_provider("p", {}),
 }
 EVERY: dict[str, Call] = {**{name: call for name, (call, _) in PROMISED.items()}, **SILENT}
-SENT_ONCE = {"push_batch", "push_identities", "update_stream", "merge_stream", "update_collection"}
+SENT_ONCE = {
+    *("push_batch", "push_identities", "update_stream", "merge_stream", "update_collection"),
+    *("create_source", "add_mapping_rule"),
+}
 CLOSES = {"close_stream", "close_collection_stream"}
 
 PAGES = {

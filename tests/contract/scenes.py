@@ -140,6 +140,15 @@ def choose_load(stage: Stage) -> Scene:
     yield ours.CoveoChooseLoadOperator(task_id="choose", source_id="files", state=state, load="previous")
 
 
+def list_files(stage: Stage) -> Scene:
+    """It lists a folder, and calls nothing."""
+    share = stage.folder / "share"
+    share.mkdir()
+    (share / "a.txt").write_text("text")
+    output = (stage.folder / "listed").as_uri()
+    yield ours.CoveoListFilesOperator(task_id="list", root=share.as_uri(), output=output)
+
+
 def transform(stage: Stage) -> Scene:
     yield _transform(stage)
 
@@ -290,6 +299,19 @@ def security_provider(stage: Stage) -> Scene:
     yield ours.CoveoSecurityProviderOperator(task_id="link", provider_id="Other", source_ids=["hr"])
 
 
+def ensure_source(stage: Stage) -> Scene:
+    made: dict[str, Any] = {"kind": "CATALOG", "visibility": "SHARED", "documents": _documents(stage)}
+    yield ours.CoveoEnsureSourceOperator(task_id="make", source="Shoes", security_provider="Shop", **made)
+    yield ours.CoveoEnsureSourceOperator(
+        task_id="again",
+        source="Shoes",
+        fields={"ec_name": {"type": "STRING", "facet": True}},
+        update=True,
+        **made,
+    )
+    yield ours.CoveoEnsureSourceOperator(task_id="id", source_id="files", fields={"a": "LONG"}, dry_run=True)
+
+
 def expand(stage: Stage) -> Scene:
     yield ours.CoveoSecurityExpansionOperator(
         task_id="expand",
@@ -300,6 +322,14 @@ def expand(stage: Stage) -> Scene:
         delete_older=True,
         max_shrink=0.5,
     )
+
+
+def transform_identities(stage: Stage) -> Scene:
+    """It reads an export, and calls nothing."""
+    export = stage.folder / "users.csv"
+    export.write_text("sAMAccountName,mail,memberOf,Enabled\nann,ann@example.com,HR;IT,True\n")
+    output = (stage.folder / "identities").as_uri()
+    yield ours.CoveoTransformIdentitiesOperator(task_id="ids", source=export.as_uri(), output=output)
 
 
 def push_identity(stage: Stage) -> Scene:
@@ -328,7 +358,9 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoDeleteOlderOperator": delete_older,
     "CoveoDiffOperator": diff,
     "CoveoEndStaleLoadsOperator": end_stale_loads,
+    "CoveoEnsureSourceOperator": ensure_source,
     "CoveoFinalizeOperator": finalize,
+    "CoveoListFilesOperator": list_files,
     "CoveoMergeStreamOperator": merge_stream,
     "CoveoOpenStreamOperator": open_stream,
     "CoveoPlanOperator": plan,
@@ -338,6 +370,7 @@ SCENES: dict[str, Callable[[Stage], Scene]] = {
     "CoveoSecurityExpansionOperator": expand,
     "CoveoSecurityProviderOperator": security_provider,
     "CoveoSetSourceStatusOperator": set_status,
+    "CoveoTransformIdentitiesOperator": transform_identities,
     "CoveoTransformOperator": transform,
     "CoveoUpdateStreamOperator": update_stream,
     "CoveoUploadChunkOperator": upload_chunk,

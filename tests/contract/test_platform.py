@@ -97,7 +97,7 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
     ("POST", f"{FIELDS}/batch/create/results", [FIELD, {"name": "color", "type": "STRING"}]),
     ("PUT", f"{FIELDS}/batch/update", [{"name": "color", "type": "STRING"}]),
     ("PUT", f"{FIELDS}/batch/update/results", [{"name": "color", "type": "STRING"}, FIELD]),
-    ("DELETE", f"{FIELDS}/batch/delete?fields=color,size", None),
+    ("DELETE", f"{FIELDS}/batch/delete?fields=color,width", None),
     ("DELETE", f"{FIELDS}/batch/delete/results?fields=color,none", None),
     ("POST", LOGS, {}),
     ("POST", LOGS.replace("?", "/facets?"), {"sourcesIds": ["files"]}),
@@ -109,7 +109,7 @@ CALLS: tuple[tuple[str, str, Any], ...] = (
 def filled(sandbox: Sandbox, client: CoveoClient, recorder: Recorder) -> Sandbox:
     """A sandbox with items, identities, an activity and log entries of a day in 2020."""
     sandbox.add_security_provider("Unused")
-    sandbox.state.fields.create([{"name": name, "type": "STRING"} for name in ("color", "size")])
+    sandbox.state.fields.create([{"name": name, "type": "STRING"} for name in ("color", "width")])
     sandbox.add_source("old", kind="PUSH", providers=[EMAIL])
     client.push_identities(PROVIDER, container(client, {"members": [GROUP], "mappings": [ALIAS]}))
     client.put_item("files", "file://a", b'{"data": "x"}')

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coveo_provider.api.client import CoveoClient
+from coveo_provider.api.types import MappingRule, SourceKind, SourceVisibility
 
 PROVIDER = "My Directory"
 EMAIL = "Email Security Provider"
@@ -160,6 +161,13 @@ PLATFORM_USES = (
     use("get_source", "products"),
     use("count_sources"),
     use("field_names"),
+    use("fields"),
+    use("find_sources", "files"),
+    use("find_sources", "x"),
+    use("create_source", "New files", SourceKind.PUSH, SourceVisibility.SECURED),
+    use("create_source", "New products", SourceKind.CATALOG, SourceVisibility.SHARED),
+    use("create_fields", [{"name": "weight", "type": "DOUBLE"}, {"name": "weight", "type": "DOUBLE"}]),
+    use("update_fields", [{"name": "none", "type": "STRING", "facet": True}]),
     use("server_time_ms", "files"),
     use("identity_mark", PROVIDER),
     use("source_logs", "files", _an_hour_ago),
@@ -180,3 +188,6 @@ PLATFORM_USES = (
     use("update_security_provider", PROVIDER, {**PROVIDER_MODEL, "id": PROVIDER, "displayName": PROVIDER}),
 )
 """Those of the platform."""
+
+UNDESCRIBED_USES = (use("add_mapping_rule", "files", MappingRule("color", ("%[Colour]", "%[shade]"))),)
+"""Those of the platform that Coveo's pages name, and no description has."""

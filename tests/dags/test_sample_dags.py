@@ -18,11 +18,13 @@ SAMPLES = [
     "coveo_catalog_load",
     "coveo_catalog_refresh",
     "coveo_end_stale_loads",
+    "coveo_file_share",
     "coveo_incremental_push",
     "coveo_push_rebuild",
     "coveo_refused_items",
     "coveo_roll_back",
     "coveo_secured_push",
+    "coveo_taskflow",
 ]
 FAIL = Answer(500, body='{"message": "Internal error"}')
 
@@ -101,6 +103,17 @@ def test_the_catalog_holds_exactly_the_dataset_each_time(
         assert "Variant" in kinds
     parts = list((tmp_path / "coveo_catalog_load").rglob("documents/*.parquet"))
     assert len(parts) == 3 + 1
+
+
+def test_a_frame_reaches_the_index(run: Run, connected: Sandbox) -> None:
+    """The topics of the sample, and one of them gone again with the next run."""
+    assert run("coveo_taskflow", source_id="files")[0] == "success"
+    held = {f"python://{row['path']}": row["text"] for row in ROWS["python_topics"]}
+    assert {name: item["data"] for name, item in connected.items("files").items()} == held
+
+    gone = "python://topic/assignment"
+    assert run("coveo_taskflow", source_id="files", limit=1, gone=[gone])[0] == "success"
+    assert connected.items("files").keys() == held.keys() - {gone}
 
 
 def test_the_push_source_holds_exactly_the_dataset_each_time(

@@ -21,7 +21,16 @@ from hypothesis import strategies as st
 
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.api.retries import RetryPolicy
-from coveo_provider.api.types import Accepted, FileContainer, LogCounts, OpenStream, Source
+from coveo_provider.api.types import (
+    Accepted,
+    FileContainer,
+    LogCounts,
+    MappingRule,
+    OpenStream,
+    Source,
+    SourceKind,
+    SourceVisibility,
+)
 from coveo_provider.errors import CoveoError
 from tests.api.conftest import KEY
 from tests.api.scripted import DATE, DATE_MS, Scripted, then
@@ -68,6 +77,15 @@ CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
     "source_log_counts": (lambda client: client.source_log_counts("s", MARK - 1), (LogCounts,)),
     "count_sources": (lambda client: client.count_sources(), (int,)),
     "field_names": (lambda client: client.field_names(), (set,)),
+    "fields": (lambda client: client.fields(), (dict,)),
+    "find_sources": (lambda client: client.find_sources("s"), (list,)),
+    "create_source": (
+        lambda client: client.create_source("s", SourceKind.PUSH, SourceVisibility.SHARED),
+        (str,),
+    ),
+    "add_mapping_rule": (lambda client: client.add_mapping_rule("s", MappingRule("a", ("%[b]",))), (NONE,)),
+    "create_fields": (lambda client: client.create_fields([{"name": "a"}]), (dict,)),
+    "update_fields": (lambda client: client.update_fields([{"name": "a"}]), (dict,)),
     "put_identity": (lambda client: client.put_identity("p", b"{}"), (NONE,)),
     "put_alias": (lambda client: client.put_alias("p", b"{}"), (NONE,)),
     "disable_identity": (lambda client: client.disable_identity("p", b"{}"), (NONE,)),

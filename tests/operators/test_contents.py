@@ -208,7 +208,7 @@ def test_a_storage_that_does_not_answer_is_for_airflow_to_retry(
 ) -> None:
     """It is no fault of the data."""
 
-    def broken(uri: str) -> AbstractContextManager[IO[bytes]]:
+    def broken(uri: str, roots: tuple[str, ...]) -> AbstractContextManager[IO[bytes]]:
         raise TimeoutError(f"{uri} timed out")
 
     monkeypatch.setattr(_sending, "open_content", broken)

@@ -18,8 +18,10 @@ from tests.dags.conftest import make_known
 from tests.operators.conftest import run
 
 
-def push(document: Any, source: str = "files") -> dict[str, Any]:
-    report: dict[str, Any] = run(CoveoPushItemOperator(task_id="push", source_id=source, document=document))
+def push(document: Any, source: str = "files", **options: Any) -> dict[str, Any]:
+    report: dict[str, Any] = run(
+        CoveoPushItemOperator(task_id="push", source_id=source, document=document, **options)
+    )
     return report
 
 
@@ -34,7 +36,7 @@ def test_an_item_is_pushed_and_deleted(connected: Sandbox) -> None:
     """With what the other operators report."""
     document = {"documentId": "https://example.com/a?b=1", "data": "text", "title": "Größe", "n": [1, 2]}
 
-    pushed = push(document)
+    pushed = push(document, fields="off")
     connected.settle()
     assert connected.items("files") == {"https://example.com/a?b=1": document}
 
@@ -57,7 +59,8 @@ def test_an_item_with_a_file(connected: Sandbox, tmp_path: Path, size: int, rout
             "contentUri": (tmp_path / "a.PDF").as_uri(),
             "compressionType": "gzip",
             "title": "A",
-        }
+        },
+        fields="off",
     )
     connected.settle()
 

@@ -163,7 +163,7 @@ def test_the_items_of_the_day_are_waited_for_until_midnight(
 ) -> None:
     """The service names no time; the next day begins at midnight UTC by its own clock."""
     connected.meter.quotas = Quotas(push_documents_per_day=20)
-    push = {"task_id": "push", "source_id": "files", "documents": write_part(products(30))}
+    push: dict[str, Any] = {"task_id": "push", "source_id": "files", "documents": write_part(products(30))}
     with pytest.raises(QuotaExhausted, match=r"works again after .* 00:00:00 UTC"):
         CoveoPushBatchOperator(**push).execute({})
     trigger = deferred(CoveoPushBatchOperator(deferrable=True, **push))

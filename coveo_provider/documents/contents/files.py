@@ -23,6 +23,7 @@ from typing import IO, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from coveo_provider.documents.contents.local_files import IrregularFile
+from coveo_provider.documents.contents.roots import OutsideRoots
 from coveo_provider.documents.contents.threads import side_by_side
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Compression
 from coveo_provider.documents.records import ContentFile
@@ -30,7 +31,7 @@ from coveo_provider.documents.uris import MissingFile, file_name, shown_uri, wit
 from coveo_provider.errors import ContentUnavailable, CoveoError, DatasetError, DocumentError, FileChanged
 
 T = TypeVar("T")
-OpenFile: TypeAlias = "Callable[[str], AbstractContextManager[IO[bytes]]]"
+OpenFile: TypeAlias = "Callable[[str, tuple[str, ...]], AbstractContextManager[IO[bytes]]]"
 
 _READERS = 8
 _AHEAD = 16  # files read before they are asked for
@@ -55,7 +56,8 @@ class ContentSpool:
     folder. Memory is bounded by a block of each file being read; the disk has to hold the compressed files of all
     containers of one load.
 
-    :param open_file: opens the file of a URI for reading in binary, as a context manager; called in threads
+    :param open_file: opens the file of a URI, if it lies below one of some folders, for reading in binary, as a
+        context manager; called in threads
     :param folder: where to put the files; the system's temporary folder when ``None``
     """
 
@@ -97,7 +99,7 @@ class ContentSpool:
         return side_by_side(work, files, threads=_READERS, ahead=_AHEAD, name="coveo-read")
 
     def _looked_at(self, file: ContentFile) -> None:
-        with blamed_on(file), self._open(file.uri) as source:
+        with blamed_on(file), self._open(file.uri, file.roots) as source:
             _refuse_too_large(file, source)
 
     def _compressed(self, file: ContentFile) -> Content:
@@ -124,7 +126,7 @@ class ContentSpool:
     def _blocks(self, file: ContentFile) -> Iterator[bytes]:
         """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
         with blamed_on(file):
-            opening = self._open(file.uri)
+            opening = self._open(file.uri, file.roots)
             source = opening.__enter__()
         try:
             with blamed_on(file):
@@ -197,6 +199,8 @@ def _failure(file: ContentFile, error: Exception, what: str) -> CoveoError:
         return DocumentError(file.document_id, f"{what} {uri} is missing{error}")
     if isinstance(error, FileNotFoundError):
         return DocumentError(file.document_id, f"{what} {uri} is missing")
+    if isinstance(error, OutsideRoots):
+        return DocumentError(file.document_id, f"{what} {uri} {error}")
     if isinstance(error, IrregularFile):
         return DocumentError(file.document_id, f"{what} {uri} is {error}, expected a regular file")
     if isinstance(error, IsADirectoryError):

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,11 @@ def stored_stamp(storage: Any, path: str) -> str:
     :param storage: the ``fsspec`` file system
     """
     storage.invalidate_cache(path)  # what a listing said may be old
-    info = storage.info(path)
+    return stamp_in(storage.info(path))
+
+
+def stamp_in(info: Mapping[str, Any]) -> str:
+    """Return what tells a state of a file from any other, in what ``fsspec`` says of it."""
     strong = [f"{key}={info[key]}" for key in _STRONG if info.get(key)]
     weak = [f"{key}={info[key]}" for key in _WEAK if info.get(key)]
     return "\n".join([f"size={info.get('size')}", *(strong or weak[:1])])

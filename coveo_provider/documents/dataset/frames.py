@@ -60,6 +60,12 @@ def frame_of(table: pa.Table, first_row: int = 0) -> pd.DataFrame:
     return frame
 
 
+def frame_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a DataFrame of objects: one missing value makes no floats of whole numbers."""
+    frame: pd.DataFrame = pd.DataFrame([dict(row) for row in rows], dtype=object)
+    return frame
+
+
 def types_of(table: pa.Table) -> dict[str, pa.DataType]:
     """Return the types of columns, as :func:`arrow_of` takes them."""
     types = {field.name: plain_type(field.type) for field in table.schema}

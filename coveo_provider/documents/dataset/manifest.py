@@ -37,6 +37,8 @@ class DatasetKind(str, Enum):
     DOCUMENTS = "documents"
     DELETIONS = "deletions"
     PARTIAL_UPDATES = "partial_updates"
+    MEMBERS = "members"
+    MAPPINGS = "mappings"
 
     @property
     def section(self) -> Section:
@@ -48,7 +50,11 @@ _SECTIONS = {
     DatasetKind.DOCUMENTS: Section.ADD_OR_UPDATE,
     DatasetKind.DELETIONS: Section.DELETE,
     DatasetKind.PARTIAL_UPDATES: Section.PARTIAL_UPDATE,
+    DatasetKind.MEMBERS: Section.MEMBERS,
+    DatasetKind.MAPPINGS: Section.MAPPINGS,
 }
+ITEM_KINDS = (DatasetKind.DOCUMENTS, DatasetKind.DELETIONS, DatasetKind.PARTIAL_UPDATES)
+"""What is sent to a source; the others belong to a security provider."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,7 @@ class Manifest:
     :param types: of the columns of its CSV files that have any value, as pandas names them
     :param declared: names of those columns whose type the user gave
     :param watermark: how far its table had been read, where the next run is to read only what changed
+    :param content_roots: URIs of the folders below which the files must lie that its rows name as their content
     """
 
     kind: DatasetKind
@@ -130,6 +137,7 @@ class Manifest:
     types: Mapping[str, str] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
     watermark: WatermarkEntry | None = None
+    content_roots: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -162,6 +170,7 @@ class Manifest:
             types=self.types,
             declared=self.declared,
             watermark=self.watermark,
+            content_roots=self.content_roots,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
@@ -213,6 +222,7 @@ class _File(msgspec.Struct):
     types: Mapping[str, str] = {}
     declared: tuple[str, ...] = ()
     watermark: WatermarkEntry | None = None
+    content_roots: tuple[str, ...] = ()
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
@@ -240,6 +250,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             types=file.types,
             declared=file.declared,
             watermark=file.watermark,
+            content_roots=file.content_roots,
         )
         _check(file, manifest)
     except DatasetError:

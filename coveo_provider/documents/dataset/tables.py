@@ -56,13 +56,21 @@ class Part:
     :param name: the part's URI, for errors
     :param partitions: columns whose values stand in the file's path
     :param dataset: URI of the folder whose manifest tells of the part; empty without one
+    :param content_roots: the folders below which the files must lie that its rows name as their content
     :raises DatasetError: it is no Parquet file
     """
 
     def __init__(
-        self, file: IO[bytes], name: str, partitions: Partitions | None = None, *, dataset: str = ""
+        self,
+        file: IO[bytes],
+        name: str,
+        partitions: Partitions | None = None,
+        *,
+        dataset: str = "",
+        content_roots: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.content_roots = content_roots
         self.dataset = dataset
         self._file, self._stamp = file, stamp_of_open(file)
         self.partitions = partitions or {}

@@ -42,6 +42,17 @@ class Rows:
         """How many there are."""
         return len(self._rows)
 
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._rows)
+
+    def names(self) -> list[str]:
+        """Return the keys that any row has, each as it is first spelled."""
+        spellings: dict[str, str] = {}
+        for row in self._rows:
+            for key in row:
+                spellings.setdefault(str(key).lower(), str(key))
+        return list(spellings.values())
+
     def column(self, key: str) -> list[Any]:
         """Return the value of a key in every row, in whatever case it is written; ``None`` where it is not."""
         return [

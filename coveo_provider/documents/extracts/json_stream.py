@@ -8,7 +8,7 @@ to say; what stands around the records is read here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, NoReturn, TypeAlias
+from typing import IO, Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -87,11 +87,15 @@ class RecordArray:
     :param stream: the file, at its start
     :param name: the file, for errors
     :param path: where the array stands, as ``data.products``; the file is the array when empty
+
+    :ivar beside: what stands beside the array in its object, containers left out; whole once all was read
+    :ivar found: whether the array was reached
     """
 
     def __init__(self, stream: IO[bytes], name: str, path: str = "") -> None:
         self._stream, self._name, self._path = stream, name, path
-        self._found = False
+        self.beside: dict[str, Any] = {}
+        self.found = False
         self._records = 0
         self._depth = 0  # where the block ends
         self._in_text = False
@@ -116,7 +120,7 @@ class RecordArray:
         yield from self._within(opened, self._path, 1)
         if self._rest().strip(_BLANKS):
             self._refuse_here("something follows its end")
-        if not self._found:
+        if not self.found:
             self._refuse(
                 f"no array stands at {self._path!r}; expected an array of objects. json_records tells where it is, "
                 "as data.products"
@@ -125,7 +129,7 @@ class RecordArray:
     def _within(self, opened: bytes, path: str, depth: int) -> Pieces:
         """Return the records in a container that was opened, and pass over the rest of it."""
         if not path:
-            self._found = True
+            self.found = True
             yield from self._elements(depth)
             return
         led = False  # whether a member led to records
@@ -148,7 +152,9 @@ class RecordArray:
                     if tail.strip(_BLANKS):
                         self._refuse_here(f"{tail[:40]!r} is unexpected")
             elif head.strip(_BLANKS):
-                self._check(opened, head)
+                member = self._check(opened, head)
+                if opened == b"{" and "." not in path:
+                    self.beside |= member
             elif not (first and mark in b"]}"):
                 self._refuse_here("nothing stands before a comma or after it")
             first = False
@@ -186,10 +192,10 @@ class RecordArray:
             self._refuse_here(f"{head[:40]!r} is unexpected")
         return str(key)
 
-    def _check(self, opened: bytes, member: bytes) -> None:
-        """Refuse what stands beside the records and is no JSON."""
+    def _check(self, opened: bytes, member: bytes) -> Any:
+        """Refuse what stands beside the records and is no JSON; return what it is."""
         try:
-            orjson.loads(opened + member + (b"]" if opened == b"[" else b"}"))
+            return orjson.loads(opened + member + (b"]" if opened == b"[" else b"}"))
         except ValueError as error:
             self._refuse_here(f"{member[:40]!r}: {error}")
 

@@ -35,7 +35,7 @@ Rule: TypeAlias = (
 """A column's name, one of the classes above, or a function of the frame that returns a Series."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DocumentMapping:
     """
     Declares how the columns of a DataFrame become the columns of a documents dataset.
@@ -79,6 +79,14 @@ class DocumentMapping:
         if self.keep != "*":
             object.__setattr__(self, "keep", _names("keep", self.keep, "'*', "))
         object.__setattr__(self, "drop", _names("drop", self.drop))
+
+    def __repr__(self) -> str:
+        """Return it without addresses in memory: Airflow keeps the text with a mapped task, and compares it."""
+        fields = ", ".join(f"{key!r}: {_spelled(rule)}" for key, rule in self.fields.items())
+        return (
+            f"DocumentMapping(document_id={self.document_id!r}, fields={{{fields}}}, keep={self.keep!r}, "
+            f"drop={self.drop!r})"
+        )
 
     def check(self, frame: pd.DataFrame | pa.Table) -> None:
         """
@@ -249,6 +257,11 @@ class DocumentMapping:
             raise MappingError(
                 f"row {row:,}: documentId {shown(ids[row].as_py())} is not {URI_EXPECTED}{cure}"
             )
+
+
+def _spelled(rule: Any) -> str:
+    name = getattr(rule, "__qualname__", None)
+    return repr(rule) if name is None else f"<function {name}>"
 
 
 def _names(argument: str, names: str | Iterable[str], others: str = "") -> tuple[str, ...]:

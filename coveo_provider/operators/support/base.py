@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator, Context
 
 from coveo_provider._compat import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
-from coveo_provider.hooks.coveo import CoveoHook
+from coveo_provider.hooks.connection import ConnectionHook
 from coveo_provider.links import LINKS
 from coveo_provider.operators.support.checkpoints import Checkpoint
 from coveo_provider.operators.support.lineage import Lineage, as_openlineage, is_listened_to
@@ -61,7 +61,7 @@ class CoveoOperator(BaseOperator):
     def __init__(
         self,
         *,
-        coveo_conn_id: str = CoveoHook.default_conn_name,
+        coveo_conn_id: str = ConnectionHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_block_seconds: float = 60.0,
         **kwargs: Any,
@@ -77,7 +77,7 @@ class CoveoOperator(BaseOperator):
         wait = self.max_block_seconds
         if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait <= 86_400:
             raise ConfigurationError(f"max_block_seconds must be seconds from 0 to a day, not {wait!r}")
-        return CoveoHook(self.coveo_conn_id, max_block_seconds=wait).client
+        return ConnectionHook(self.coveo_conn_id, max_block_seconds=wait).client
 
     def execute(self, context: Context) -> Any:
         """Do the task's work, and tell Airflow whether to try again when it fails."""

@@ -41,7 +41,12 @@ def write_changes(
             if any(mask.any() for mask in masks):
                 rows = changed_rows(dataset, masks, lambda path, entry=None: open_file(str(path), entry))
                 whole = dataset.manifest
-                changed = Manifest(DatasetKind.DOCUMENTS, mapping=whole.mapping, api=whole.api)
+                changed = Manifest(
+                    DatasetKind.DOCUMENTS,
+                    mapping=whole.mapping,
+                    api=whole.api,
+                    content_roots=whole.content_roots,
+                )
                 name = f"changed-{number}" if number else "changed"
                 documents += _written(place / name, changed, rows, ids, beside=folders)
         if difference.gone:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from airflow.sdk import Context, Variable
 
@@ -34,13 +34,45 @@ from coveo_provider.operators.support.load_records import (
 )
 from coveo_provider.operators.support.outlets import refuse_foreign_outlets
 
+if TYPE_CHECKING:
+    from coveo_provider.api.client import CoveoClient
+
 PAUSE = 1.0
 """Seconds between writing a claim and looking whether it stands: longer than Airflow takes to write a Variable."""
 
 _SLOW = 0.2
 """Seconds: where reading or writing a Variable takes longer, a multiple of it is waited."""
 
+_PREFIXES = {
+    "source": ("coveo_load", "coveo_source"),
+    "provider": ("coveo_load_provider", "coveo_provider"),
+}
+_CURES = {
+    "source": (
+        "Load all of a source by one group: with state, documents takes several datasets. Where both hold the "
+        "same, give both the same content_owner=…"
+    ),
+    "provider": "Push all identities of a provider with one state",
+}
+
 T = TypeVar("T")
+
+
+class ProviderOperator(Protocol):
+    """A task that pushes all identities of a provider."""
+
+    provider_id: Any
+
+    @property
+    def log(self) -> Any:
+        """Its logger."""
+
+    @property
+    def client(self) -> CoveoClient:
+        """The client of its connection."""
+
+    def is_exclusive(self, context: Context) -> bool:
+        """Return whether the task's run needs the claim on its provider."""
 
 
 class Claim:
@@ -55,14 +87,17 @@ class Claim:
     When Variables cannot be read or written, the load goes on without a claim, and a warning is logged. Outside of
     a DAG run, and with ``exclusive=False``, nothing of this happens.
 
-    :param operator: the task's operator
+    :param operator: the task's operator: one of a source, or one that pushes the identities of a provider
     :param context: the task's
     """
 
-    def __init__(self, operator: SourceOperator, context: Context) -> None:
+    def __init__(self, operator: SourceOperator | ProviderOperator, context: Context) -> None:
         self._log = operator.log
         self._context = context
-        self._source = operator.source_id
+        of: Any = operator
+        self._kind = "source" if hasattr(of, "source_id") else "provider"
+        self._id = of.source_id if self._kind == "source" else of.provider_id
+        self._what = f"{self._kind} {self._id}"
         self._taken = False
         self._slowest = 0.0
         run: Any = context.get("dag_run")
@@ -70,13 +105,16 @@ class Claim:
         self._own = (str(run.dag_id), str(run.run_id)) if run is not None else ("", "")
         if not self._on:
             return
-        self._begins = not any(kind.begins for kind in kinds_before(operator, context) if _is_ours(kind))
+        self._begins = self._kind != "source" or not any(
+            kind.begins for kind in kinds_before(operator, context) if _is_ours(kind)
+        )
         self._run_after = moment_text(getattr(run, "run_after", None) or getattr(run, "logical_date", None))
         client = operator.client
         self._organization = client.organization_id
-        key = (client.endpoints.push_url, client.organization_id, operator.source_id)
-        self.name = variable_name(*key)
-        self.record_name = variable_name(*key, prefix="coveo_source")
+        key = (client.endpoints.push_url, client.organization_id, self._id)
+        load, record = _PREFIXES[self._kind]
+        self.name = variable_name(*key, prefix=load)
+        self.record_name = variable_name(*key, prefix=record)
 
     @property
     def load(self) -> str:
@@ -146,16 +184,50 @@ class Claim:
                 return
             if record.owner and record.owner != owner:
                 raise SafetyStop(
-                    f"source {self._source}: its content belongs to {record.owner}, since "
-                    f"{record.owned_since}, and {step} "
-                    f"by {owner} would delete what that loaded. Nothing was removed. Load all of a source by "
-                    "one group: "
-                    "with state, documents takes several datasets. Where both hold the same, give both the "
-                    "same content_owner=…; "
-                    f"if the first is no longer used, delete the Variable {self.record_name}"
+                    f"{self._what}: its content belongs to {record.owner}, since {record.owned_since}, and "
+                    f"{step} by {owner} would delete what that loaded. Nothing was removed. "
+                    f"{_CURES[self._kind]}; if the first is no longer used, delete the Variable {self.record_name}"
                 )
             if not record.owner:
                 self._write_record(replace(record, owner=owner, owned_since=now_text()))
+
+    def alone(self, by: str) -> None:
+        """
+        Make sure that no other task of the run loads all of the source, and remember this one as the one that does.
+
+        Mapped tasks of which each loads a share would leave the share of the last.
+
+        :param by: the task, with its place among mapped ones
+        :raises SafetyStop: another does; nothing was sent
+        """
+        if not self._on or not by:
+            return
+        with self._going_on():
+            record = self._record()
+            if record is None or not self._is_own(record):
+                return
+            if record.by and record.by != by:
+                raise SafetyStop(
+                    f"{self._what}: task {record.by} of this run loads all of its content, and {by} would "
+                    "put its own in place of that. This task sent and removed nothing. Load all of a source by one "
+                    f"task: documents may be a list of DataFrames. If {record.by} is no longer meant, delete the "
+                    f"Variable {self.record_name}"
+                )
+            if not record.by:
+                self._write_record(replace(record, by=by))
+
+    def refuse_owned(self, step: str) -> None:
+        """
+        Make sure that nothing keeps an account of what is held, which a step without it would not be in.
+
+        :raises SafetyStop: something does
+        """
+        if not self._on:
+            return
+        with self._going_on():
+            record = self._record()
+            if record is not None and record.owner:
+                self.own("a task without it", step)
 
     def closing(self, stream_id: str) -> bool:
         """
@@ -266,14 +338,14 @@ class Claim:
         self._refuse_busy(holder, record)
         if holder is not None and not self._is_own(holder):
             self._log.info(
-                "DAG %s, run %s, ended without giving source %s back: its claim %s is taken over",
+                "DAG %s, run %s, ended without giving %s back: its claim %s is taken over",
                 holder.dag_id,
                 holder.run_id,
-                self._source,
+                self._what,
                 self.name,
             )
         now = now_text()
-        self._write(Holder(*self._own, self._source, now, status))
+        self._write(Holder(*self._own, self._id, now, status))
         self._pause(start)
         written, record = self._read(), self._record()
         if written is None:
@@ -291,6 +363,7 @@ class Claim:
                 run_id=run_id,
                 since=now,
                 run_after=self._run_after,
+                by="",
             )
         self._write_record(replace(record, ended=False))
         self._taken = True
@@ -310,14 +383,18 @@ class Claim:
         return holder if holder is not None and not self._is_own(holder) and self._active(holder) else None
 
     def _busy(self, holder: Holder | LastLoad) -> SourceBusy:
-        return SourceBusy(self._source, holder.dag_id, holder.run_id, holder.since, self.name)
+        return SourceBusy(self._id, holder.dag_id, holder.run_id, holder.since, self.name, self._kind)
 
     def _outdated(self, record: LastLoad, step: str) -> CoveoError:
+        cure = (
+            "To load this run's data again, clear the run from its first task; otherwise leave it"
+            if self._kind == "source"
+            else "To push what is known now, start a new run"
+        )
         return SafetyStop(
-            f"source {self._source}: DAG {record.dag_id}, run {record.run_id}, began a load of its own at "
+            f"{self._what}: DAG {record.dag_id}, run {record.run_id}, began a load of its own at "
             f"{record.since}, after this run's, so {step} would put old content over new. This task sent and "
-            "removed "
-            "nothing. To load this run's data again, clear the run from its first task; otherwise leave it"
+            f"removed nothing. {cure}"
         )
 
     def _is_own(self, holder: Holder | LastLoad) -> bool:
@@ -357,7 +434,8 @@ class Claim:
         self._put(self.record_name, record, f"was loaded last by DAG {record.dag_id}")
 
     def _put(self, name: str, value: Holder | LastLoad, what: str) -> None:
-        text, description = json.dumps(asdict(value)), f"Source {self._source} of {self._organization} {what}"
+        text = json.dumps(asdict(value))
+        description = f"{self._kind.capitalize()} {self._id} of {self._organization} {what}"
         self._timed(lambda: Variable.set(name, text, description=description))
 
     def _timed(self, call: Callable[[], T]) -> T:
@@ -376,9 +454,10 @@ class Claim:
             raise
         except Exception as error:  # noqa: BLE001  each secrets backend has its own
             self._log.warning(
-                "Source %s is not guarded against other runs, as the Variable %s cannot be used: %s. Set "
+                "%s %s is not guarded against other runs, as the Variable %s cannot be used: %s. Set "
                 "max_active_runs=1, and exclusive=False to be told no more",
-                self._source,
+                self._kind.capitalize(),
+                self._id,
                 self.name,
                 error,
             )

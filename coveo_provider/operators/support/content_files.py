@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any
 
+from airflow.configuration import conf
+
 from coveo_provider.documents.contents.local_files import refuse_irregular
+from coveo_provider.documents.contents.roots import checked_roots, refuse_outside, refuse_place
 from coveo_provider.documents.dataset.files import is_local, stamp_of_open, stored_stamp
 from coveo_provider.documents.uris import MissingFile, shown_uri
 from coveo_provider.errors import ConfigurationError, FileChanged
@@ -19,18 +25,30 @@ _BLOCK = 1 << 20  # bytes fetched at once; some storages' own default is 50 MB f
 _one_by_one = threading.Lock()
 
 
+def allowed_roots() -> tuple[str, ...]:
+    """
+    Return the folders that the setting ``[coveo] content_roots`` allows for all tasks; none allows every place.
+
+    :raises ConfigurationError: it holds something else than URIs
+    """
+    text = conf.get("coveo", "content_roots", fallback="") or ""
+    return checked_roots([one for one in re.split(r"[,\n]", text) if one.strip()], "[coveo] content_roots")
+
+
 @contextmanager
-def open_content(uri: str) -> Iterator[IO[bytes]]:
+def open_content(uri: str, roots: tuple[str, ...] = ()) -> Iterator[IO[bytes]]:
     """
     Open a file for reading, wherever ``ObjectStoragePath`` reads. May be called in threads.
 
     It goes past ``ObjectStoragePath.open``, which would report each of thousands of files as an asset of the task.
     Of this machine only regular files are read: a named pipe could hold a task beyond every time-out.
 
+    :param roots: the folders below which it must lie, besides those of the setting; none allows every place
+    :raises OutsideRoots: it lies elsewhere
     :raises FileChanged: it changed while it was read
     :raises Exception: whatever the storage's library has for what went wrong
     """
-    storage, path, local = _located(uri)
+    storage, path, local = _located(uri, roots)
     try:
         if local:
             refuse_irregular(path)
@@ -44,26 +62,28 @@ def open_content(uri: str) -> Iterator[IO[bytes]]:
         return stamp_of_open(file) if local else stored_stamp(storage, path)
 
     with file:
+        if local:  # again, as a link may have been put in its place meanwhile
+            _refuse_place(_opened_path(file, path), roots)
         before = stamp() if looked_at else None
         yield file
         if looked_at and stamp() != before:
             raise FileChanged(shown_uri(uri))
 
 
-def stamp_of(uri: str) -> str:
+def stamp_of(uri: str, roots: tuple[str, ...] = ()) -> str:
     """
     Return what tells this state of a file from any other, as far as its storage says: a hash, or size and time.
 
     :raises Exception: whatever the storage's library has for what went wrong
     """
-    storage, path, _ = _located(uri)
+    storage, path, _ = _located(uri, roots)
     try:
         return stored_stamp(storage, path)
     except FileNotFoundError:
         raise MissingFile(misspelt(uri)) from None
 
 
-def hash_of(uri: str) -> str:
+def hash_of(uri: str, roots: tuple[str, ...] = ()) -> str:
     """
     Return the SHA-256 of a file's bytes, which are read in blocks.
 
@@ -71,31 +91,50 @@ def hash_of(uri: str) -> str:
     :raises Exception: whatever the storage's library has for what went wrong
     """
     digest = hashlib.sha256()
-    with open_content(uri) as file:
+    with open_content(uri, roots) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return f"sha256={digest.hexdigest()}"
 
 
-CONTENT_STAMPS: Mapping[str, Callable[[str], str]] = {"time": stamp_of, "hash": hash_of}
+CONTENT_STAMPS: Mapping[str, Callable[..., str]] = {"time": stamp_of, "hash": hash_of}
 """What a file named by ``contentUri`` is known by from one run to the next."""
 
 
-def content_stamp(name: Any) -> Callable[[str], str]:
+def content_stamp(name: Any, roots: tuple[str, ...] = ()) -> Callable[[str], str]:
     """
     Return what tells the states of a file apart, by its name.
 
+    :param roots: the folders below which files must lie, besides those of the setting
     :raises ConfigurationError: there is no such way
     """
     stamp = CONTENT_STAMPS.get(name) if isinstance(name, str) else None
     if stamp is None:
         known = " or ".join(map(repr, CONTENT_STAMPS))
         raise ConfigurationError(f"content_stamp must be {known}, not {name!r}")
-    return stamp
+    return partial(stamp, roots=roots)
 
 
-def _located(uri: str) -> tuple[Any, str, bool]:
-    """Return the storage of a file, its path there, and whether that is this machine."""
+def _located(uri: str, roots: tuple[str, ...]) -> tuple[Any, str, bool]:
+    """Return the storage of a file that may be read, its path there, and whether that is this machine."""
+    refuse_outside(uri, roots)
+    refuse_outside(uri, allowed_roots())
     with _one_by_one:  # the first file of a storage asks the task's supervisor for the connection
         path = path_at(uri)
-        return path.fs, path.path, is_local(path)
+        storage, place, local = path.fs, path.path, is_local(path)
+    if local:
+        _refuse_place(os.path.realpath(place), roots)
+    return storage, place, local
+
+
+def _refuse_place(real: str, roots: tuple[str, ...]) -> None:
+    refuse_place(real, roots)
+    refuse_place(real, allowed_roots())
+
+
+def _opened_path(file: Any, path: str) -> str:
+    """Return where a file that is open really lies."""
+    try:
+        return os.readlink(f"/proc/self/fd/{file.fileno()}")
+    except (AttributeError, OSError):  # not Linux
+        return os.path.realpath(path)

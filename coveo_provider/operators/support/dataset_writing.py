@@ -12,7 +12,7 @@ from airflow.sdk import ObjectStoragePath
 
 from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Api, counted
 from coveo_provider.documents.dataset.files import replace as replace_file
-from coveo_provider.documents.dataset.manifest import MANIFEST, DatasetKind, Manifest
+from coveo_provider.documents.dataset.manifest import ITEM_KINDS, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError, DatasetError
@@ -35,6 +35,8 @@ class Recipe:
     :param stream: whether it is meant for a stream source
     :param part_bytes: the most a part may have when encoded, in bytes
     :param content_stamp: what tells one state of a file that ``contentUri`` names from another
+    :param content_roots: URIs of the folders below which the files must lie that rows name as their content; none
+        allows every place
     :raises ConfigurationError: one of them is wrong
     """
 
@@ -44,6 +46,7 @@ class Recipe:
     stream: bool
     part_bytes: int
     content_stamp: str
+    content_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_mapping(self.mapping)
@@ -60,8 +63,8 @@ class Recipe:
                 f"part_bytes must lie between {MIN_PART_BYTES:,} and {MAX_CHUNK_BYTES:,} (what a chunk takes), "
                 f"not {size!r}"
             )
-        if self.kind not in {kind.value for kind in DatasetKind}:
-            known = ", ".join(kind.value for kind in DatasetKind)
+        if self.kind not in {kind.value for kind in ITEM_KINDS}:
+            known = ", ".join(kind.value for kind in ITEM_KINDS)
             raise ConfigurationError(f"unknown kind {self.kind!r}: expected one of {known}")
         content_stamp(self.content_stamp)
 
@@ -72,7 +75,12 @@ class Recipe:
     def manifest(self) -> Manifest:
         """Return the manifest of a dataset that is not complete yet."""
         api = Api.STREAM if self.stream else Api.PUSH
-        return Manifest(DatasetKind(self.kind), mapping=self.fingerprint(), api=api.value)
+        return Manifest(
+            DatasetKind(self.kind),
+            mapping=self.fingerprint(),
+            api=api.value,
+            content_roots=self.content_roots,
+        )
 
     def write(
         self,
@@ -85,6 +93,7 @@ class Recipe:
         found: Callable[[], Mapping[str, Any]] = dict,
         watch: Callable[[Batch, Any], None] | None = None,
         add_rest: Callable[[PartWriter], None] | None = None,
+        known_stamps: Callable[[], Mapping[str, str]] = dict,
     ) -> Manifest:
         """
         Write the parts of a dataset and complete its manifest, which is returned.
@@ -94,6 +103,7 @@ class Recipe:
         :param found: what else the manifest is to say, asked for once all was read
         :param watch: is told of each batch the table that it became
         :param add_rest: writes what the dataset has besides, once all was read
+        :param known_stamps: returns, by URI, what a list of files says of the states of those in the last batch
         :raises DataError: names the rows at fault; the manifest stays incomplete
         """
         from coveo_provider.documents.dataset.part_writer import PartWriter
@@ -108,7 +118,7 @@ class Recipe:
             section=manifest.kind.section,
             part_bytes=self.part_bytes,
             item_limit=Api(manifest.api).item_bytes,
-            stamp=content_stamp(self.content_stamp),
+            stamp=self._stamp(known_stamps),
         ) as writer:
             for batch in batches:
                 read += len(batch.rows)
@@ -139,6 +149,11 @@ class Recipe:
             folder,
         )
         return manifest
+
+    def _stamp(self, known: Callable[[], Mapping[str, str]]) -> Callable[[str], str]:
+        """Return what tells the states of a file apart; what a list of files said is not asked for again."""
+        stamp = content_stamp(self.content_stamp, self.content_roots)
+        return stamp if self.content_stamp == "hash" else lambda uri: known().get(uri) or stamp(uri)
 
 
 def _check_mapping(mapping: Any) -> None:

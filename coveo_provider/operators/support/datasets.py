@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +42,16 @@ def open_parts(uris: Sequence[str], named: Any = None) -> Iterator[list[Part]]:
     from coveo_provider.documents.dataset.tables import Part, say_what_is_left_out
 
     partitions = {} if named is None else partitions_at(uris, named, "the dataset")
+    manifests = manifests_of(uris)
     with ExitStack() as stack:
-        entries = _entries(uris)
+        entries = _entries(uris, manifests)
         parts = [
             Part(
                 stack.enter_context(open_file(uri, entries.get(uri))),
                 uri,
                 partitions.get(uri),
                 dataset=folder_of(uri) if uri in entries else "",
+                content_roots=() if (told := manifests[folder_of(uri)]) is None else told.content_roots,
             )
             for uri in uris
         ]
@@ -60,9 +62,8 @@ def open_parts(uris: Sequence[str], named: Any = None) -> Iterator[list[Part]]:
         yield parts
 
 
-def _entries(uris: Sequence[str]) -> dict[str, PartEntry]:
+def _entries(uris: Sequence[str], manifests: Mapping[str, Manifest | None]) -> dict[str, PartEntry]:
     """Return what the manifests of the parts' folders say of them; nothing where there is no manifest."""
-    manifests = manifests_of(uris)
     entries = {}
     for uri in uris:
         folder = folder_of(uri)

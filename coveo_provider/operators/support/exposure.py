@@ -59,6 +59,12 @@ def refuse_exposure(
         )
 
 
+def keeps_somebody_out(load: Mapping[Section, Sequence[Part | Rows]]) -> bool:
+    """Return whether any document of a load has permissions that keep somebody from seeing it."""
+    sources = [source for section in load.values() for source in section]
+    return any(_has_permissions(one) and _keeps_out(one) for one in sources)
+
+
 def _has_permissions(source: Part | Rows) -> bool:
     """Tell whether any document of a part, or of rows given inline, has permissions."""
     from coveo_provider.documents.encoding.rows import Rows

@@ -43,6 +43,7 @@ class LastLoad:
     :param ended: whether it came to its end
     :param owner: what alone may delete items for their age, or by comparison; empty while nothing did
     :param owned_since: when that was first done, in ISO 8601
+    :param by: the task of the run that loads all of it at once; empty when tasks do so one after the other
     """
 
     number: int
@@ -53,6 +54,7 @@ class LastLoad:
     ended: bool = False
     owner: str = ""
     owned_since: str = ""
+    by: str = ""
 
 
 def variable_name(push_url: str, organization_id: str, source_id: str, *, prefix: str = "coveo_load") -> str:

@@ -18,6 +18,12 @@ from coveo_provider.operators.support.claims import SourceOperator
 from coveo_provider.operators.support.content_files import open_content
 from coveo_provider.operators.support.ending import EndingOperator
 from coveo_provider.operators.support.exposure import refuse_exposure
+from coveo_provider.operators.support.fields import (
+    look_at_fields,
+    of_load,
+    refuse_choice,
+    was_looked_at,
+)
 from coveo_provider.operators.support.followers import kinds_after
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.lineage import Lineage, columns_of, data_of_source, data_read
@@ -116,6 +122,9 @@ class SendingOperator(SourceOperator):
     :param visibility: ``checked`` asks whether the source is secured, before documents with permissions are
         sent: on any other source everybody would see them. ``unchecked`` where that is known and the key may
         not ask
+    :param fields: what to do with metadata that has no field and with values that do not fit their field: ``warn``,
+        ``fail``, ``create`` the fields that are missing, or ``off``, which does not ask. Where a task before it
+        checked the dataset, or found the changes, that one has looked
     :param exclusive: whether no other run may be loading the source meanwhile; by default the task keeps others
         away when a task that ends the load of the source follows it, and as a feed sends beside a load otherwise
     """
@@ -124,11 +133,17 @@ class SendingOperator(SourceOperator):
     sends = True
 
     def __init__(
-        self, *, max_chunk_bytes: int = DEFAULT_CHUNK_BYTES, visibility: str = "checked", **kwargs: Any
+        self,
+        *,
+        max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+        visibility: str = "checked",
+        fields: str = "warn",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_chunk_bytes = max_chunk_bytes
         self.visibility = visibility
+        self.fields = fields
 
     def is_exclusive(self, context: Context) -> bool:
         """Return whether it belongs to a load, unless ``exclusive`` says it."""
@@ -167,6 +182,7 @@ class SendingOperator(SourceOperator):
         from coveo_provider.loading.uploads import UploadsAhead
         from coveo_provider.report import Report
 
+        refuse_choice(self.fields)
         arguments = {section: value for section, value in arguments.items() if value is not None}
         if not arguments:
             names = ", ".join(name for name in dict.fromkeys(_ARGUMENTS.values()) if hasattr(self, name))
@@ -188,6 +204,8 @@ class SendingOperator(SourceOperator):
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes, sealed=sealed))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
+            if not resumed and not was_looked_at(self, context):
+                look_at_fields(self, self.source_id, self.fields, of_load(load))
             for chunk in chunks if stream_id and not resumed else ():
                 ahead.add(chunk)
             self._log_calls(chunks, api, calls_per_chunk=1 if stream_id else 2)

@@ -79,12 +79,12 @@ def search_fields(state: State, request: Request) -> object:
     if type(filters) is not dict:
         raise invalid_json("'filters' is an object.")
     paging = Paging(_whole(body, "page", 0, 0, 10**9), _whole(body, "perPage", 100, 1, _MOST_PER_PAGE))
-    return paging.answer(_sorted(_filtered(state.fields.all(), filters), body))
+    return paging.answer(_sorted(_filtered(state.fields.listed(), filters), body))
 
 
 def page_fields(state: State, request: Request) -> object:
     """List fields as older clients ask for them, options in the query."""
-    return request.paging().answer(_sorted(_filtered(state.fields.all(), request.query), request.query))
+    return request.paging().answer(_sorted(_filtered(state.fields.listed(), request.query), request.query))
 
 
 def _named(request: Request) -> list[str]:

@@ -11,6 +11,8 @@ import orjson
 from coveo_provider.sandbox.service.errors import ApiError, invalid_json, not_found
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coveo_provider.sandbox.service.database import Database
 
 TYPES = ("LONG", "LONG_64", "DOUBLE", "DATE", "STRING", "VECTOR")
@@ -36,8 +38,16 @@ FLAGS = {
     "useCacheForComputedFacet": False,
     "system": False,
 }
+# Fields that every organization has, of what items usually bring: (uncertain) no page lists them in full.
+SYSTEM = {
+    **dict.fromkeys(("author", "clickableuri", "filename", "filetype", "language", "objecttype"), "STRING"),
+    **dict.fromkeys(("permanentid", "source", "sourcetype", "title", "uri"), "STRING"),
+    **dict.fromkeys(("date", "indexeddate"), "DATE"),
+    **dict.fromkeys(("rowid", "size"), "LONG_64"),
+}
 _TEXTS = ("name", "description", "label", "type", "multiValueFacetTokenizers", "dateFormat")
 _LISTS = ("automaticFacetsCandidateTags", "projectIds")
+_NEVER_OFF = ("facet", "sort")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,254}")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS fields (name TEXT PRIMARY KEY, model BLOB NOT NULL);"
 
@@ -57,15 +67,21 @@ class Fields:
         database.prepare(_SCHEMA)
 
     def all(self) -> list[Model]:
-        """List them by name."""
+        """List those that were made, by name."""
         return [orjson.loads(row) for (row,) in self._database.rows("SELECT model FROM fields ORDER BY name")]
+
+    def listed(self) -> list[Model]:
+        """List all of them, those of every organization as well, by name."""
+        return sorted([*_SYSTEM_MODELS.values(), *self.all()], key=lambda one: str(one["name"]))
 
     def by_name(self) -> dict[str, Model]:
         """Give all of them by name."""
-        return {one["name"]: one for one in self.all()}
+        return {one["name"]: one for one in self.listed()}
 
     def get(self, name: str) -> Model:
         """Give one; 404 when there is none."""
+        if name.lower() in _SYSTEM_MODELS:
+            return dict(_SYSTEM_MODELS[name.lower()])
         rows = self._database.rows("SELECT model FROM fields WHERE name = ?", name.lower())
         if not rows:
             raise not_found(f"The field '{name}' does not exist.")
@@ -76,7 +92,7 @@ class Fields:
         with self._lock:
             made = [_read(one) for one in models]
             self._check_once(made)
-            taken = {one["name"] for one in self.all()}
+            taken = {one["name"] for one in self.listed()}
             for one in made:
                 if one["name"] in taken:
                     # No page gives the errorCode (probe: field-taken).
@@ -90,6 +106,7 @@ class Fields:
         with self._lock:
             made = [_read(one) for one in models]
             self._check_once(made)
+            _refuse_system(one["name"] for one in made)
             for one in made:
                 if one["type"] != (old := self.get(one["name"])["type"]):
                     raise invalid_json(
@@ -101,6 +118,7 @@ class Fields:
     def delete(self, names: list[str]) -> list[Model]:
         """Delete fields, all or none; 404 when one is not there."""
         with self._lock:
+            _refuse_system(names)
             gone = [self.get(name) for name in names]
             self._database.write("DELETE FROM fields WHERE name = ?", [(one["name"],) for one in gone])
         return gone
@@ -135,4 +153,20 @@ def _read(model: Any) -> Model:
         raise invalid_json("'name' is required: a small letter, then small letters, digits and '_'.")
     if given.get("type") not in TYPES:
         raise invalid_json(f"'type' is required and is one of {', '.join(TYPES)}.")
-    return {**FLAGS, "description": "", **given, "name": name, "system": False}
+    kept = dict.fromkeys(_NEVER_OFF, given["type"] != "STRING")
+    for flag in _NEVER_OFF:
+        if kept[flag] and given.get(flag) is False:
+            # "Can't be set to false" (description of fields); what it answers is stated nowhere.
+            raise invalid_json(f"'{flag}' cannot be false for a field of type {given['type']}.")
+    return {**FLAGS, **kept, "description": "", **given, "name": name, "system": False}
+
+
+_SYSTEM_MODELS = {
+    name: {**_read({"name": name, "type": kind}), "system": True} for name, kind in SYSTEM.items()
+}
+
+
+def _refuse_system(names: Iterable[str]) -> None:
+    """Refuse to change what the index needs itself; what it answers is stated nowhere."""
+    if own := [name for name in names if name.lower() in _SYSTEM_MODELS]:
+        raise invalid_json(f"The field '{own[0]}' is of the system and cannot be changed.")

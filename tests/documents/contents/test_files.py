@@ -49,7 +49,7 @@ def test_what_a_later_try_could_mend_is_told_apart(
             raise error
 
     @contextmanager
-    def open_file(_: str) -> Iterator[IO[bytes]]:
+    def open_file(_: str, roots: tuple[str, ...]) -> Iterator[IO[bytes]]:
         if not late:
             raise error
         yield Broken()
@@ -68,7 +68,7 @@ def test_secrets_of_a_uri_are_not_repeated(tmp_path: Path) -> None:
     """Neither ours nor the storage library's message holds password or signature."""
     uri = "https://me:pass%20word@host/a.pdf?sig=abcd%2Fefgh&x=1"
 
-    def open_file(uri: str) -> AbstractContextManager[IO[bytes]]:
+    def open_file(uri: str, roots: tuple[str, ...]) -> AbstractContextManager[IO[bytes]]:
         raise OSError(f"GET {uri} and pass word, me:pass%20word, sig=abcd/efgh went wrong")
 
     encoded = encode(batch_of(documentId=["file://a"], contentUri=[uri]))
@@ -126,7 +126,7 @@ def test_files_are_read_side_by_side_and_not_far_ahead(tmp_path: Path) -> None:
     open_now, most, opened = 0, 0, 0
 
     @contextmanager
-    def open_file(uri: str) -> Iterator[IO[bytes]]:
+    def open_file(uri: str, roots: tuple[str, ...]) -> Iterator[IO[bytes]]:
         nonlocal open_now, most, opened
         with lock:
             open_now, opened = open_now + 1, opened + 1
@@ -166,7 +166,7 @@ def test_the_rest_is_given_up_after_an_error(tmp_path: Path) -> None:
             raise OSError("a stream")
 
     @contextmanager
-    def open_file(uri: str) -> Iterator[IO[bytes]]:
+    def open_file(uri: str, roots: tuple[str, ...]) -> Iterator[IO[bytes]]:
         opened.append(uri)
         if uri == "x://0":
             raise FileNotFoundError

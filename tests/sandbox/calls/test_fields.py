@@ -14,6 +14,8 @@ FIELDS = "/indexes/fields"
 
 
 def names(caller: Caller, **options: Any) -> list[str]:
+    """Return the names of fields that were made, unless ``filters`` says another origin."""
+    options["filters"] = {"origin": "USER", **options.get("filters", {})}
     answer = caller.rest("POST", f"{FIELDS}/search", json=options)
     assert answer.status_code == 200
     return [one["name"] for one in answer.json()["items"]]
@@ -64,8 +66,11 @@ def test_fields_are_found_by_options_and_pages(caller: Caller) -> None:
     assert names(caller, filters={"type": "DOUBLE"}) == ["weight"]
     assert names(caller, filters={"fieldNames": ["Red", "none"]}) == ["red"]
     assert names(caller, filters={"name": "re"}, order="DESC") == ["red", "green"]
-    assert names(caller, filters={"origin": "SYSTEM"}) == []
-    page = caller.rest("GET", "/indexes/page/fields", params={"page": 1, "perPage": 3}).json()
+    system = names(caller, filters={"origin": "SYSTEM"})
+    assert {"title", "date", "size"} <= set(system)
+    assert names(caller, filters={"origin": "ALL"}) == sorted([*system, "blue", "green", "red", "weight"])
+    wanted = {"page": 1, "perPage": 3, "origin": "USER"}
+    page = caller.rest("GET", "/indexes/page/fields", params=wanted).json()
     assert ([one["name"] for one in page["items"]], page["totalEntries"], page["totalPages"]) == (
         *(["weight"], 4),
         2,
@@ -93,6 +98,24 @@ def test_a_wrong_field_is_refused(caller: Caller, field: Any) -> None:
     assert refusal(caller.rest("POST", FIELDS, json=field)) == (400, "INVALID_JSON")
     assert refusal(caller.rest("POST", f"{FIELDS}/batch/create", json=[field])) == (400, "INVALID_JSON")
     assert names(caller) == []
+
+
+def test_what_every_organization_has_is_there_and_stays(caller: Caller) -> None:
+    """Fields of the system are found, and neither made again, changed nor deleted."""
+    assert caller.rest("GET", f"{FIELDS}/title").json()["system"] is True
+    title = {"name": "title", "type": "STRING"}
+    assert refusal(caller.rest("POST", FIELDS, json=title)) == (412, "FIELD_ALREADY_EXISTS")
+    assert refusal(caller.rest("PUT", f"{FIELDS}/title", json=title)) == (400, "INVALID_JSON")
+    assert refusal(caller.rest("DELETE", f"{FIELDS}/title")) == (400, "INVALID_JSON")
+
+
+def test_other_fields_than_texts_are_facets_and_sortable(caller: Caller) -> None:
+    """As the description says, and they cannot be otherwise."""
+    make(caller, "weight", kind="DOUBLE")
+    made = caller.rest("GET", f"{FIELDS}/weight").json()
+    assert (made["facet"], made["sort"]) == (True, True)
+    wrong = {"name": "width", "type": "LONG", "sort": False}
+    assert refusal(caller.rest("POST", FIELDS, json=wrong)) == (400, "INVALID_JSON")
 
 
 def test_a_field_keeps_its_type_and_is_given_once(caller: Caller) -> None:

@@ -15,13 +15,6 @@ from typing import Any
 from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.indexing.item_rules import RESERVED, Warned
 
-# Fields that every organization has, of what items usually bring: (uncertain) no page lists them in full.
-SYSTEM = {
-    **dict.fromkeys(("author", "clickableuri", "filename", "filetype", "language", "objecttype"), "STRING"),
-    **dict.fromkeys(("permanentid", "source", "sourcetype", "title", "uri"), "STRING"),
-    **dict.fromkeys(("date", "indexeddate"), "DATE"),
-    **dict.fromkeys(("rowid", "size"), "LONG_64"),
-}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SHOWN = 100  # characters of a value that is dropped
@@ -39,7 +32,7 @@ def keep(
     Leave out the metadata that no field takes, and say why for each.
 
     :param text: the item's JSON
-    :param models: the organization's fields by name, besides :data:`SYSTEM`
+    :param models: the organization's fields by name, those of every organization among them
     :param mapped: keys, in lower case, that a mapping rule of the source reads: they are kept as they came
     :param only: metadata keys to look at; all of them when left out
     """
@@ -60,15 +53,13 @@ def keep(
 
 def _problem(key: str, text: bytes, models: Mapping[str, Mapping[str, Any]]) -> str:
     """Say why a metadata value reaches no field; empty when it does."""
-    name = key.lower()
-    model = models.get(name) or ({"type": SYSTEM[name]} if name in SYSTEM else None)
+    model = models.get(key.lower())
     if model is None:
         return f"{key!r} is dropped: the organization has no field of this name"
     value, kind = jsontext.parse(text), model["type"]
-    if type(value) is dict:
-        dictionary = model.get("keyValue", False)
-        return "" if dictionary else f"{key!r} is dropped: an object, and its field is no dictionary field"
-    parts = value if type(value) is list else [value]
+    if type(value) is dict and not model.get("keyValue", False):
+        return f"{key!r} is dropped: an object, and its field is no dictionary field"
+    parts = list(value.values()) if type(value) is dict else value if type(value) is list else [value]
     if wrong := [part for part in parts if not _FITS[kind](part)]:
         return (
             f"{key!r} is dropped: {repr(wrong[0])[:_SHOWN]} does not fit its field, which is of type {kind}"

@@ -1,0 +1,1 @@
+"""Decorators of tasks: what a function returns is sent to Coveo."""

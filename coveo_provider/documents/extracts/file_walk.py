@@ -1,0 +1,269 @@
+"""
+The files below a folder, on this machine or on a storage of ``fsspec``, one after the other.
+
+Folder by folder and in order of their names, so that two walks of the same share give the same list; memory is
+bounded by the names of the folders on the way. What cannot be listed stops the walk: a folder left out would look
+deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from coveo_provider.documents.dataset.files import stamp_in
+from coveo_provider.documents.permissions.posix import Owned
+from coveo_provider.documents.uris import shown_uri
+from coveo_provider.errors import DatasetError
+
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified")
+_ACL = "system.posix_acl_access"
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """
+    A file of a share.
+
+    :param path: below the root, with ``/`` between names, each as the storage spells it
+    :param size: in bytes
+    :param modified: when it was written last, if the storage says so
+    :param stamp: what tells this state of it from any other; empty where the file lies elsewhere, as a link says
+    :param owned: whose it is, after the folders from the root on; empty on a storage without owners
+    """
+
+    path: str
+    size: int
+    modified: datetime | None
+    stamp: str = ""
+    owned: tuple[Owned, ...] = ()
+
+
+@dataclass
+class Wanted:
+    """
+    Which files are wanted.
+
+    :param include: patterns as in a ``.gitignore`` file, of the path below the root; none wants all
+    :param exclude: the same; a folder that one of them names is not entered
+    :param min_bytes: of smaller files nothing is wanted, nor of larger ones than ``max_bytes``
+    :param newer_than: files written before it are not wanted, nor those written after ``older_than``
+    :param passed_over: counts what was not wanted, by why
+    """
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    min_bytes: int = 0
+    max_bytes: int | None = None
+    newer_than: datetime | None = None
+    older_than: datetime | None = None
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._include, self._exclude = map(GitIgnoreSpec.from_lines, (self.include, self.exclude))
+
+    def enters(self, folder: str) -> bool:
+        """Return whether a folder is to be looked into."""
+        return not self._left_out(f"{folder}/")
+
+    def names(self, path: str) -> bool:
+        """Return whether a file is wanted, as far as its path says."""
+        if self._left_out(path):
+            return False
+        return not self.include or self._miss(not self._include.match_file(path), "included by no pattern")
+
+    def takes(self, file: FoundFile) -> bool:
+        """Return whether a file is wanted, as far as its size and time say."""
+        over = self.max_bytes is not None and file.size > self.max_bytes
+        if not self._miss(file.size < self.min_bytes, "smaller than min_bytes") or not self._miss(
+            over, "larger than max_bytes"
+        ):
+            return False
+        if file.modified is None:
+            if self.newer_than or self.older_than:
+                raise DatasetError(
+                    f"{file.path}: its storage does not say when it was written, as newer_than and older_than need"
+                )
+            return True
+        old = self.newer_than is not None and file.modified < self.newer_than
+        new = self.older_than is not None and file.modified > self.older_than
+        return self._miss(old, "older than newer_than") and self._miss(new, "newer than older_than")
+
+    def _left_out(self, path: str) -> bool:
+        return not self._miss(self._exclude.match_file(path), "excluded by a pattern")
+
+    def _miss(self, missed: bool, why: str) -> bool:
+        """Count what is passed over, and return whether it is not."""
+        self.passed_over[why] += missed
+        return not missed
+
+
+def local_files(root: str, wanted: Wanted, *, follow_links: bool, owners: bool) -> Iterator[FoundFile]:
+    """
+    Return the files below a folder of this machine.
+
+    :param root: its path
+    :param follow_links: whether links are what they lead to; else they are passed over
+    :param owners: whether it is wanted whose they are
+    :raises DatasetError: a folder cannot be listed, or has an access control list besides owner and group
+    """
+    top = os.stat(root)
+    folders: list[tuple[str, tuple[Owned, ...], frozenset[tuple[int, int]]]] = [
+        ("", (_owned(top, root),) if owners else (), frozenset({(top.st_dev, top.st_ino)}))
+    ]
+    while folders:
+        folder, above, passed = folders.pop()
+        below = []
+        for name in _names(root, folder, wanted):
+            path = f"{folder}/{name}" if folder else name
+            full = os.path.join(root, path)
+            status = _status(full, wanted, follow_links)
+            if status is None:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                here = (status.st_dev, status.st_ino)
+                if not wanted.enters(path):
+                    continue
+                if here in passed:
+                    wanted.passed_over["links that lead back to a folder above them"] += 1
+                    continue
+                owned = (*above, _owned(status, full)) if owners else ()
+                below.append((path, owned, passed | {here}))
+            elif not stat.S_ISREG(status.st_mode):
+                wanted.passed_over["pipes, sockets and devices"] += 1
+            elif wanted.names(path):
+                found = FoundFile(
+                    path,
+                    status.st_size,
+                    datetime.fromtimestamp(status.st_mtime, timezone.utc),
+                    ""
+                    if os.path.islink(full)
+                    else stamp_in({"size": status.st_size, "mtime": status.st_mtime}),
+                    (*above, _owned(status, full)) if owners else (),
+                )
+                if wanted.takes(found):
+                    yield found
+        folders.extend(reversed(below))
+
+
+def stored_files(storage: Any, root: str, wanted: Wanted) -> Iterator[FoundFile]:
+    """
+    Return the files below a folder of a storage; links are passed over.
+
+    :param storage: the ``fsspec`` file system
+    :param root: the folder's path there
+    :raises DatasetError: a folder cannot be listed
+    """
+    top = root.strip("/")
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        below = []
+        for info in _listed(storage, f"{root.rstrip('/')}/{folder}" if folder else root, wanted, folder):
+            path = str(info["name"]).strip("/")[len(top) :].strip("/")
+            if path == folder or not path:  # the marker of an empty folder
+                continue
+            kind = info.get("type")
+            if kind == "directory":
+                if wanted.enters(path):
+                    below.append(path)
+            elif kind != "file":
+                wanted.passed_over["links and what is no file"] += 1
+            elif wanted.names(path):
+                size = info.get("size")
+                if size is None:
+                    raise DatasetError(f"{shown_uri(root)}: its storage does not say how large {path} is")
+                found = FoundFile(path, int(size), _moment(info), stamp_in(info))
+                if wanted.takes(found):
+                    yield found
+        folders.extend(reversed(below))
+
+
+def _names(root: str, folder: str, wanted: Wanted) -> list[str]:
+    try:
+        with os.scandir(os.path.join(root, folder)) as entries:
+            return sorted(entry.name for entry in entries)
+    except FileNotFoundError:
+        if not folder:
+            raise
+        wanted.passed_over["gone while the share was walked"] += 1
+        return []
+    except OSError as error:
+        raise _unlisted(os.path.join(root, folder), error) from None
+
+
+def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mapping[str, Any]]:
+    try:
+        storage.invalidate_cache(place)  # what a listing said may be old
+        found = sorted(storage.ls(place, detail=True), key=lambda info: str(info["name"]))
+        storage.invalidate_cache(place)  # which would keep the list of every folder
+    except FileNotFoundError:
+        if not folder:
+            raise
+        wanted.passed_over["gone while the share was walked"] += 1
+        return []
+    except OSError as error:
+        raise _unlisted(place, error) from None
+    return found
+
+
+def _unlisted(folder: str, error: OSError) -> DatasetError:
+    why = "permission denied" if isinstance(error, PermissionError) else type(error).__name__
+    return DatasetError(
+        f"the folder {_readable(folder)} cannot be listed: {why}. What is in it would look deleted, so nothing was "
+        "made. Let the worker's user read it, or leave it out with exclude"
+    )
+
+
+def _status(path: str, wanted: Wanted, follow_links: bool) -> os.stat_result | None:
+    """Return what a name leads to; ``None`` where it is passed over."""
+    try:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            if not follow_links:
+                wanted.passed_over["links"] += 1
+                return None
+            status = os.stat(path)
+    except FileNotFoundError:
+        wanted.passed_over["gone while the share was walked, or links that lead nowhere"] += 1
+        return None
+    except OSError as error:
+        raise DatasetError(f"{_readable(path)} cannot be looked at: {type(error).__name__}") from None
+    return status
+
+
+def _owned(status: os.stat_result, path: str) -> Owned:
+    """Return whose a file or folder is, as far as its owner, group and mode say all of it."""
+    names: Callable[[str], list[str]] | None = getattr(os, "listxattr", None)
+    try:
+        listed = _ACL in names(path) if names is not None else False
+    except OSError:  # a file system without such lists
+        listed = False
+    if listed:
+        raise DatasetError(
+            f"{_readable(path)} has an access control list, which owner, group and mode do not tell. Give "
+            "permissions by a table of folders (FolderPermissions), or leave it out with exclude"
+        )
+    return Owned(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def _moment(info: Mapping[str, Any]) -> datetime | None:
+    value = next((info[key] for key in _TIMES if info.get(key)), None)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    elif isinstance(value, (int, float)):
+        value = datetime.fromtimestamp(value, timezone.utc)
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def _readable(path: str) -> str:
+    return shown_uri(os.fsencode(path).decode("utf-8", "backslashreplace"))

@@ -1,0 +1,524 @@
+"""A file share becomes documents: what the index holds of it, and what is never read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import patch
+from urllib.parse import unquote_to_bytes
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coveo_provider._compat import AirflowFailException
+from coveo_provider.documents import DocumentMapping, FolderPermissions, PosixPermissions
+from coveo_provider.documents.contents import local_files
+from coveo_provider.documents.dataset.manifest import MANIFEST, read_manifest
+from coveo_provider.documents.extracts.share import encoded
+from coveo_provider.errors import ConfigurationError
+from coveo_provider.operators import (
+    CoveoCheckDatasetOperator,
+    CoveoDiffOperator,
+    CoveoListFilesOperator,
+    CoveoPushBatchOperator,
+    CoveoPushIdentityOperator,
+    CoveoTransformOperator,
+)
+from coveo_provider.operators.support import content_files
+from coveo_provider.sandbox import Sandbox
+from tests.contents import content_of
+from tests.operators.conftest import run
+from tests.operators.staging import Staging
+
+PREFIX = "file://share/"
+
+
+def listed(root: Path | str, output: Path, **options: Any) -> list[str]:
+    """List a share, and return the parts of the dataset."""
+    operator = CoveoListFilesOperator(
+        task_id="list", root=str(root), output=str(output), **{"id_prefix": PREFIX, **options}
+    )
+    parts: list[str] = run(operator)
+    return parts
+
+
+def rows(parts: list[str]) -> dict[str, dict[str, Any]]:
+    table = pa.concat_tables(pq.read_table(part) for part in parts)
+    return {row["documentId"].removeprefix(PREFIX): row for row in table.to_pylist()}
+
+
+def pushed(parts: list[str]) -> None:
+    run(CoveoPushBatchOperator(task_id="push", source_id="files", documents=parts))
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """A small share of text files."""
+    root = tmp_path / "share"
+    for name in ("a.txt", "hr/salaries.pdf", "hr/forms/leave.docx", "hr/.hidden", "b/c/d.TXT"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"this is {name}")
+    return root
+
+
+def test_a_file_is_a_document(connected: Sandbox, share: Path, tmp_path: Path) -> None:
+    """With its name, size, time, folder and content; hidden files are passed over."""
+    moment = datetime(2026, 1, 31, 12, 30, tzinfo=timezone.utc)
+    os.utime(share / "hr/salaries.pdf", (moment.timestamp(),) * 2)
+
+    pushed(listed(share, tmp_path / "out"))
+    connected.settle()
+
+    items = connected.items("files")
+    assert set(items) == {
+        f"{PREFIX}{name}" for name in ("a.txt", "hr/salaries.pdf", "hr/forms/leave.docx", "b/c/d.TXT")
+    }
+    item = items[f"{PREFIX}hr/salaries.pdf"]
+    assert item["title"] == "salaries.pdf"
+    assert item["fileExtension"] == ".pdf"
+    assert item["size"] == 23
+    assert item["date"] == "2026-01-31T12:30:00Z"
+    assert item["parentId"] == f"{PREFIX}hr/"
+    assert items[f"{PREFIX}a.txt"]["parentId"] == PREFIX
+    assert content_of(connected, "files", f"{PREFIX}b/c/d.TXT") == b"this is b/c/d.TXT"
+
+
+NAMES = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12
+).filter(lambda name: name not in {".", ".."} and len(name.encode()) < 200)
+PATHS = st.lists(NAMES, min_size=1, max_size=3)
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(paths=st.lists(PATHS, min_size=1, max_size=5))
+def test_any_name_is_that_of_one_document(connected: Sandbox, paths: list[list[str]]) -> None:
+    """The id tells the bytes of the path, percent-encoded once, and the content is that of the file."""
+    connected.reset()
+    with tempfile.TemporaryDirectory(prefix="coveo-share-") as folder:
+        place = Path(folder)
+        root = place / "share"
+        root.mkdir()
+        files: dict[str, bytes] = {}
+        for path in paths:
+            name = "/".join(path)
+            try:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_bytes(name.encode())
+            except (NotADirectoryError, FileExistsError, IsADirectoryError):
+                continue  # one name is that of a file and of a folder
+            files[name] = name.encode()
+
+        pushed(listed(root, place / "out", exclude=()))
+        connected.settle()
+
+        items = connected.items("files")
+        assert {unquote_to_bytes(one.removeprefix(PREFIX)).decode() for one in items} == set(files)
+        for name, data in files.items():
+            assert content_of(connected, "files", f"{PREFIX}{encoded(name)}") == data
+            assert items[f"{PREFIX}{encoded(name)}"]["title"] == name.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"include": "*.txt"}, {"a.txt"}),
+        ({"include": ["*.txt", "*.TXT"]}, {"a.txt", "b/c/d.TXT"}),
+        ({"include": ["/hr/**"]}, {"hr/salaries.pdf", "hr/forms/leave.docx"}),
+        ({"exclude": ["hr"]}, {"a.txt", "b/c/d.TXT"}),
+        ({"exclude": ["*.txt", "/hr/*.pdf"]}, {"hr/forms/leave.docx", "hr/.hidden", "b/c/d.TXT"}),
+        ({"exclude": ["*", "!a.txt"]}, {"a.txt"}),
+        ({"min_bytes": 24}, {"hr/forms/leave.docx"}),
+        ({"max_bytes": 13}, {"a.txt"}),
+        ({"newer_than": timedelta(days=1)}, {"b/c/d.TXT"}),
+        ({"older_than": "2026-01-01"}, {"a.txt", "hr/salaries.pdf", "hr/forms/leave.docx"}),
+    ],
+)
+def test_what_is_wanted(share: Path, tmp_path: Path, options: dict[str, Any], names: set[str]) -> None:
+    """By pattern, as in a ``.gitignore`` file, by size, and by age."""
+    for name in ("a.txt", "hr/salaries.pdf", "hr/forms/leave.docx"):
+        os.utime(share / name, (1_700_000_000, 1_700_000_000))
+
+    assert set(rows(listed(share, tmp_path / "out", **options))) == names
+
+
+def test_a_storage_is_listed_likewise(connected: Sandbox, remote: Staging, tmp_path: Path) -> None:
+    """Of a storage that has no owners and no links."""
+    storage = fsspec.filesystem("memory")
+    for name in ("x/a.txt", "x/y/b#1.txt", "x/y/.c", "y/d.txt"):
+        storage.makedirs(f"/bucket/share/{name}".rpartition("/")[0], exist_ok=True)
+        storage.pipe_file(f"/bucket/share/{name}", name.encode())
+
+    parts = listed("memory://bucket/share/x", tmp_path / "out", id_prefix=None)
+    pushed(parts)
+    connected.settle()
+
+    assert set(connected.items("files")) == {
+        "memory://bucket/share/x/a.txt",
+        "memory://bucket/share/x/y/b%231.txt",
+    }
+    assert content_of(connected, "files", "memory://bucket/share/x/y/b%231.txt") == b"x/y/b#1.txt"
+    assert read_manifest((tmp_path / "out" / MANIFEST).read_bytes(), "").content_roots == (
+        "memory://bucket/share/x",
+    )
+
+
+def test_what_cannot_be_listed_stops_the_task(share: Path, tmp_path: Path) -> None:
+    """Its files would look deleted."""
+    scandir = os.scandir
+
+    def denied(path: Any) -> Any:
+        if str(path).endswith("/hr"):
+            raise PermissionError(path)
+        return scandir(path)
+
+    with (
+        patch("os.scandir", denied),
+        pytest.raises(AirflowFailException, match=r"folder .*/hr cannot be listed"),
+    ):
+        listed(share, tmp_path / "out")
+    assert not read_manifest((tmp_path / "out" / MANIFEST).read_bytes(), "").complete
+
+
+@pytest.mark.parametrize(
+    ("root", "problem"),
+    [
+        ("missing", "missing, expected a folder"),
+        ("a.txt", "is a file, expected a folder"),
+        ("empty", "no rows"),
+    ],
+)
+def test_a_root_without_files_is_refused(share: Path, tmp_path: Path, root: str, problem: str) -> None:
+    """It would empty the index."""
+    (share / "empty").mkdir()
+
+    with pytest.raises(AirflowFailException, match=problem):
+        listed(share / root, tmp_path / "out")
+
+
+def test_links_and_what_is_no_file_are_passed_over(share: Path, tmp_path: Path) -> None:
+    """A pipe would hold the task for ever; a link may lead anywhere."""
+    os.mkfifo(share / "pipe")
+    (share / "loop").symlink_to(share)
+    (share / "passwd").symlink_to("/etc/passwd")
+    (share / "dangling").symlink_to(share / "nothing")
+    (share / "alias.txt").symlink_to(share / "a.txt")
+
+    expected = {"a.txt", "hr/salaries.pdf", "hr/forms/leave.docx", "b/c/d.TXT"}
+    assert set(rows(listed(share, tmp_path / "out"))) == expected
+    with pytest.raises(
+        AirflowFailException, match=r"passwd: contentUri .*/share/passwd leads to /etc/passwd, which"
+    ):
+        listed(share, tmp_path / "out", follow_links=True)
+    (share / "passwd").unlink()
+    assert set(rows(listed(share, tmp_path / "out", follow_links=True))) == {*expected, "alias.txt"}
+
+
+def identity(named: dict[str, str], **options: Any) -> None:
+    run(CoveoPushIdentityOperator(task_id="i", provider_id="unix", identity=named, **options))
+
+
+class TestPermissions:
+    """Who sees what."""
+
+    @pytest.fixture
+    def secured(self, connected: Sandbox) -> Sandbox:
+        connected.add_source("files2", kind="PUSH", visibility="SECURED")
+        return connected
+
+    def of(self, parts: list[str]) -> dict[str, str]:
+        return {name: row["permissions"] for name, row in rows(parts).items()}
+
+    def test_the_nearest_folder_in_the_table_decides(self, share: Path, tmp_path: Path) -> None:
+        table = FolderPermissions({"": ["all"], "/hr/": ["hr", "chiefs"], "hr/forms": ["all"]})
+
+        found = self.of(listed(share, tmp_path / "out", permissions=table))
+
+        groups = {
+            name: [part for part in ("all", "hr", "chiefs") if f'"{part}"' in text]
+            for name, text in found.items()
+        }
+        assert groups == {
+            "a.txt": ["all"],
+            "b/c/d.TXT": ["all"],
+            "hr/salaries.pdf": ["hr", "chiefs"],
+            "hr/forms/leave.docx": ["all"],
+        }
+
+    def test_the_table_may_be_a_file(self, share: Path, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_text("folder,group\n,all\nhr,hr\nhr,chiefs\n")
+        from_file = FolderPermissions(str(tmp_path / "table.csv"))
+        inline = FolderPermissions({"": ["all"], "hr": ["hr", "chiefs"]})
+
+        assert self.of(listed(share, tmp_path / "out", permissions=from_file)) == self.of(
+            listed(share, tmp_path / "out2", permissions=inline)
+        )
+
+    @pytest.mark.parametrize(
+        ("permissions", "problem"),
+        [
+            (FolderPermissions({"hr": ["hr"]}), r"a\.txt: no folder above it stands in the table"),
+            (FolderPermissions("/nowhere/table.csv"), "missing|No such file"),
+            ({"hr": ["hr"]}, "permissions must be PosixPermissions"),
+        ],
+    )
+    def test_nobody_is_guessed(self, share: Path, tmp_path: Path, permissions: Any, problem: str) -> None:
+        with pytest.raises(AirflowFailException, match=problem):
+            listed(share, tmp_path / "out", permissions=permissions)
+
+    @pytest.mark.parametrize("table", [{}, {"hr": "hr"}, {"hr": [""]}, {"hr": ["a"], "hr/": ["b"]}])
+    def test_a_table_that_says_nothing_is_refused(self, table: Any) -> None:
+        with pytest.raises(ConfigurationError, match="FolderPermissions"):
+            FolderPermissions(table)
+
+    # mode of the folder, mode of the file → who of owner, group and others sees the file
+    MODES: ClassVar[Sequence[tuple[int, int, set[str]]]] = (
+        (0o755, 0o644, {"owner", "group", "other"}),
+        (0o755, 0o640, {"owner", "group"}),
+        (0o755, 0o600, {"owner"}),
+        (0o755, 0o000, set()),
+        (0o750, 0o644, {"owner", "group"}),
+        (0o700, 0o644, {"owner"}),
+        (0o711, 0o644, {"owner", "group", "other"}),
+        (0o755, 0o044, {"group", "other"}),
+        (0o745, 0o644, {"other"}),  # of a group that may not enter, its owner is one
+    )
+
+    @pytest.mark.parametrize(("folder", "file", "see"), MODES)
+    def test_owner_group_and_mode_decide(
+        self, secured: Sandbox, share: Path, tmp_path: Path, folder: int, file: int, see: set[str]
+    ) -> None:
+        """Of the file, and of the folders that lead to it."""
+        secured.add_security_provider("unix", sources=["files2"])
+        people = ("owner", "group", "other")
+        for group, members in (("g4711", people[:2]), ("all", people)):
+            found = [{"name": one, "type": "USER"} for one in members]
+            identity({"name": group, "type": "GROUP"}, members=found)
+        for one in people:
+            alias = {"name": f"{one}@example.com", "type": "USER", "provider": "Email Security Provider"}
+            identity({"name": one, "type": "USER"}, mappings=[alias])
+        for path, mode in ((share, 0o755), (share / "hr", folder), (share / "hr/salaries.pdf", file)):
+            os.chown(path, 4710, 4711)
+            path.chmod(mode)
+        with patch("coveo_provider.documents.permissions.posix._user", lambda _: "owner"):
+            parts = listed(
+                share,
+                tmp_path / "out",
+                include=["/hr/salaries.pdf"],
+                permissions=PosixPermissions(everyone="all", group="g{name}", security_provider="unix"),
+            )
+        run(CoveoPushBatchOperator(task_id="push", source_id="files2", documents=parts))
+        secured.settle()
+
+        document = f"{PREFIX}hr/salaries.pdf"
+        assert {one for one in people if secured.can_see("files2", document, f"{one}@example.com")} == see
+        assert not secured.can_see("files2", document, None)
+
+    def test_others_are_left_out_unless_they_are_named(self, share: Path, tmp_path: Path) -> None:
+        found = self.of(listed(share, tmp_path / "out", permissions=PosixPermissions(everyone=None)))
+
+        assert all('"allowAnonymous": true' not in text for text in found.values())
+        assert all(text.count('"identityType": "Group"') == 1 for text in found.values())
+
+    def test_an_access_control_list_is_not_passed_over(self, share: Path, tmp_path: Path) -> None:
+        """The bits of the group are then a mask, and say more than is true."""
+
+        def names(path: str) -> list[str]:
+            return ["system.posix_acl_access"] if path.endswith("salaries.pdf") else []
+
+        with (
+            patch("os.listxattr", names),
+            pytest.raises(AirflowFailException, match=r"salaries\.pdf has an access"),
+        ):
+            listed(share, tmp_path / "out", permissions=PosixPermissions(everyone=None))
+
+    def test_a_storage_has_no_owners(self, remote: Staging, tmp_path: Path) -> None:
+        fsspec.filesystem("memory").pipe_file("/bucket/share/a.txt", b"a")
+
+        with pytest.raises(AirflowFailException, match="has no owners, groups and modes"):
+            listed("memory://bucket/share", tmp_path / "out", permissions=PosixPermissions(everyone=None))
+
+
+class TestRoots:
+    """What ``contentUri`` may read."""
+
+    def push_rows(self, uri: str) -> None:
+        run(
+            CoveoPushBatchOperator(
+                task_id="push", source_id="files", documents=[{"documentId": "file://a", "contentUri": uri}]
+            )
+        )
+
+    @pytest.mark.parametrize(
+        "uri", ["/proc/self/environ", "file:///proc/self/cmdline", "/sys/kernel/uevent_seqnum"]
+    )
+    def test_what_the_system_tells_of_itself_is_never_read(
+        self, connected: Sandbox, tmp_path: Path, uri: str
+    ) -> None:
+        """Nor through a link to it."""
+        if not Path(uri.removeprefix("file://")).exists():
+            pytest.skip(f"there is no {uri}")
+        (tmp_path / "link").symlink_to(uri.removeprefix("file://"))
+        for one in (uri, str(tmp_path / "link")):
+            with pytest.raises(AirflowFailException, match="no content is read there"):
+                self.push_rows(one)
+        assert connected.count("files") == 0
+
+    @pytest.mark.parametrize(
+        ("roots", "allowed"),
+        [
+            ("{here}/data", True),
+            ("{here}/data/", True),
+            ("file://{here}/data, s3://bucket", True),
+            ("s3://bucket\n{here}/data", True),
+            ("{here}/dat", False),
+            ("{here}/data/a.txt/b", False),
+            ("s3://bucket", False),
+        ],
+    )
+    def test_the_setting_holds_for_all_tasks(
+        self, connected: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roots: str, allowed: bool
+    ) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data/a.txt").write_text("a")
+        monkeypatch.setenv("AIRFLOW__COVEO__CONTENT_ROOTS", roots.format(here=tmp_path))
+
+        if allowed:
+            self.push_rows(f"file://{tmp_path}/data/a.txt")
+            connected.settle()
+            assert content_of(connected, "files", "file://a") == b"a"
+        else:
+            with pytest.raises(AirflowFailException, match=r"a\.txt .*lies outside of what may be read"):
+                self.push_rows(f"file://{tmp_path}/data/a.txt")
+            assert connected.count("files") == 0
+
+    @pytest.mark.parametrize(
+        "escape", ["../secret.txt", "hr/../../secret.txt", "./../secret.txt", "link.txt", "hr/up/secret.txt"]
+    )
+    def test_no_way_leads_out(self, connected: Sandbox, share: Path, tmp_path: Path, escape: str) -> None:
+        """Neither steps upward nor links; it is refused when the dataset is made, checked and sent."""
+        (tmp_path / "secret.txt").write_text("secret")
+        (share / "link.txt").symlink_to(tmp_path / "secret.txt")
+        (share / "hr/up").symlink_to(tmp_path)
+        (tmp_path / "rows.ndjson").write_text(f'{{"documentId": "x:a", "contentUri": "{share}/{escape}"}}\n')
+        transform: dict[str, Any] = {
+            "task_id": "t",
+            "source": str(tmp_path / "rows.ndjson"),
+            "output": str(tmp_path / "out"),
+        }
+
+        with pytest.raises(AirflowFailException, match=r"lies outside of what may be read|leads through"):
+            run(CoveoTransformOperator(**transform, content_roots=str(share)))
+
+        parts = run(CoveoTransformOperator(**transform))
+        manifest = tmp_path / "out" / MANIFEST
+        manifest.write_text(
+            manifest.read_text().replace('"content_roots": []', f'"content_roots": ["{share}"]')
+        )
+        for send in (
+            CoveoCheckDatasetOperator(task_id="c", documents=parts),
+            CoveoPushBatchOperator(task_id="p", source_id="files", documents=parts),
+        ):
+            with pytest.raises(AirflowFailException, match=r"lies outside of what may be read|leads through"):
+                run(send)
+        assert connected.count("files") == 0
+
+    def test_a_file_that_is_replaced_by_a_link_is_not_read(
+        self, connected: Sandbox, share: Path, tmp_path: Path
+    ) -> None:
+        """Also in the moment between the look at it and its opening."""
+        parts = listed(share, tmp_path / "out", include="a.txt")
+        refuse = local_files.refuse_irregular
+
+        def swapped(path: str) -> None:
+            refuse(path)
+            if not (share / "a.txt").is_symlink():
+                (share / "a.txt").unlink()
+                (share / "a.txt").symlink_to("/etc/hostname")
+
+        with (
+            patch.object(content_files, "refuse_irregular", swapped),
+            pytest.raises(AirflowFailException, match="leads to /etc/hostname, which lies outside"),
+        ):
+            pushed(parts)
+        assert connected.count("files") == 0
+
+    def test_changes_are_bound_by_what_the_whole_was(
+        self, connected: Sandbox, share: Path, tmp_path: Path
+    ) -> None:
+        parts = listed(share, tmp_path / "out")
+        compare: dict[str, Any] = {"documents": parts, "state": str(tmp_path / "state"), "source_id": "files"}
+        (unit,) = run(CoveoDiffOperator(task_id="d", output=str(tmp_path / "c"), **compare))
+        (share / "a.txt").unlink()
+        (share / "a.txt").symlink_to("/etc/hostname")
+
+        with pytest.raises(AirflowFailException, match="lies outside of what may be read"):
+            run(CoveoPushBatchOperator(task_id="p", source_id="files", **unit))
+        assert connected.count("files") == 0
+
+    @pytest.mark.parametrize("roots", ["", "  ", "..", "s3:bucket", ["/a/../b"], 5])
+    def test_a_root_that_is_none_is_refused(self, share: Path, tmp_path: Path, roots: Any) -> None:
+        rows = tmp_path / "rows.ndjson"
+        rows.write_text('{"documentId": "x:a"}\n')
+
+        with pytest.raises(AirflowFailException, match="content_roots"):
+            run(
+                CoveoTransformOperator(
+                    task_id="t", source=str(rows), output=str(tmp_path / "out"), content_roots=roots
+                )
+            )
+
+
+def test_columns_can_be_changed_and_added(share: Path, tmp_path: Path) -> None:
+    """By a function, a mapping, or both."""
+    found = rows(
+        listed(
+            share,
+            tmp_path / "out",
+            transform=lambda frame: frame.assign(
+                team=frame["parentId"].str.removeprefix(PREFIX).str.split("/").str[0]
+            ),
+            mapping=DocumentMapping("{documentId}", keep="*", drop=["title"], fields={"filename": "title"}),
+        )
+    )
+
+    assert found["hr/salaries.pdf"]["team"] == "hr"
+    assert found["hr/salaries.pdf"]["filename"] == "salaries.pdf"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"include": [""]}, "include must hold patterns"),
+        ({"min_bytes": -1}, "min_bytes must be a number of bytes"),
+        ({"max_bytes": True}, "max_bytes must be a number of bytes"),
+        ({"newer_than": "yesterday"}, "newer_than must be a timedelta or a moment"),
+        ({"follow_links": "yes"}, "follow_links must be True or False"),
+        ({"batch_rows": 0}, "batch_rows must be a whole number"),
+        ({"id_prefix": "my share/"}, "is not a URI such as"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    share: Path, tmp_path: Path, options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=problem):
+        listed(share, tmp_path / "out", **options)
+
+
+def test_a_name_that_is_no_text_is_refused(share: Path, tmp_path: Path) -> None:
+    """No URI can tell it, and passed over it would be missing."""
+    (share / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+
+    with pytest.raises(AirflowFailException, match=r"name of the file caf\\xe9\.txt is not UTF-8"):
+        listed(share, tmp_path / "out")
+
+
+def test_batches_change_nothing(share: Path, tmp_path: Path) -> None:
+    assert rows(listed(share, tmp_path / "a", batch_rows=1)) == rows(listed(share, tmp_path / "b"))

@@ -1,0 +1,240 @@
+"""With a state, only identities that changed are pushed, and the provider holds what the datasets say all "
+"the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from coveo_provider._compat import AirflowFailException
+from coveo_provider.operators import CoveoPushIdentityOperator, CoveoSecurityExpansionOperator
+from coveo_provider.sandbox import Answer, Sandbox
+from tests.conftest import WritePart
+from tests.operators.conftest import run
+from tests.operators.test_security import EMAIL, PROVIDER, alias, group, names, secured
+
+__all__ = ["secured"]  # the fixture
+
+Chart = dict[str, set[str]]
+"""The members of each group; an address for whoever is in any."""
+
+
+@pytest.fixture
+def push(secured: Sandbox, write_part: WritePart, tmp_path: Path) -> Any:
+    """Push an organisation chart as a night does, and return the report."""
+    nights = iter(range(1_000))
+
+    def pushed(chart: Chart, people: set[str] | None = None, **options: Any) -> dict[str, Any]:
+        night = next(nights)
+        known = set().union(*chart.values()) if people is None else people
+        secured.clock.advance(seconds=60)
+        report: dict[str, Any] = run(
+            CoveoSecurityExpansionOperator(
+                task_id="identities",
+                provider_id=PROVIDER,
+                members=write_part(
+                    [group(name, *sorted(of)) for name, of in sorted(chart.items())], f"m{night}.parquet"
+                ),
+                mappings=write_part([alias(name) for name in sorted(known)], f"a{night}.parquet"),
+                state=(tmp_path / "state").as_uri(),
+                delete_older=True,
+                **{"queue_delay": 0, **options},
+            )
+        )
+        secured.settle()
+        return report
+
+    return pushed
+
+
+def held(sandbox: Sandbox) -> Chart:
+    """Return the members of each group that the provider holds."""
+    return {
+        one.name: set(one.members)
+        for one in sandbox.identities(PROVIDER)
+        if one.type == "GROUP" and one.state == "UP_TO_DATE"
+    }
+
+
+def sent(report: dict[str, Any]) -> tuple[bool, int, int, int]:
+    return report["full"], report["members"], report["mappings"], report["deleted"]
+
+
+def test_only_what_changed_is_pushed(secured: Sandbox, push: Any) -> None:
+    """A group goes with its whole list; who is gone is disabled; nothing at all when nothing changed."""
+    assert sent(push({"HR": {"ann", "bob"}, "IT": {"cleo"}})) == (True, 2, 3, 0)
+    secured.clear_calls()
+    assert sent(push({"HR": {"ann", "bob"}, "IT": {"cleo"}})) == (False, 0, 0, 0)
+    assert [call.route for call in secured.calls if call.method != "GET"] == []
+
+    report = push({"HR": {"ann", "dan"}, "IT": {"cleo"}})
+
+    assert sent(report) == (False, 1, 1, 1)
+    assert report["unchanged"] == 3
+    assert held(secured) == {"HR": {"ann", "dan"}, "IT": {"cleo"}}
+    assert names(secured) == {"HR", "IT", "ann", "cleo", "dan"}
+    assert sent(push({"IT": {"cleo", "bob"}})) == (False, 1, 1, 3)
+    assert held(secured) == {"IT": {"cleo", "bob"}}
+
+
+def test_an_address_that_is_gone_is_taken_back(
+    secured: Sandbox, write_part: WritePart, tmp_path: Path
+) -> None:
+    """Whoever still is one of the provider's, and has no row with an address any more, is not known by it."""
+    user = {"name": "ann", "type": "USER", "members": None}
+    given: dict[str, Any] = {
+        "task_id": "identities",
+        "provider_id": PROVIDER,
+        "members": write_part([group("HR", "ann"), user], "members.parquet"),
+        "state": (tmp_path / "state").as_uri(),
+    }
+    both = write_part([alias("ann"), alias("bob")], "both.parquet")
+    run(CoveoSecurityExpansionOperator(mappings=both, **given))
+    secured.settle()
+    secured.clock.advance(seconds=60)
+
+    report = run(CoveoSecurityExpansionOperator(mappings=write_part([alias("bob")], "one.parquet"), **given))
+
+    secured.settle()
+    assert sent(report) == (False, 0, 1, 0)
+    assert {one.name: one.aliases for one in secured.identities(PROVIDER) if one.type == "USER"} == {
+        "ann": (),
+        "bob": ((EMAIL, "bob@example.com"),),
+    }
+
+
+def test_an_emptied_group_lets_nobody_in(secured: Sandbox, push: Any) -> None:
+    push({"HR": {"ann"}, "IT": {"ann"}})
+    assert sent(push({"HR": set(), "IT": {"ann"}})) == (False, 1, 0, 0)
+    assert held(secured)["HR"] == set()
+
+
+def test_after_a_push_that_failed_everything_is_sent(secured: Sandbox, push: Any, waits: list[float]) -> None:
+    """Part of it may have been accepted: what is as it was two nights ago may not be held."""
+    push({"HR": {"ann"}, "IT": {"ann"}})
+    # Whether the service took it is not known to whoever gets such an answer.
+    secured.faults.add(route="identities.batch", action=Answer(500), times=6)
+    with pytest.raises(Exception, match="500"):
+        push({"HR": {"ann", "mallory"}, "IT": {"ann"}})
+    secured.faults.clear()
+
+    report = push({"HR": {"ann"}, "IT": {"ann"}})
+
+    assert sent(report)[0]
+    assert "did not come to its end" in report["reason"]
+    assert not sent(push({"HR": {"ann"}, "IT": {"ann"}}))[0]
+
+
+def test_a_provider_that_lost_identities_gets_everything(secured: Sandbox, push: Any) -> None:
+    """Were it made anew by hand, a diff would leave nearly everybody without access."""
+    push({"HR": {"ann"}, "IT": {"bob"}})
+    for name in ("HR", "IT", "ann"):
+        secured.clock.advance(seconds=1)
+        kind = "USER" if name == "ann" else "GROUP"
+        run(
+            CoveoPushIdentityOperator(
+                task_id="gone", provider_id=PROVIDER, identity={"name": name, "type": kind}, disable=True
+            )
+        )
+    secured.settle()
+
+    report = push({"HR": {"ann"}, "IT": {"bob"}})
+
+    assert report["reason"] == "the provider holds 1 identities, and 4 were pushed"
+    assert held(secured) == {"HR": {"ann"}, "IT": {"bob"}}
+
+
+@pytest.mark.parametrize("damage", ["last", "rows", "rows gone"])
+def test_a_damaged_state_is_no_reason_to_fail(
+    secured: Sandbox, push: Any, tmp_path: Path, damage: str
+) -> None:
+    push({"HR": {"ann"}})
+    folder = tmp_path / "state" / "identities"
+    [rows] = folder.glob("*.parquet")
+    if damage == "rows gone":
+        rows.unlink()
+    else:
+        (folder / "last.json" if damage == "last" else rows).write_bytes(b"{}")
+
+    report = push({"HR": {"bob"}})
+
+    assert sent(report)[0]
+    assert "cannot be used" in report["reason"]
+    assert held(secured) == {"HR": {"bob"}}
+
+
+def test_guards_stop_before_anything_is_sent(secured: Sandbox, push: Any) -> None:
+    push({"HR": {"ann", "bob", "cleo"}})
+    secured.clear_calls()
+    with pytest.raises(AirflowFailException, match="min_identities=4"):
+        push({"HR": {"ann"}}, min_identities=4)
+    with pytest.raises(AirflowFailException, match=r"max_shrink=0\.1"):
+        push({"HR": {"ann"}}, max_shrink=0.1)
+    assert [call.route for call in secured.calls if call.method != "GET"] == []
+    assert not sent(push({"HR": {"ann", "bob"}}))[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"duplicates": "merge"}, "each identity once"),
+        ({"deleted": "x.parquet"}, "each identity once"),
+        ({"state": 7}, "URI"),
+    ],
+)
+def test_arguments_that_do_not_go_together(push: Any, options: dict[str, Any], says: str) -> None:
+    if "state" in options:
+        operator = CoveoSecurityExpansionOperator(
+            task_id="t", provider_id=PROVIDER, members="x.parquet", **options
+        )
+        with pytest.raises(AirflowFailException):
+            run(operator)
+        return
+    with pytest.raises(AirflowFailException, match=says):
+        push({"HR": {"ann"}}, **options)
+
+
+def test_an_identity_that_stands_twice_is_refused(push: Any) -> None:
+    with pytest.raises(AirflowFailException, match="stands once"):
+        push({"HR": {"ann"}, "hr": {"bob"}})
+
+
+def test_everything_when_asked(push: Any) -> None:
+    push({"HR": {"ann"}})
+    assert push({"HR": {"ann"}}, full="true")["reason"] == "it was asked for"
+
+
+_CHARTS = st.dictionaries(
+    st.sampled_from(["HR", "IT", "Ops"]), st.sets(st.sampled_from(["ann", "bob", "cleo"])), min_size=1
+).filter(lambda chart: any(chart.values()))
+
+
+@pytest.mark.slow
+@given(charts=st.lists(st.tuples(_CHARTS, st.booleans()), min_size=2, max_size=5))
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_night_after_night(
+    secured: Sandbox, push: Any, waits: list[float], charts: list[tuple[Chart, bool]]
+) -> None:
+    """Whatever changes, and whichever push fails: after one that went through, the provider holds the chart."""
+    for chart, fails in charts:
+        if fails:
+            secured.faults.add(route="identities.batch", action=Answer(500), times=6)
+            try:
+                push(chart)
+            except Exception:  # noqa: BLE001  nothing changed, so nothing was sent, or it failed
+                continue
+            finally:
+                secured.faults.clear()
+        else:
+            push(chart)
+        assert held(secured) == chart
+        assert names(secured) == {*chart, *set().union(*chart.values())}
