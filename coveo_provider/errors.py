@@ -19,6 +19,7 @@ Every exception this package raises on purpose.
     ├── UnexpectedAnswer        an answer that cannot be the API's        (transient)
     ├── CloseUnknown            nobody knows whether a stream was closed  (transient)
     ├── ContentUnavailable      a file of content could not be read now   (transient)
+    ├── DatabaseUnavailable     a database could not be asked now         (transient)
     ├── ContainerExpired        sending took longer than containers live  (transient)
     ├── SourceBusy              another DAG run is loading the source     (transient)
     ├── DataError               the data is wrong; nothing of it was sent
@@ -260,6 +261,24 @@ class ContentUnavailable(CoveoError):
             f"document {self.document_id}: its content {self.uri} could not be read ({self.reason}); nothing "
             "was sent. Check the storage's connection, and what lies between worker and storage"
         )
+
+
+class DatabaseUnavailable(CoveoError):
+    """
+    A database could not be reached, or broke a query off, for a reason that may pass.
+
+    :param where: the Airflow connection, and the argument that holds the query
+    :param reason: what the driver said, without passwords and parameters
+    """
+
+    transient = True
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
 
 
 class ContainerExpired(CoveoError):

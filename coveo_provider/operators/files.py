@@ -164,7 +164,7 @@ class CoveoListFilesOperator(CoveoOperator):
             manifest,
             share.batches(self._files(folder, wanted)),
             self.log,
-            empty=f"of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
+            empty=f"source: of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
             known_stamps=lambda: share.stamps,
         )
         if passed := _told(wanted):

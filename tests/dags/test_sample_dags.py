@@ -24,6 +24,7 @@ SAMPLES = [
     "coveo_refused_items",
     "coveo_roll_back",
     "coveo_secured_push",
+    "coveo_table_refresh",
     "coveo_taskflow",
 ]
 FAIL = Answer(500, body='{"message": "Internal error"}')

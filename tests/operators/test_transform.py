@@ -276,7 +276,7 @@ def test_a_failing_function_is_for_airflow_to_show(
         ({"file_format": "xml"}, "unknown file_format"),
         ({"output": " "}, "output must be the URI of a folder"),
         ({"source": []}, "the list of files is empty"),
-        ({"source": None}, "source must be the URI"),
+        ({"source": None}, "give either source"),
         ({"source": "file:///nowhere/a.csv"}, "file:///nowhere/a.csv is missing"),
         ({"json_records": "a"}, "json_records is for json files"),
     ],

@@ -10,7 +10,7 @@ import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from coveo_provider.documents.contract import MIB, Section
 from coveo_provider.documents.dataset.files import Stored, is_file_name
 from coveo_provider.errors import DatasetError
 
+WatermarkKind: TypeAlias = Literal["timestamp", "timestamptz", "date", "int", "decimal", "text"]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 MANIFEST = "_manifest.json"
@@ -94,6 +95,23 @@ class PartEntry:
 
 
 @dataclass(frozen=True)
+class WatermarkEntry:
+    """
+    How far the table had been read that a dataset was made of.
+
+    :param column: whose greatest value it is
+    :param kind: of the value: ``timestamp``, ``timestamptz``, ``date``, ``int``, ``decimal`` or ``text``
+    :param value: in ISO 8601, or as digits
+    :param query: fingerprint of the query
+    """
+
+    column: str
+    kind: WatermarkKind
+    value: str
+    query: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """
     What a dataset's folder has to hold.
@@ -106,6 +124,7 @@ class Manifest:
     :param api: the API for which its items were found small enough, ``push`` or ``stream``; empty when unknown
     :param types: of the columns of its CSV files that have any value, as pandas names them
     :param declared: names of those columns whose type the user gave
+    :param watermark: how far its table had been read, where the next run is to read only what changed
     :param content_roots: URIs of the folders below which the files must lie that its rows name as their content
     """
 
@@ -117,6 +136,7 @@ class Manifest:
     api: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
+    watermark: WatermarkEntry | None = None
     content_roots: tuple[str, ...] = ()
 
     @property
@@ -149,6 +169,7 @@ class Manifest:
             parts=self.parts,
             types=self.types,
             declared=self.declared,
+            watermark=self.watermark,
             content_roots=self.content_roots,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
@@ -200,6 +221,7 @@ class _File(msgspec.Struct):
     api: str = ""
     types: Mapping[str, str] = {}
     declared: tuple[str, ...] = ()
+    watermark: WatermarkEntry | None = None
     content_roots: tuple[str, ...] = ()
 
 
@@ -227,6 +249,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             api=file.api,
             types=file.types,
             declared=file.declared,
+            watermark=file.watermark,
             content_roots=file.content_roots,
         )
         _check(file, manifest)

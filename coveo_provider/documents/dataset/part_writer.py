@@ -8,23 +8,26 @@ a part wait on disk until it is full, so memory is bounded by a batch.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coveo_provider.documents.contents.files import blamed_on
 from coveo_provider.documents.contents.threads import side_by_side
-from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
+from coveo_provider.documents.contract import CONTENT_URI, DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
 from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
-from coveo_provider.documents.dataset.files import copied, opened_local
+from coveo_provider.documents.dataset.files import copied, make_folder_of, opened_local
 from coveo_provider.documents.dataset.ids import IdLedger, refuse_contradictions, refuse_duplicates
 from coveo_provider.documents.dataset.manifest import HASHES, PartEntry
 from coveo_provider.documents.dataset.tables import Part
@@ -125,6 +128,36 @@ class PartWriter:
             row += len(piece)
             size += int(measured.ends[-1])
         return row, size
+
+    def take(self, folder: Any, entry: PartEntry, open_file: Callable[..., Any]) -> bool:
+        """
+        Take a part of another dataset as it is, with its hashes; what waits becomes a part before it.
+
+        :param folder: of the other dataset, whose files of hashes are known to be sound
+        :param open_file: opens a path, checked against an entry of the manifest when one is given
+        :return: whether it was taken. One that names files as contents is not: their state has to be looked at
+        :raises DatasetError: it is not the file that was written, or its columns have no common type with others
+        """
+        where = str(folder / entry.name)
+        with open_file(folder / entry.name, entry) as file:
+            schema = Part(file, where).schema
+            if any(name.lower() == CONTENT_URI.lower() for name in schema.names):
+                return False
+            self._types.add(schema.empty_table(), where)
+            if self._spool.rows:
+                self._write()
+            name = f"part-{len(self._entries):05d}.parquet"
+            make_folder_of(self._folder / name)
+            file.seek(0)
+            with (self._folder / name).open("wb") as sink:
+                shutil.copyfileobj(file, sink, MIB)
+        with open_file(folder / HASHES / entry.name) as file:
+            for batch in Part(file, str(folder / HASHES / entry.name)).batches([DOCUMENT_ID, "content"]):
+                self._digest.update(b"".join(batch.column("content").to_pylist()))
+                self._items.add(pl.Series(batch.column(DOCUMENT_ID), dtype=pl.String).hash().to_numpy())
+        copied(folder / HASHES / entry.name, self._folder / HASHES / name)
+        self._entries.append(replace(entry, name=name))
+        return True
 
     def finish(self) -> tuple[PartEntry, ...]:
         """

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import pyarrow as pa
 
-from coveo_provider.documents.extracts.source_files import BATCH_BYTES, SourceFile
+from coveo_provider.documents.extracts.source_files import BATCH_BYTES
+
+Owner = TypeVar("Owner")
 
 
-def cut(tables: Iterable[tuple[SourceFile, pa.Table]], rows: int) -> Iterator[tuple[SourceFile, pa.Table]]:
-    """Return tables of so many rows, or of fewer at the end of a file and where they get too large."""
+def cut(tables: Iterable[tuple[Owner, pa.Table]], rows: int) -> Iterator[tuple[Owner, pa.Table]]:
+    """Return tables of so many rows, or of fewer at the end of what they are of and where they get too large."""
     waiting: list[pa.Table] = []
-    owner: SourceFile | None = None
+    owner: Owner | None = None
     for file, table in tables:
         if owner is not None and waiting and (file is not owner or _size([*waiting, table]) > BATCH_BYTES):
             yield owner, pa.concat_tables(waiting)

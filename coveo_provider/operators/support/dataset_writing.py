@@ -19,6 +19,7 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.content_files import content_stamp
 
 if TYPE_CHECKING:
+    from coveo_provider.documents.dataset.part_writer import PartWriter
     from coveo_provider.documents.extracts.readers import Batch
     from coveo_provider.documents.extracts.transformation import Transform
 
@@ -90,6 +91,8 @@ class Recipe:
         *,
         empty: str,
         found: Callable[[], Mapping[str, Any]] = dict,
+        watch: Callable[[Batch, Any], None] | None = None,
+        add_rest: Callable[[PartWriter], None] | None = None,
         known_stamps: Callable[[], Mapping[str, str]] = dict,
     ) -> Manifest:
         """
@@ -98,6 +101,8 @@ class Recipe:
         :param folder: prepared, with the incomplete manifest in it
         :param empty: what holds the rows, for the error when none is left
         :param found: what else the manifest is to say, asked for once all was read
+        :param watch: is told of each batch the table that it became
+        :param add_rest: writes what the dataset has besides, once all was read
         :param known_stamps: returns, by URI, what a list of files says of the states of those in the last batch
         :raises DataError: names the rows at fault; the manifest stays incomplete
         """
@@ -119,12 +124,16 @@ class Recipe:
                 read += len(batch.rows)
                 rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
                 dates.look(rows)
+                if watch is not None:
+                    watch(batch, rows)
                 progress.step(*writer.add(rows, batch.where))
+            if add_rest is not None:
+                add_rest(writer)
             parts = writer.finish()
             manifest = replace(manifest, complete=True, parts=parts, sha256=writer.sha256, **found())
         if not manifest.rows:
             raise DatasetError(
-                f"source: {empty} "
+                f"{empty} "
                 + (f"{read:,} rows, of which none is left" if read else "no rows")
                 + ": an empty dataset would empty the index. To do so on purpose, delete what the source holds"
             )

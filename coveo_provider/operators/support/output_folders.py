@@ -61,6 +61,11 @@ def prepared_output(output: Any, manifest: Manifest, *, sources: Any = ()) -> Ob
     return folder
 
 
+def is_same_folder(folder: ObjectStoragePath, output: Any) -> bool:
+    """Return whether an output is a folder, whatever its spelling."""
+    return _place(folder) == _place(folder_at(output, "output"))
+
+
 def _refuse_overlap(output: ObjectStoragePath, source: ObjectStoragePath) -> None:
     (storage, place), (other_storage, other) = _place(output), _place(source)
     if storage == other_storage and (
