@@ -123,6 +123,11 @@ def shown_uri(uri: str) -> str:
     return bare if _query_start(uri) is None else f"{bare}?…"
 
 
+def holds_password(uri: str) -> bool:
+    """Return whether something stands before the host that is no mere name of a connection."""
+    return bool(_secret_user(uri))
+
+
 def without_secrets(uri: str, text: str) -> str:
     """Return what was said about a URI without what :func:`shown_uri` hides."""
     start = _query_start(uri)

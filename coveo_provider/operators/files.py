@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,14 @@ from coveo_provider.documents.contract import counted
 from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
-from coveo_provider.documents.uris import shown_uri
+from coveo_provider.documents.uris import holds_password, shown_uri
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.dataset_writing import Recipe
 from coveo_provider.operators.support.lineage import Lineage, data_at, data_written
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
-from coveo_provider.operators.support.paths import folder_at
+from coveo_provider.operators.support.paths import folder_at, misspelt
 from coveo_provider.operators.support.storage import open_file
 
 if TYPE_CHECKING:
@@ -32,8 +33,16 @@ if TYPE_CHECKING:
     from coveo_provider.documents.permissions.folders import FolderPermissions
     from coveo_provider.documents.permissions.posix import PosixPermissions
 
-EXCLUDE = (".*", "~$*", "Thumbs.db", "desktop.ini")
-"""What is passed over unless told otherwise: hidden files, those that Office holds open, and Windows' own."""
+EXCLUDE = (
+    ".*",
+    "~$*",
+    "Thumbs.db",
+    "desktop.ini",
+    "lost+found",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+)
+"""What is passed over unless told otherwise: hidden files, those that Office holds open, and the systems' own."""
 
 
 class CoveoListFilesOperator(CoveoOperator):
@@ -56,15 +65,15 @@ class CoveoListFilesOperator(CoveoOperator):
     :param include: patterns of the files that are wanted, as in a ``.gitignore`` file: ``*.pdf``, ``/reports/**``;
         by default all (templated)
     :param exclude: the same of files and folders that are not; by default hidden files, those that Office holds
-        open, ``Thumbs.db`` and ``desktop.ini`` (templated)
+        open, and what the systems keep on a share for themselves (:data:`EXCLUDE`) (templated)
     :param min_bytes: smaller files are passed over
     :param max_bytes: larger files are passed over; those of which more than 256 MB is left when compressed cannot
         be sent
     :param newer_than: files written before are passed over: a moment, or how long before the task's start
         (templated)
     :param older_than: files written after are passed over; the same (templated)
-    :param id_prefix: what a ``documentId`` begins with; by default the root's own URI, without a connection's name
-        (templated)
+    :param id_prefix: what a ``documentId`` begins with, such as ``file://share/``; by default the root's own URI,
+        without a connection's name (templated)
     :param permissions: who may see a file: :class:`~coveo_provider.documents.PosixPermissions` reads owner, group
         and mode, :class:`~coveo_provider.documents.FolderPermissions` a table of folders and groups; by default
         documents have none
@@ -72,7 +81,7 @@ class CoveoListFilesOperator(CoveoOperator):
         them
     :param mapping: how the columns become those of the dataset, applied after ``transform``
     :param follow_links: whether links of a local share are what they lead to, as long as that lies in
-        ``content_roots``
+        ``content_roots``. Not together with ``permissions``: whoever may make a link would decide who sees its file
     :param content_stamp: what tells one state of a file from another, as in
         :class:`~coveo_provider.operators.transform.CoveoTransformOperator`: ``time`` or ``hash``
     :param content_roots: URI of the folder, or a list of those, below which the files must lie that ``contentUri``
@@ -142,6 +151,7 @@ class CoveoListFilesOperator(CoveoOperator):
     def act(self, context: Context) -> list[str] | list[list[str]]:
         """List, map and check batch by batch, then complete the manifest."""
         from coveo_provider.documents.extracts.share import Share, prefix_of
+        from coveo_provider.documents.permissions.folders import FolderPermissions
 
         recipe = Recipe(
             self.mapping,
@@ -154,21 +164,28 @@ class CoveoListFilesOperator(CoveoOperator):
         )
         wanted = self._wanted()
         folder = self._folder()
+        permissions = self._permissions(folder)
         share = Share(
-            self.root, self.id_prefix or prefix_of(self.root), self._permissions(folder), self._batch_rows()
+            self.root, self._checked_prefix() or prefix_of(self.root), permissions, self._batch_rows()
         )
         manifest = recipe.manifest()
         output = prepared_output(self.output_uri, manifest, sources=self.root)
         manifest = recipe.write(
             output,
             manifest,
-            share.batches(self._files(folder, wanted)),
+            share.batches(self._files(folder, wanted, recipe.content_roots)),
             self.log,
             empty=f"source: of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
             known_stamps=lambda: share.stamps,
         )
         if passed := _told(wanted):
             self.log.info("Passed over: %s", passed)
+        if isinstance(permissions, FolderPermissions) and (idle := permissions.without_files(share.entries)):
+            self.log.warning(
+                "FolderPermissions: no file lies in %s. Is it misspelt, or not a path below the root? Files that "
+                "were meant are seen by those of the folder above",
+                ", ".join(map(repr, idle[:5])) + (f" and {len(idle) - 5:,} more" if len(idle) > 5 else ""),
+            )
         self.lineage = self.told(lambda: Lineage([data_at(self.root)], [data_written(str(output), manifest)]))
         return mappable([str(output / part.name) for part in manifest.parts])
 
@@ -181,19 +198,35 @@ class CoveoListFilesOperator(CoveoOperator):
         )
 
     def _folder(self) -> ObjectStoragePath:
+        if holds_password(self.root):
+            raise ConfigurationError(
+                f"root: {shown_uri(self.root)} holds a password, which would stand in every row of the dataset. "
+                "Name an Airflow connection instead, as in sftp://my_connection@/share"
+            )
         folder = folder_at(self.root, "root")
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "is missing"
-            raise DatasetError(f"root: {shown_uri(self.root)} {what}, expected a folder")
+            raise DatasetError(f"root: {shown_uri(self.root)} {what}, expected a folder{misspelt(self.root)}")
         return folder
 
-    def _files(self, folder: ObjectStoragePath, wanted: Wanted) -> Iterator[FoundFile]:
+    def _checked_prefix(self) -> str:
+        prefix = self.id_prefix or ""
+        if re.search(r"[A-Za-z0-9]\Z", prefix):
+            raise ConfigurationError(
+                f"id_prefix: {prefix!r} would run into the names of the files, as in '{prefix}hr/a.txt'. End it "
+                f"with a mark: '{prefix}/'"
+            )
+        return prefix
+
+    def _files(self, folder: ObjectStoragePath, wanted: Wanted, roots: Sequence[str]) -> Iterator[FoundFile]:
         from coveo_provider.documents.extracts.file_walk import local_files, stored_files
         from coveo_provider.documents.permissions.posix import PosixPermissions
 
         if is_local(folder):
             owners = isinstance(self.permissions, PosixPermissions)
-            return local_files(folder.path, wanted, follow_links=self.follow_links, owners=owners)
+            return local_files(
+                folder.path, wanted, follow_links=self.follow_links, owners=owners, roots=roots
+            )
         return stored_files(folder.fs, folder.path, wanted)
 
     def _permissions(self, folder: ObjectStoragePath) -> PosixPermissions | FolderPermissions | None:
@@ -201,24 +234,48 @@ class CoveoListFilesOperator(CoveoOperator):
         from coveo_provider.documents.permissions.folders import FolderPermissions
         from coveo_provider.documents.permissions.posix import PosixPermissions
 
+        if self.follow_links and self.permissions is not None:
+            raise ConfigurationError(
+                "follow_links and permissions do not go together: who may see the folder of a link need not be "
+                "allowed to see what it leads to, and whoever may make a link would decide it. Leave follow_links "
+                "out, and list the other folder as a share of its own"
+            )
         if isinstance(self.permissions, PosixPermissions) and not is_local(folder):
             raise ConfigurationError(
                 f"permissions: {shown_uri(self.root)} has no owners, groups and modes; PosixPermissions is for "
                 "folders of the worker. Give a table of folders: FolderPermissions"
             )
-        if isinstance(self.permissions, FolderPermissions) and isinstance(self.permissions.groups, str):
-            import csv
-            import io
-
-            with open_file(self.permissions.groups) as file:
-                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
-                return self.permissions.with_rows(rows, shown_uri(self.permissions.groups))
-        if not isinstance(self.permissions, (PosixPermissions, FolderPermissions, type(None))):
+        if isinstance(self.permissions, FolderPermissions):
+            return self._table(self.permissions, folder)
+        if not isinstance(self.permissions, (PosixPermissions, type(None))):
             raise ConfigurationError(
                 "permissions must be PosixPermissions(everyone=…) or FolderPermissions({'hr': ['HR']}), not "
                 f"{self.permissions!r}"
             )
         return self.permissions
+
+    def _table(self, permissions: FolderPermissions, folder: ObjectStoragePath) -> FolderPermissions:
+        """Return permissions with the table that lies in a file, none of whose folders is a whole path."""
+        where = "permissions"
+        if isinstance(permissions.groups, str):
+            import csv
+            import io
+
+            where = shown_uri(permissions.groups)
+            with open_file(permissions.groups) as file:
+                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+                try:
+                    permissions = permissions.with_rows(rows, where)
+                except (UnicodeDecodeError, csv.Error) as error:
+                    raise DatasetError(f"{where}: expected a CSV file in UTF-8; {error}") from None
+        top = folder.path.strip("/")
+        for entry in permissions.groups:
+            if top and f"{entry}/".startswith(f"{top}/") and not (folder / entry).exists():
+                raise ConfigurationError(
+                    f"{where}: the folder {entry!r} begins with the root, and would be looked for below it. Write "
+                    f"{entry[len(top) :].strip('/')!r}"
+                )
+        return permissions
 
     def _wanted(self) -> Wanted:
         from coveo_provider.documents.extracts.file_walk import Wanted

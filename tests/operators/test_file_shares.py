@@ -22,17 +22,20 @@ from coveo_provider._compat import AirflowFailException
 from coveo_provider.documents import DocumentMapping, FolderPermissions, PosixPermissions
 from coveo_provider.documents.contents import local_files
 from coveo_provider.documents.dataset.manifest import MANIFEST, read_manifest
+from coveo_provider.documents.extracts.file_walk import Wanted, stored_files
 from coveo_provider.documents.extracts.share import encoded
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators import (
     CoveoCheckDatasetOperator,
     CoveoDiffOperator,
+    CoveoFinalizeOperator,
     CoveoListFilesOperator,
     CoveoPushBatchOperator,
     CoveoPushIdentityOperator,
     CoveoTransformOperator,
 )
 from coveo_provider.operators.support import content_files
+from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.sandbox import Sandbox
 from tests.contents import content_of
 from tests.operators.conftest import run
@@ -221,6 +224,72 @@ def test_links_and_what_is_no_file_are_passed_over(share: Path, tmp_path: Path) 
     assert set(rows(listed(share, tmp_path / "out", follow_links=True))) == {*expected, "alias.txt"}
 
 
+@pytest.mark.parametrize("permissions", [PosixPermissions(everyone="all"), FolderPermissions({"": ["all"]})])
+def test_a_link_shows_nobody_what_lies_elsewhere(share: Path, tmp_path: Path, permissions: Any) -> None:
+    """Its folder may be open to all, and that of the file not."""
+    (share / "hr").chmod(0o700)
+    (share / "b/alias.pdf").symlink_to(share / "hr/salaries.pdf")
+
+    with pytest.raises(AirflowFailException, match="follow_links and permissions do not go together"):
+        listed(share, tmp_path / "out", follow_links=True, permissions=permissions)
+
+
+def test_a_link_to_a_folder_outside_is_not_followed(share: Path, tmp_path: Path) -> None:
+    """It could be all of the machine, which would be listed before anything is refused."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/b.txt").write_text("b")
+    (share / "other").symlink_to(tmp_path / "other")
+    (share / "again").symlink_to("again")
+
+    with pytest.raises(AirflowFailException, match=r"the link .*/share/other leads to .*/other, which lies"):
+        listed(share, tmp_path / "out", follow_links=True)
+    both = {"follow_links": True, "content_roots": [str(share), str(tmp_path / "other")]}
+    assert "other/b.txt" in rows(listed(share, tmp_path / "out", **both))
+
+
+class Keys:
+    """A bucket with such keys, as a library lists it that takes off the last slash of a folder."""
+
+    def __init__(self, *infos: tuple[str, str, int]) -> None:
+        self._infos = [{"name": name, "type": kind, "size": size} for name, kind, size in infos]
+
+    def invalidate_cache(self, path: str) -> None:
+        """Nothing is cached."""
+
+    def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
+        return self._infos if path.strip("/") == "bucket/docs" else []
+
+
+@pytest.mark.parametrize("nameless", [("bucket/docs/", "directory", 0), ("bucket/docs/", "file", 4)])
+def test_a_key_with_an_empty_name_is_not_passed_over_in_silence(nameless: tuple[str, str, int]) -> None:
+    """``docs//a.txt`` would be missing from the index."""
+    bucket = Keys(nameless, ("bucket/docs/a.txt", "file", 1))
+
+    with pytest.raises(DatasetError, match=r"bucket/docs//: there are objects with an empty name .*'//'\]"):
+        list(stored_files(bucket, "bucket/docs", Wanted()))
+    assert [one.path for one in stored_files(bucket, "bucket/docs", Wanted(exclude=["//"]))] == ["a.txt"]
+
+
+def test_what_stands_for_a_folder_is_no_file() -> None:
+    bucket = Keys(("bucket/docs/", "file", 0), ("bucket/docs/a.txt", "file", 1))
+
+    assert [one.path for one in stored_files(bucket, "bucket/docs", Wanted())] == ["a.txt"]
+
+
+def test_a_storage_that_lists_another_folder_is_not_believed() -> None:
+    with pytest.raises(DatasetError, match=r"lists bucket/docs2/a\.txt in the folder bucket/docs"):
+        list(stored_files(Keys(("bucket/docs2/a.txt", "file", 1)), "bucket/docs", Wanted()))
+
+
+def test_a_year_that_there_is_not_is_no_date(share: Path, tmp_path: Path) -> None:
+    """Some file systems keep such times; one file must not stop the others."""
+    with patch("coveo_provider.documents.extracts.file_walk.datetime") as clock:
+        clock.fromtimestamp.side_effect = ValueError("year 60000 is out of range")
+        found = rows(listed(share, tmp_path / "out"))
+
+    assert {row["date"] for row in found.values()} == {None}
+
+
 def identity(named: dict[str, str], **options: Any) -> None:
     run(CoveoPushIdentityOperator(task_id="i", provider_id="unix", identity=named, **options))
 
@@ -273,7 +342,96 @@ class TestPermissions:
         with pytest.raises(AirflowFailException, match=problem):
             listed(share, tmp_path / "out", permissions=permissions)
 
-    @pytest.mark.parametrize("table", [{}, {"hr": "hr"}, {"hr": [""]}, {"hr": ["a"], "hr/": ["b"]}])
+    @pytest.mark.parametrize("entry", ["HR", "hr ", " hr", "hr\\forms", "HR/Forms"])
+    def test_an_entry_that_is_nearly_a_folder_is_refused(
+        self, share: Path, tmp_path: Path, entry: str
+    ) -> None:
+        """The entry of all others would show its files to everybody."""
+        table = FolderPermissions({"": ["all"], entry: ["hr"]})
+
+        with pytest.raises(
+            AirflowFailException, match=r"FolderPermissions has an entry '.*none for the folder 'hr"
+        ):
+            listed(share, tmp_path / "out", permissions=table)
+
+    def test_letters_may_be_spelled_in_two_ways(self, share: Path, tmp_path: Path) -> None:
+        """As a share of macOS does."""
+        (share / "ge\u0301nie").mkdir()
+        (share / "ge\u0301nie/a.txt").write_text("a")
+
+        with pytest.raises(AirflowFailException, match="none for the folder"):
+            listed(
+                share,
+                tmp_path / "out",
+                permissions=FolderPermissions({"": ["all"], "g\u00e9nie": ["few"]}),
+            )
+
+    def test_a_whole_path_is_no_entry(self, share: Path, tmp_path: Path) -> None:
+        table = FolderPermissions({"": ["all"], f"{share}/hr": ["hr"]})
+
+        with pytest.raises(AirflowFailException, match=r"begins with the root, .* Write 'hr'"):
+            listed(share, tmp_path / "out", permissions=table)
+
+    def test_an_entry_without_files_is_told(
+        self, share: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Its folder may come later, or have been renamed."""
+        table = FolderPermissions({"": ["all"], "b": ["b"], "finance": ["f"]})
+        listed(share, tmp_path / "out", permissions=table)
+
+        assert "FolderPermissions: no file lies in 'finance'. Is it misspelt" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "text", ["folder;group\n;all\n", "folder,group\nhr,\n", "", "folder,group\n./hr,hr\n"]
+    )
+    def test_a_table_that_is_none_names_its_file(self, share: Path, tmp_path: Path, text: str) -> None:
+        (tmp_path / "table.csv").write_bytes(text.encode())
+
+        with pytest.raises(AirflowFailException, match=r"table\.csv"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions(str(tmp_path / "table.csv")))
+
+    def test_a_table_of_another_encoding_names_its_file(self, share: Path, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_bytes("folder,group\n,Z\xfcrich\n".encode("latin-1"))
+
+        with pytest.raises(AirflowFailException, match=r"table\.csv: expected a CSV file in UTF-8"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions(str(tmp_path / "table.csv")))
+
+    def test_a_change_of_mode_is_a_change(self, secured: Sandbox, share: Path, tmp_path: Path) -> None:
+        """Of one document, though its file is the same."""
+        state = str(tmp_path / "state")
+
+        def night(name: str) -> list[str]:
+            parts = listed(share, tmp_path / name, permissions=PosixPermissions(everyone=None))
+            changes: dict[str, Any] = {
+                "documents": parts,
+                "output": str(tmp_path / f"{name}-changes"),
+                "state": state,
+            }
+            units = run(CoveoDiffOperator(task_id="d", source_id="files2", **changes))
+            sends = [CoveoPushBatchOperator(task_id="p", source_id="files2", **unit) for unit in units]
+            end: dict[str, Any] = {
+                "reports": [run(send) for send in sends],
+                "manifest": str(tmp_path / name / MANIFEST),
+            }
+            run(CoveoFinalizeOperator(task_id="f", source_id="files2", state=state, **end))
+            return [name for unit in units for name in rows(list_parts(unit["documents"], "documents"))]
+
+        assert len(night("1")) == 4
+        (share / "a.txt").chmod(0o600)
+        assert night("2") == ["a.txt"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            {},
+            {"hr": "hr"},
+            {"hr": [""]},
+            {"hr": ["a"], "hr/": ["b"]},
+            {"../hr": ["hr"]},
+            {"file:///srv/share/hr": ["hr"]},
+            {None: ["hr"]},
+        ],
+    )
     def test_a_table_that_says_nothing_is_refused(self, table: Any) -> None:
         with pytest.raises(ConfigurationError, match="FolderPermissions"):
             FolderPermissions(table)
@@ -503,6 +661,7 @@ def test_columns_can_be_changed_and_added(share: Path, tmp_path: Path) -> None:
         ({"follow_links": "yes"}, "follow_links must be True or False"),
         ({"batch_rows": 0}, "batch_rows must be a whole number"),
         ({"id_prefix": "my share/"}, "is not a URI such as"),
+        ({"id_prefix": "file://share"}, r"would run into the names .* End it with a mark: 'file://share/'"),
     ],
 )
 def test_bad_arguments_are_refused(
@@ -518,6 +677,48 @@ def test_a_name_that_is_no_text_is_refused(share: Path, tmp_path: Path) -> None:
 
     with pytest.raises(AirflowFailException, match=r"name of the file caf\\xe9\.txt is not UTF-8"):
         listed(share, tmp_path / "out")
+
+
+def test_a_root_that_is_percent_encoded_is_told(tmp_path: Path) -> None:
+    """As ``Path.as_uri`` writes it."""
+    (tmp_path / "my share").mkdir()
+
+    with pytest.raises(AirflowFailException, match=r"missing, expected a folder: names are read literally"):
+        listed((tmp_path / "my share").as_uri(), tmp_path / "out")
+
+
+def test_a_root_with_a_password_is_refused(tmp_path: Path) -> None:
+    """It would stand in every row of the dataset."""
+    with pytest.raises(AirflowFailException, match="holds a password") as caught:
+        listed("sftp://reader:hunter2@nas/share", tmp_path / "out")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_new_bytes_of_the_old_size_and_time_are_seen_by_their_hash(
+    connected: Sandbox, share: Path, tmp_path: Path
+) -> None:
+    """And by nothing else, as the documentation says."""
+    changed = {}
+    for stamp in ("time", "hash"):
+        hashes = []
+        for text in (b"one", b"two"):
+            (share / "a.txt").write_bytes(text)
+            os.utime(share / "a.txt", (1_700_000_000, 1_700_000_000))
+            listed(share, tmp_path / "out", content_stamp=stamp)
+            hashes.append(read_manifest((tmp_path / "out" / MANIFEST).read_bytes(), "").sha256)
+        changed[stamp] = hashes[0] != hashes[1]
+
+    assert changed == {"time": False, "hash": True}
+
+
+def test_an_empty_file_is_a_document(connected: Sandbox, share: Path, tmp_path: Path) -> None:
+    (share / "empty.txt").touch()
+
+    pushed(listed(share, tmp_path / "out", include="empty.txt"))
+    connected.settle()
+
+    assert connected.items("files")[f"{PREFIX}empty.txt"]["size"] == 0
+    assert content_of(connected, "files", f"{PREFIX}empty.txt") == b""
 
 
 def test_batches_change_nothing(share: Path, tmp_path: Path) -> None:

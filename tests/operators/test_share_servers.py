@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from coveo_provider._compat import AirflowFailException
 from coveo_provider.operators import CoveoListFilesOperator, CoveoPushBatchOperator
 from coveo_provider.sandbox import Sandbox
 from tests.contents import content_of
@@ -69,6 +70,12 @@ def test_a_bucket_is_listed(connected: Sandbox, tmp_path: Path, monkeypatch: pyt
         assert set(connected.items("files")) == {*(f"s3://share/docs/{name}" for name in SEEN), *many}
         for name, key in zip([name for name in FILES if "hidden" not in name], SEEN, strict=True):
             assert content_of(connected, "files", f"s3://share/docs/{key}") == name.encode()
+
+        client.put_object(Bucket="share", Key="docs/hr/", Body=b"")  # stands for the folder
+        listed("s3://share@share/docs", tmp_path)
+        client.put_object(Bucket="share", Key="docs/hr//lost.txt", Body=b"no library opens it")
+        with pytest.raises(AirflowFailException, match=r"docs/hr//: there are objects with an empty name"):
+            listed("s3://share@share/docs", tmp_path)
     finally:
         server.stop()
 

@@ -8,6 +8,7 @@ deleted.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 
+from coveo_provider.documents.contents.roots import OutsideRoots, refuse_place
 from coveo_provider.documents.dataset.files import stamp_in
 from coveo_provider.documents.permissions.posix import Owned
 from coveo_provider.documents.uris import shown_uri
@@ -105,14 +107,19 @@ class Wanted:
         return not missed
 
 
-def local_files(root: str, wanted: Wanted, *, follow_links: bool, owners: bool) -> Iterator[FoundFile]:
+def local_files(
+    root: str, wanted: Wanted, *, follow_links: bool, owners: bool, roots: Sequence[str] = ()
+) -> Iterator[FoundFile]:
     """
     Return the files below a folder of this machine.
 
     :param root: its path
-    :param follow_links: whether links are what they lead to; else they are passed over
+    :param follow_links: whether links are what they lead to; else they are passed over. Not together with
+        ``owners``: the folders that lead to a link are not those that lead to its file
     :param owners: whether it is wanted whose they are
-    :raises DatasetError: a folder cannot be listed, or has an access control list besides owner and group
+    :param roots: URIs of folders, below which folders must lie that links lead to; none allows every place
+    :raises DatasetError: a folder cannot be listed, has an access control list besides owner and group, or a link
+        leads to one that lies outside of ``roots``
     """
     top = os.stat(root)
     folders: list[tuple[str, tuple[Owned, ...], frozenset[tuple[int, int]]]] = [
@@ -124,13 +131,15 @@ def local_files(root: str, wanted: Wanted, *, follow_links: bool, owners: bool) 
         for name in _names(root, folder, wanted):
             path = f"{folder}/{name}" if folder else name
             full = os.path.join(root, path)
-            status = _status(full, wanted, follow_links)
+            status, is_link = _status(full, wanted, follow_links)
             if status is None:
                 continue
             if stat.S_ISDIR(status.st_mode):
                 here = (status.st_dev, status.st_ino)
                 if not wanted.enters(path):
                     continue
+                if is_link:
+                    _refuse_link(full, roots)
                 if here in passed:
                     wanted.passed_over["links that lead back to a folder above them"] += 1
                     continue
@@ -142,10 +151,8 @@ def local_files(root: str, wanted: Wanted, *, follow_links: bool, owners: bool) 
                 found = FoundFile(
                     path,
                     status.st_size,
-                    datetime.fromtimestamp(status.st_mtime, timezone.utc),
-                    ""
-                    if os.path.islink(full)
-                    else stamp_in({"size": status.st_size, "mtime": status.st_mtime}),
+                    _written(status.st_mtime),
+                    "" if is_link else stamp_in({"size": status.st_size, "mtime": status.st_mtime}),
                     (*above, _owned(status, full)) if owners else (),
                 )
                 if wanted.takes(found):
@@ -159,7 +166,7 @@ def stored_files(storage: Any, root: str, wanted: Wanted) -> Iterator[FoundFile]
 
     :param storage: the ``fsspec`` file system
     :param root: the folder's path there
-    :raises DatasetError: a folder cannot be listed
+    :raises DatasetError: a folder cannot be listed, or has a name in it that is empty
     """
     top = root.strip("/")
     folders = [""]
@@ -167,10 +174,13 @@ def stored_files(storage: Any, root: str, wanted: Wanted) -> Iterator[FoundFile]
         folder = folders.pop()
         below = []
         for info in _listed(storage, f"{root.rstrip('/')}/{folder}" if folder else root, wanted, folder):
-            path = str(info["name"]).strip("/")[len(top) :].strip("/")
-            if path == folder or not path:  # the marker of an empty folder
+            name, kind = str(info["name"]), info.get("type")
+            path = _below(name, top)
+            if path == folder:
+                # Object storage has no folders: "x/" of no size stands for one. No library opens what "x//…" names.
+                if name.endswith("/") and (kind == "directory" or info.get("size")):
+                    _refuse_nameless(top, folder, wanted)
                 continue
-            kind = info.get("type")
             if kind == "directory":
                 if wanted.enters(path):
                     below.append(path)
@@ -214,6 +224,41 @@ def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mappi
     return found
 
 
+def _below(name: str, top: str) -> str:
+    """Return a path of a storage as it is below a folder, without slashes around it."""
+    path = name.strip("/")
+    if top and path != top and not path.startswith(f"{top}/"):
+        raise DatasetError(f"the storage lists {shown_uri(name)} in the folder {shown_uri(top)}")
+    return path[len(top) :].strip("/")
+
+
+def _refuse_nameless(top: str, folder: str, wanted: Wanted) -> None:
+    """Refuse a file whose name is empty, or that of a folder on its way."""
+    shown = f"{folder}//"
+    place = shown_uri(f"{top}/{folder}//" if folder else f"{top}//")
+    if wanted.enters(shown.removesuffix("/")):
+        raise DatasetError(
+            f"{place}: there are objects with an empty name on their way, which the storage's library "
+            f"cannot open. Rename them, or leave them out with exclude={[*wanted.exclude, shown]}"
+        )
+
+
+def _refuse_link(path: str, roots: Sequence[str]) -> None:
+    """Refuse a link to a folder that must not be looked into: it could be the whole machine."""
+    try:
+        refuse_place(os.path.realpath(path), roots)
+    except OutsideRoots as error:
+        raise DatasetError(f"the link {_readable(path)} {error}. Or leave it out with exclude") from None
+
+
+def _written(time: float) -> datetime | None:
+    """Return when a file was written; ``None`` where its file system tells a year that there is not."""
+    try:
+        return datetime.fromtimestamp(time, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def _unlisted(folder: str, error: OSError) -> DatasetError:
     why = "permission denied" if isinstance(error, PermissionError) else type(error).__name__
     return DatasetError(
@@ -222,21 +267,23 @@ def _unlisted(folder: str, error: OSError) -> DatasetError:
     )
 
 
-def _status(path: str, wanted: Wanted, follow_links: bool) -> os.stat_result | None:
-    """Return what a name leads to; ``None`` where it is passed over."""
+def _status(path: str, wanted: Wanted, follow_links: bool) -> tuple[os.stat_result | None, bool]:
+    """Return what a name leads to, ``None`` where it is passed over; and whether by a link."""
+    is_link = False
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             if not follow_links:
                 wanted.passed_over["links"] += 1
-                return None
+                return None, True
+            is_link = True
             status = os.stat(path)
-    except FileNotFoundError:
-        wanted.passed_over["gone while the share was walked, or links that lead nowhere"] += 1
-        return None
     except OSError as error:
-        raise DatasetError(f"{_readable(path)} cannot be looked at: {type(error).__name__}") from None
-    return status
+        if error.errno not in {errno.ENOENT, errno.ELOOP}:
+            raise DatasetError(f"{_readable(path)} cannot be looked at: {type(error).__name__}") from None
+        wanted.passed_over["gone while the share was walked, or links that lead nowhere"] += 1
+        return None, is_link
+    return status, is_link
 
 
 def _owned(status: os.stat_result, path: str) -> Owned:
@@ -259,7 +306,7 @@ def _moment(info: Mapping[str, Any]) -> datetime | None:
     if isinstance(value, str):
         value = datetime.fromisoformat(value.replace("Z", "+00:00"))
     elif isinstance(value, (int, float)):
-        value = datetime.fromtimestamp(value, timezone.utc)
+        value = _written(value)
     if not isinstance(value, datetime):
         return None
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)

@@ -23,6 +23,8 @@ _KEPT = (
     "!$&'()*+,;=:@~"  # of a segment of a path, by RFC 3986; letters, digits, "-", "." and "_" are kept anyway
 )
 
+_KNOWN = 10_000  # texts of permissions that are kept
+
 _SCHEMA = pa.schema(
     [
         (DOCUMENT_ID, pa.string()),
@@ -46,6 +48,7 @@ class Share:
     :param permissions: who may see a file; ``None`` for documents without permissions
     :param batch_rows: the most rows of one batch
     :param stamps: of the files of the last batch, by URI: what tells this state of them from any other
+    :param entries: folders of the table of permissions that decided about a file so far
     """
 
     root: str
@@ -53,6 +56,7 @@ class Share:
     permissions: PosixPermissions | FolderPermissions | None
     batch_rows: int
     stamps: dict[str, str] = field(default_factory=dict)
+    entries: set[str] = field(default_factory=set)
 
     def batches(self, files: Iterable[FoundFile]) -> Iterator[Batch]:
         """
@@ -60,7 +64,7 @@ class Share:
 
         :raises DatasetError: a name cannot be part of a URI, or a file has no permissions
         """
-        known = None if self.permissions is None else _Texts(self.permissions)
+        known = None if self.permissions is None else _Texts(self.permissions, self.entries)
         first, rows = 0, []
         for file in files:
             rows.append(file)
@@ -129,15 +133,20 @@ def prefix_of(root: str) -> str:
 
 
 class _Texts:
-    """Permissions as JSON, each made once: a share has few of them, and many files."""
+    """Permissions as JSON, each made about once: a share has few of them, and many files."""
 
-    def __init__(self, permissions: PosixPermissions | FolderPermissions) -> None:
+    def __init__(self, permissions: PosixPermissions | FolderPermissions, entries: set[str]) -> None:
         self._permissions = permissions
+        self._entries = entries
         self._known: dict[tuple[str, tuple[Owned, ...]], str] = {}
 
     def of(self, file: FoundFile) -> str:
         key = (folder_of(file.path), file.owned)
         if (text := self._known.get(key)) is None:
+            if len(self._known) == _KNOWN:  # a share may have as many folders as files
+                self._known.clear()
+            if isinstance(self._permissions, FolderPermissions):
+                self._entries.add(self._permissions.entry_of(file.path))
             made = self._permissions.of(file.path, file.owned)
             text = self._known[key] = json.dumps(made.to_json(), ensure_ascii=False)
         return text

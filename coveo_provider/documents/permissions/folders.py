@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions, PermissionSet
 from coveo_provider.documents.permissions.posix import Owned
@@ -16,7 +18,9 @@ class FolderPermissions:
     Permissions of files by a table of folders and the groups that may read what lies in them.
 
     The entry of the nearest folder above a file decides, alone. One that has no groups lets nobody see its files,
-    and a file without any entry is refused; ``""`` is the root, and so the entry of all others.
+    and a file without any entry is refused; ``""`` is the root, and so the entry of all others. A folder that only
+    nearly has the name of an entry (``HR``, where ``hr`` stands in the table) is refused too: the entry further up,
+    which may be that of all, is hardly what was meant.
 
     :param groups: path of the folder below the root to names of groups; or the URI of a CSV file with the columns
         ``folder`` and ``group``, a row for each group of a folder
@@ -39,22 +43,25 @@ class FolderPermissions:
                 "FolderPermissions: groups must be a table such as {'hr': ['HR']}, or the URI of a CSV file, not "
                 f"{self.groups!r}"
             )
-        folders = [folder.strip("/") for folder in self.groups]
+        table: dict[str, tuple[str, ...]] = {}
         for folder, groups in self.groups.items():
+            name = _name(folder)
             if isinstance(groups, str) or not all(isinstance(one, str) and one.strip() for one in groups):
                 raise ConfigurationError(
                     f"FolderPermissions: {folder!r} must have a list of names of groups, not {groups!r}"
                 )
-            if folders.count(folder.strip("/")) > 1:
+            if name in table:
                 raise ConfigurationError(
                     f"FolderPermissions: the folder {folder!r} stands twice in the table"
                 )
+            table[name] = tuple(groups)
+        object.__setattr__(self, "groups", table)
 
     def with_rows(self, rows: Iterable[Mapping[str, str | None]], where: str) -> FolderPermissions:
         """
         Return these permissions with the table that the rows of a CSV file make.
 
-        :raises DatasetError: a column is missing, or a row has no group
+        :raises DatasetError: a column is missing, a row has no group, or its folder cannot lie below a root
         """
         table: dict[str, list[str]] = {}
         for number, row in enumerate(rows):
@@ -63,10 +70,13 @@ class FolderPermissions:
                 raise DatasetError(
                     f"{where}, row {number:,}: expected the columns folder and group, with a name in the latter"
                 )
-            table.setdefault(folder.strip("/"), []).append(group)
+            table.setdefault(folder.strip("/"), []).append(group.strip())
         if not table:
             raise DatasetError(f"{where}: holds no rows; nobody would see a file")
-        return FolderPermissions(table, self.security_provider)
+        try:
+            return FolderPermissions(table, self.security_provider)
+        except ConfigurationError as error:
+            raise DatasetError(f"{where}: {error}") from None
 
     def of(self, path: str, owned: Sequence[Owned] = ()) -> Permissions:
         """
@@ -74,19 +84,61 @@ class FolderPermissions:
 
         :param path: below the root
         :param owned: whose it is, which says nothing here
-        :raises DatasetError: neither its folder nor one above it has an entry
+        :raises DatasetError: as :meth:`entry_of`
         """
-        table = {} if isinstance(self.groups, str) else self._by_folder(self.groups)
+        groups = self._table[self.entry_of(path)]
+        allowed = tuple(PermissionIdentity.group(one, self.security_provider) for one in groups)
+        return Permissions([PermissionSet(allowed_permissions=allowed)])
+
+    def entry_of(self, path: str) -> str:
+        """
+        Return the folder of the table that decides who may see a file.
+
+        :param path: of the file, below the root
+        :raises DatasetError: neither its folder nor one above it has an entry, or one has nearly an entry's name
+        """
         folder = path
         while folder:
             folder = folder.rpartition("/")[0]
-            if (groups := table.get(folder)) is not None:
-                allowed = tuple(PermissionIdentity.group(one, self.security_provider) for one in groups)
-                return Permissions([PermissionSet(allowed_permissions=allowed)])
+            if folder in self._table:
+                return folder
+            if (meant := self._spellings.get(_plain(folder))) is not None:
+                raise DatasetError(
+                    f"{path}: FolderPermissions has an entry {meant!r}, and none for the folder {folder!r}. "
+                    "Spell it as the share does, or give each of them an entry"
+                )
         raise DatasetError(
             f"{path}: no folder above it stands in the table of FolderPermissions. Add it, or '' for all others"
         )
 
-    @staticmethod
-    def _by_folder(groups: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
-        return {folder.strip("/"): names for folder, names in groups.items()}
+    def without_files(self, used: Iterable[str]) -> list[str]:
+        """
+        Return the folders of the table that decide about no file.
+
+        :param used: those that do
+        """
+        return sorted(set(self._table).difference(used))
+
+    @property
+    def _table(self) -> Mapping[str, Sequence[str]]:
+        return {} if isinstance(self.groups, str) else self.groups
+
+    @cached_property
+    def _spellings(self) -> Mapping[str, str]:
+        return {_plain(folder): folder for folder in self._table}
+
+
+def _name(folder: object) -> str:
+    """Return the path of a folder below the root, as it stands before the files in it."""
+    name = folder.strip("/") if isinstance(folder, str) else None
+    if name is None or "://" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
+        raise ConfigurationError(
+            f"FolderPermissions: {folder!r} must be the path of a folder below the root, such as 'hr/forms'"
+        )
+    return name
+
+
+def _plain(folder: str) -> str:
+    """Return what spellings of a folder have in common that a reader takes for the same."""
+    names = unicodedata.normalize("NFC", folder).replace("\\", "/").casefold().split("/")
+    return "/".join(name.strip() for name in names).strip("/")
