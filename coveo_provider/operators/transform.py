@@ -15,7 +15,7 @@ from coveo_provider.documents.extracts.source_files import BATCH_ROWS, SourceFil
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.dataset_writing import Recipe
+from coveo_provider.operators.support.dataset_writing import Recipe, mapping_at
 from coveo_provider.operators.support.frames import frame_file, frames_in
 from coveo_provider.operators.support.lineage import (
     Data,
@@ -58,7 +58,8 @@ class CoveoTransformOperator(CoveoOperator):
         that a task returns (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
         files in it is refused (templated)
-    :param mapping: how the columns become those of the dataset; ``None`` when they are that already
+    :param mapping: how the columns become those of the dataset; ``None`` when they are that already. Or the URI of
+        a YAML or JSON file that says it (``docs/mappings.md``), read when the task runs (templated)
     :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
         the mapping. Whole numbers and booleans come as nullable dtypes, lists and objects as lists and dicts; a
         column that it does not change arrives as it stood. It must not depend on where batches begin
@@ -91,14 +92,14 @@ class CoveoTransformOperator(CoveoOperator):
     """
 
     documentation = "https://docs.coveo.com/en/78/"
-    template_fields: Sequence[str] = ("source", "output_uri", "state")
+    template_fields: Sequence[str] = ("source", "output_uri", "state", "mapping_uri")
 
     def __init__(
         self,
         *,
         source: str | Sequence[str] | XComArg,
         output: str | XComArg,
-        mapping: DocumentMapping | None = None,
+        mapping: DocumentMapping | str | XComArg | None = None,
         transform: Transform | None = None,
         kind: str = DatasetKind.DOCUMENTS.value,
         stream: bool = False,
@@ -118,7 +119,11 @@ class CoveoTransformOperator(CoveoOperator):
         super().__init__(**kwargs)
         self.source: Any = source
         self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
-        self.mapping = mapping
+        of_file = isinstance(mapping, (str, XComArg))
+        self.mapping: Any = None if of_file else mapping
+        self.mapping_uri: Any = (
+            mapping if of_file else None
+        )  # a mapping itself would be stored as a rendered field
         self.transform = transform
         self.kind = kind
         self.stream = stream
@@ -138,6 +143,8 @@ class CoveoTransformOperator(CoveoOperator):
         """Read, transform, check and write batch by batch, then complete the manifest."""
         from coveo_provider.documents.extracts.readers import ReadOptions, read_batches
 
+        if self.mapping_uri is not None:
+            self.mapping = mapping_at(str(self.mapping_uri))
         recipe = Recipe(
             self.mapping, self.transform, self.kind, self.stream, self.part_bytes, self.content_stamp
         )
