@@ -15,7 +15,7 @@ from coveo_provider.documents.extracts.source_files import BATCH_ROWS
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
 from coveo_provider.errors import ConfigurationError
 from coveo_provider.operators.support.base import CoveoOperator
-from coveo_provider.operators.support.dataset_writing import Recipe
+from coveo_provider.operators.support.dataset_writing import Recipe, mapping_at
 from coveo_provider.operators.support.extracts import Extract, FileExtract
 from coveo_provider.operators.support.lineage import Lineage, as_openlineage, data_at, data_written
 from coveo_provider.operators.support.mapped_tasks import mappable
@@ -65,7 +65,8 @@ class CoveoTransformOperator(CoveoOperator):
         that a task returns. Either this or ``sql`` (templated)
     :param output: URI of a folder for the dataset. What an earlier try wrote there is replaced; a folder with other
         files in it is refused (templated)
-    :param mapping: how the columns become those of the dataset; ``None`` when they are that already
+    :param mapping: how the columns become those of the dataset; ``None`` when they are that already. Or the URI of
+        a YAML or JSON file that says it (``docs/mappings.md``), read when the task runs (templated)
     :param transform: a function that gets a DataFrame of up to ``batch_rows`` rows and returns one, applied before
         the mapping. Whole numbers and booleans come as nullable dtypes, lists and objects as lists and dicts; a
         column that it does not change arrives as it stood. It must not depend on where batches begin
@@ -133,6 +134,7 @@ class CoveoTransformOperator(CoveoOperator):
         "ids_sql",
         "full",
         "content_roots",
+        "mapping_uri",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -179,7 +181,11 @@ class CoveoTransformOperator(CoveoOperator):
         super().__init__(**kwargs)
         self.source: Any = source
         self.output_uri: Any = output  # Airflow's own ``output`` is what the task returns
-        self.mapping = mapping
+        of_file = isinstance(mapping, (str, XComArg))
+        self.mapping: Any = None if of_file else mapping
+        self.mapping_uri: Any = (
+            mapping if of_file else None
+        )  # a mapping itself would be stored as a rendered field
         self.transform = transform
         self.kind = kind
         self.stream = stream
@@ -225,6 +231,8 @@ class CoveoTransformOperator(CoveoOperator):
         return as_openlineage(planned)
 
     def _extract(self) -> Extract:
+        if self.mapping_uri is not None:
+            self.mapping = mapping_at(str(self.mapping_uri))
         recipe = Recipe(
             self.mapping,
             self.transform,

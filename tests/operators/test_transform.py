@@ -387,3 +387,29 @@ def test_the_dialect_of_csv_is_given(staging: Staging) -> None:
     assert staging.manifest()["types"] == {"name": "string"}
     with pytest.raises(AirflowFailException, match="csv_quote is for csv files, and these are ndjson"):
         staging.make(staging.put("b.ndjson", ndjson(SHOES)), csv_quote=None)
+
+
+def test_a_mapping_in_a_file_is_read_when_the_task_runs(tmp_path: Path) -> None:
+    """Another word in the file is another mapping, so everything is sent anew; an error names file and line."""
+    rows, mapping = tmp_path / "rows.csv", tmp_path / "mapping.yaml"
+    rows.write_text("sku,name\n1,Boot\n")
+    found: list[str] = []
+    for text in ("title: name", "title: {template: 'The {name}'}", "title: {tempalte: x}"):
+        mapping.write_text(f"document_id: product://{{sku}}\nfields:\n  {text}\n")
+        output = tmp_path / f"out-{len(found)}"
+        operator = CoveoTransformOperator(
+            task_id="transform", source=rows.as_uri(), output=output.as_uri(), mapping=mapping.as_uri()
+        )
+        if "tempalte" in text:
+            with pytest.raises(AirflowFailException, match=r"mapping\.yaml, line 3: fields\.title\.tempalte"):
+                run(operator)
+            continue
+        run(operator)
+        found.append(json.loads((output / "_manifest.json").read_text())["mapping"])
+    assert len(set(found)) == 2
+    with pytest.raises(AirflowFailException, match=r"mapping: .*is missing"):
+        run(
+            CoveoTransformOperator(
+                task_id="t", source=rows.as_uri(), output=(tmp_path / "o").as_uri(), mapping="no.yaml"
+            )
+        )

@@ -13,6 +13,8 @@ from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from coveo_provider.documents.contract import DOCUMENT_ID, PARENT_ID, URI_EXPECTED, URI_PATTERN, shown
+from coveo_provider.documents.mapping.mapping_files import text_of, values_of
+from coveo_provider.documents.mapping.mapping_rules import arguments_of
 from coveo_provider.documents.mapping.permission_rules import PermissionColumns, PermissionLevels
 from coveo_provider.documents.mapping.text_rules import Constant, Split, Template
 from coveo_provider.errors import DatasetError, MappingError
@@ -87,6 +89,28 @@ class DocumentMapping:
             f"DocumentMapping(document_id={self.document_id!r}, fields={{{fields}}}, keep={self.keep!r}, "
             f"drop={self.drop!r})"
         )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> DocumentMapping:
+        """
+        Return the mapping that plain values say, as a file of one has them; functions are for Python only.
+
+        :param data: ``{"document_id": "product://{sku}", "fields": {"ec_name": "name"}}``
+        :raises MappingError: a key is unknown, or its value is none that it takes
+        """
+        return cls(**arguments_of(data))
+
+    @classmethod
+    def from_file(cls, path: Any) -> DocumentMapping:
+        """
+        Return the mapping in a YAML or JSON file (``docs/mappings.md``).
+
+        :param path: of a file of this machine, or an ``ObjectStoragePath``; YAML, unless it ends with ``.json``
+        :raises MappingError: it cannot be read; names the file, the line and the key
+        """
+        text, where = text_of(path)
+        data, lines = values_of(text, where)
+        return cls(**arguments_of(data, where, lines))
 
     def check(self, frame: pd.DataFrame | pa.Table) -> None:
         """

@@ -15,8 +15,12 @@ from coveo_provider.documents.dataset.files import replace as replace_file
 from coveo_provider.documents.dataset.manifest import ITEM_KINDS, MANIFEST, DatasetKind, Manifest
 from coveo_provider.documents.extracts.fingerprint import fingerprint
 from coveo_provider.documents.mapping.document_mapping import DocumentMapping
+from coveo_provider.documents.mapping.mapping_files import values_of
+from coveo_provider.documents.mapping.mapping_rules import arguments_of
+from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.content_files import content_stamp
+from coveo_provider.operators.support.storage import open_file
 
 if TYPE_CHECKING:
     from coveo_provider.documents.dataset.part_writer import PartWriter
@@ -156,6 +160,23 @@ class Recipe:
         return stamp if self.content_stamp == "hash" else lambda uri: known().get(uri) or stamp(uri)
 
 
+def mapping_at(uri: str) -> DocumentMapping:
+    """
+    Return the mapping in a YAML or JSON file.
+
+    :raises MappingError: it is none; names the file, the line and the key
+    :raises DatasetError: the file is missing, or must not be read
+    """
+    try:
+        with open_file(uri) as file:
+            text = file.read()
+    except DatasetError as error:
+        raise DatasetError(f"mapping: {error}") from None
+    where = shown_uri(uri)
+    data, lines = values_of(text, where)
+    return DocumentMapping(**arguments_of(data, where, lines))
+
+
 def _check_mapping(mapping: Any) -> None:
     if isinstance(mapping, (DocumentMapping, NoneType)):
         return
@@ -166,7 +187,7 @@ def _check_mapping(mapping: Any) -> None:
     )
     raise ConfigurationError(
         "mapping must be a DocumentMapping: DocumentMapping(document_id='product://{sku}', "
-        f"fields={{'ec_name': 'name'}}), not {brief(mapping)}{cure}"
+        f"fields={{'ec_name': 'name'}}), or the URI of a file of one, not {brief(mapping)}{cure}"
     )
 
 
