@@ -30,6 +30,7 @@ from coveo_provider import operators
 from coveo_provider.sandbox import Answer, Sandbox
 from tests.conftest import ROOT
 from tests.dags.conftest import make_known
+from tests.identities.directories.exports import group, ldif, user
 from tests.operators.conftest import run
 
 NOT_RUN = "<!-- not run -->"
@@ -304,3 +305,25 @@ def test_the_readme(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monkey
         "ec_price": 10.0,
         "color": "red",
     }
+
+
+def test_the_pages_on_identities_and_mappings(airflow_database: None, tmp_path: Path) -> None:
+    """Their tasks are built as printed; the mapping in the file and the export are read by the operators shown."""
+    (tmp_path / "acme.ldif").write_text(ldif(user("ann"), user("bob", flags=514), group("HR", "ann", "bob")))
+    pages = [ROOT / "docs" / f"{name}.md" for name in ("identities", "mappings")]
+    [mapping] = re.findall(r"^```yaml\n(.*?)^```$", pages[1].read_text(), re.M | re.S)
+    (tmp_path / "shoes.yaml").write_text(mapping)
+    columns = "sku,name,categories,groups,blocked,color,size"
+    (tmp_path / "shoes.csv").write_text(f"{columns}\nS1,Boot,A|B,HR,bob,red,L\n")
+
+    names, _ = run_blocks(pages[0], tmp_path)
+    ids = names["ids"]
+    ids.output_uri = (tmp_path / "ids").as_uri()
+    assert run(ids)["counts"]["memberships"] == 1
+
+    names, dag = run_blocks(pages[1], tmp_path)
+    transform: Any = dag.get_task("transform")
+    [part] = run(transform)
+    [row] = pd.read_parquet(part).to_dict("records")
+    assert (row["documentId"], row["ec_name"], row["color"]) == ("product://S1", "Boot", "red")
+    assert names["mapping"].fields["objecttype"].value == "Product"
