@@ -150,7 +150,7 @@ class CoveoTransformOperator(CoveoOperator):
         *,
         output: str | XComArg,
         source: str | Sequence[str] | XComArg | None = None,
-        mapping: DocumentMapping | None = None,
+        mapping: DocumentMapping | str | XComArg | None = None,
         transform: Transform | None = None,
         kind: str = DatasetKind.DOCUMENTS.value,
         stream: bool = False,

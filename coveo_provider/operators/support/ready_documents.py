@@ -45,7 +45,7 @@ class ReadyDocuments:
     def lasting(self, lineage: Lineage) -> Lineage:
         """Return what a task read and wrote, without the parts that are deleted afterwards."""
         own = {local_path(folder_of(part)) for part in self.spooled}
-        return replace(lineage, inputs=[one for one in lineage.inputs if one.name not in own])
+        return replace(lineage, inputs=tuple(one for one in lineage.inputs if one.name not in own))
 
     def current(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """Return a report whose documents lie in these parts, also where it began with those of an earlier try."""
