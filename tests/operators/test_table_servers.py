@@ -48,10 +48,10 @@ pytestmark = [
 
 TYPES = """
 SELECT 1::smallint AS sku, 9007199254740993::bigint AS big, 1.10::numeric(10, 2) AS price, 0.1::float8 AS ratio,
-       true AS yes, NULL::text AS nothing, 'é'::text AS text, 'x'::char(3) AS padded, '\\x00ff'::bytea AS bytes,
+       true AS yes, NULL::text AS nothing, 'é'::text AS text, 'x'::char(3) AS padded,
        date '2026-01-31' AS day, timestamp '2026-01-31 12:00:00.25' AS naive,
        timestamptz '2026-01-31 12:00:00+02' AS zoned, ARRAY['a', NULL, 'b'] AS texts, ARRAY[1, 2] AS numbers,
-       '{"a": 1.50, "b": [1, null]}'::jsonb AS json, 'c0ffee00-0000-4000-8000-000000000000'::uuid AS uuid,
+       'c0ffee00-0000-4000-8000-000000000000'::uuid AS uuid,
        '10.0.0.1'::inet AS address, ARRAY['c0ffee00-0000-4000-8000-000000000000'::uuid] AS uuids
 """
 
