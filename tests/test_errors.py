@@ -32,6 +32,9 @@ SAMPLES: list[errors.CoveoError] = [
     errors.PrivilegeMissing(403, ROUTE, "ACCESS_DENIED", "Detail.", "request-1", "Sources (View)"),
     errors.UnexpectedAnswer(ROUTE, "a fileId", '200 with HTML, "Sign in"'),
     errors.CloseUnknown("s1", "source products", "it answered 502"),
+    errors.DatabaseUnavailable(
+        "sql (connection warehouse)", "OperationalError: the server closed the connection"
+    ),
     errors.ContentUnavailable("file://a", "s3://bucket/a.pdf", "TimeoutError: no answer"),
     errors.ContainerExpired(61, 500_000_000),
     errors.SourceBusy("products", "shop", "scheduled__2026", "2026-01-02T03:04:05+00:00", "coveo_load__1"),
@@ -87,7 +90,8 @@ def test_what_is_transient() -> None:
     transient = {type(sample).__name__ for sample in SAMPLES if sample.transient}
     assert transient == {
         "Throttled", "QuotaExhausted", "ServerError", "UploadRefused", "Unreachable", "UnexpectedAnswer",
-        "CloseUnknown", "ContentUnavailable", "ContainerExpired", "SourceBusy", "FileChanged",
+        "CloseUnknown", "ContentUnavailable", "DatabaseUnavailable", "ContainerExpired", "SourceBusy",
+        "FileChanged",
     }  # fmt: skip
 
 
