@@ -109,8 +109,9 @@ def test_there_are_no_more_calls_than_one_by_one(connected: Sandbox, write_part:
     assert chunks > 10
     for route in ("file.create", "upload", "batch.put"):
         assert routes(connected).count(route) == chunks
-    asked = {"fields.search": 1, "platform.source.get": 1}  # about metadata without a field
-    assert len(routes(connected)) == 3 * chunks + sum(asked.values())
+    asked = ["fields.search", "platform.source.get"]  # about metadata without a field
+    assert len([route for route in routes(connected) if route not in asked]) == 3 * chunks
+    assert max(map(routes(connected).count, asked)) == 1
     connected.settle()
     assert connected.count("files") == ROWS
 

@@ -57,22 +57,26 @@ def query_batches(
     :raises DatasetError: a column has no name, or that of another, or its decimals no common spelling
     """
     columns: _Columns | None = None
-    waiting: list[Sequence[Any]] = []
-    weight, heaviest, first_row, fetch = 0, 1.0, 0, _FIRST_FETCH
+    waiting: list[list[Any]] = []  # column by column
+    count, weight, heaviest, first_row, fetch = 0, 0, 1.0, 0, _FIRST_FETCH
     while True:
-        rows = cursor.fetchmany(min(fetch, batch_rows - len(waiting)))
-        columns = columns or _Columns(column_names(cursor.description, name), name, spelled)
+        rows = cursor.fetchmany(min(fetch, batch_rows - count))
+        if columns is None:
+            columns = _Columns(column_names(cursor.description, name), name, spelled)
+        waiting = waiting or [[] for _ in columns.names]
         if rows:
-            plain = [_values(row) for row in rows]
-            size = sum(map(_weight, plain))
-            heaviest = max(heaviest, size / len(plain))
+            size = 0
+            for column, values in zip(waiting, zip(*_plain_rows(rows), strict=True), strict=True):
+                column.extend(values)
+                size += _weight(values)
+            heaviest = max(heaviest, size / len(rows))
             fetch = max(1, min(4 * fetch, _MOST_FETCHED, int(_FETCH_BYTES / heaviest)))
-            waiting += plain
+            count += len(rows)
             weight += size
-        if waiting and (not rows or len(waiting) >= batch_rows or weight >= BATCH_BYTES):
+        if count and (not rows or count >= batch_rows or weight >= BATCH_BYTES):
             yield Batch(columns.table(waiting, first_row), name, first_row)
-            first_row += len(waiting)
-            waiting, weight = [], 0
+            first_row += count
+            waiting, count, weight = [], 0, 0
         if not rows:
             return
 
@@ -158,19 +162,20 @@ class _Columns:
     """The columns of a query, and of what type each is, as far as it was read."""
 
     def __init__(self, names: Sequence[str], query: str, spelled: Collection[str]) -> None:
-        self._names, self._query, self._spelled = names, query, spelled
+        self.names = names
+        self._query, self._spelled = query, spelled
         self._types: dict[str, pa.DataType] = {}
         self._scales: dict[str, int] = {}
 
-    def table(self, rows: Sequence[Sequence[Any]], first_row: int) -> pa.Table | pd.DataFrame:
-        """Return rows as a table; as a DataFrame where a column is of no simple kind."""
+    def table(self, columns: Sequence[list[Any]], first_row: int) -> pa.Table | pd.DataFrame:
+        """Return columns as a table; as a DataFrame where one is of no simple kind."""
         typed: dict[str, pa.Array] = {}
         others: dict[str, list[Any]] = {}
-        for name, values in zip(self._names, zip(*rows, strict=True), strict=True):
-            column = [
-                value if type(value) in _SIMPLE else _plain(value, self._query, name, first_row + row)
-                for row, value in enumerate(values)
-            ]
+        for name, column in zip(self.names, columns, strict=True):
+            if not _SIMPLE.issuperset(map(type, column)):
+                column = [
+                    _plain(value, self._query, name, row) for row, value in enumerate(column, first_row)
+                ]
             array = self._array(name, column, first_row)
             if array is None:
                 others[name] = column
@@ -178,10 +183,10 @@ class _Columns:
                 typed[name] = array
         if not others:
             return pa.table(typed)
-        frame = frame_of(pa.table(typed), first_row) if typed else pd.DataFrame(index=range(len(rows)))
+        frame = frame_of(pa.table(typed), first_row) if typed else pd.DataFrame(index=range(len(columns[0])))
         for name, column in others.items():
             frame[name] = pd.Series(column, dtype=object)
-        ordered: pd.DataFrame = frame[list(self._names)]
+        ordered: pd.DataFrame = frame[list(self.names)]
         return ordered
 
     def _array(self, name: str, values: list[Any], first_row: int) -> pa.Array | None:
@@ -256,6 +261,8 @@ def _moments(values: Sequence[datetime | None]) -> pa.Array | None:
 
 def _plain(value: Any, query: str, column: str, row: int) -> Any:
     """Return a value of a driver as one of Python that the others know."""
+    if type(value) in _SIMPLE:
+        return value
     if isinstance(value, Decimal):
         if value.is_nan():
             return None
@@ -281,20 +288,20 @@ def _plain(value: Any, query: str, column: str, row: int) -> Any:
     return value
 
 
-def _values(row: Any) -> Sequence[Any]:
-    """Return the values of a row, which some connections are set to give as a dictionary."""
-    return tuple(row.values()) if isinstance(row, Mapping) else row
+def _plain_rows(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return rows by position; some connections are set to give them as dictionaries."""
+    return [tuple(row.values()) for row in rows] if isinstance(rows[0], Mapping) else rows
 
 
-def _weight(row: Sequence[Any]) -> int:
-    """Return about how many bytes a row takes."""
-    size = _VALUE_BYTES * len(row)
-    for value in row:
-        if type(value) in (str, bytes, memoryview):
-            size += len(value)
-        elif type(value) in (list, dict):
-            size += len(str(value))
-    return size
+def _weight(values: Sequence[Any]) -> int:
+    """Return about how many bytes the values of a column take."""
+    kinds = set(map(type, values)) - {type(None)}
+    size = _VALUE_BYTES * len(values)
+    if kinds <= {str, bytes, memoryview}:
+        return size + sum(map(len, filter(None, values)))
+    if kinds <= _SIMPLE | {Decimal}:
+        return size
+    return size + sum(len(str(value)) for value in values)
 
 
 def _in_utc(table: pa.Table) -> pa.Table:

@@ -110,8 +110,9 @@ class Database:
                 yield from query_batches(rows, name, batch_rows=batch_rows, spelled=spelled)
         finally:
             self._cursor = None
-            with suppress(Exception):
-                cursor.close()
+            for end in ("rollback", "close"):  # DuckDB's cursors have transactions of their own
+                with suppress(Exception):
+                    getattr(cursor, end)()
 
     def changes(self, sql: str, column: str, parameters: Any, value: Any) -> tuple[str, Any]:
         """
@@ -307,6 +308,7 @@ def _cursor(connection: Any, driver: str) -> Any:
 
 def _arrow_reader(cursor: Any, sql: str, parameters: Any) -> Any:
     """Return the rows of DuckDB as Arrow, which it neither holds all at once nor makes into values of Python."""
+    cursor.begin()  # each of its cursors is a connection; what a statement changes is rolled back
     if hasattr(cursor, "fetch_record_batch"):  # before version 2
         cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
         return cursor.fetch_record_batch(_ARROW_ROWS)
