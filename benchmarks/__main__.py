@@ -12,11 +12,13 @@ from pathlib import Path
 
 from benchmarks import (
     diff_documents,
+    file_shares,
     identities_expand,
     memory,
     parquet_to_sink,
     parse_time,
     plots,
+    read_tables,
     refresh_changes,
     sandbox_server,
     transform_rows,
@@ -48,6 +50,8 @@ def write_results(folder: Path, share: float = 1.0) -> list[Table]:
     start = time.perf_counter()
     sent = parquet_to_sink.measure(size(500_000), size(50_000), parquet_to_sink.TASKS)
     transformed = transform_rows.measure(size(300_000))
+    read = read_tables.measure(size(5_000_000))
+    listed = file_shares.measure(size(200_000))
     refreshed = refresh_changes.measure(size(200_000))
     compared = diff_documents.measure(size(5_000_000))
     expanded = identities_expand.measure(size(1_000_000), size(5_000_000))
@@ -60,6 +64,8 @@ def write_results(folder: Path, share: float = 1.0) -> list[Table]:
     tables = [
         *parquet_to_sink.tables(sent),
         transform_rows.table(transformed, size(300_000)),
+        read_tables.table(read, size(5_000_000)),
+        file_shares.table(listed),
         refresh_changes.table(refreshed, size(200_000)),
         diff_documents.table(compared, size(5_000_000)),
         identities_expand.table(expanded, size(5_000_000)),

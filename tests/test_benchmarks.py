@@ -15,6 +15,7 @@ from benchmarks import (
     parquet_to_sink,
     parse_time,
     plots,
+    read_tables,
     refresh_changes,
     sandbox_server,
     transform_rows,
@@ -41,6 +42,13 @@ def test_a_transform_is_measured_from_both_formats() -> None:
     assert [(one.kind, one.label) for one in found] == [
         (kind, label) for kind in ("parquet", "csv") for label in ("mapping", "function and mapping")
     ]
+
+
+@pytest.mark.slow
+def test_a_table_is_read_by_a_cursor_and_as_a_transform_does() -> None:
+    found = read_tables.measure(ROWS)
+
+    assert {way: one.rows for way, one in found.items()} == {"cursor": ROWS, "ours": ROWS}
 
 
 @pytest.mark.slow

@@ -141,7 +141,8 @@ class InMemory(Nights):
         return self.index
 
     def delete_older(self) -> None:
-        self.index = {key: item for key, item in self.index.items() if key in self.expected()}
+        expected = self.expected()
+        self.index = {key: item for key, item in self.index.items() if key in expected}
 
 
 class InMemoryNight(Night):

@@ -41,9 +41,8 @@ def text_of(path: Any) -> tuple[bytes, str]:
         local = local_path(path)
         if local is None:
             raise MappingError(
-                f"{shown_uri(path)} lies on no disk of this machine: give "
-                f"ObjectStoragePath({shown_uri(path)!r}), or the "
-                "URI as mapping of CoveoTransformOperator"
+                f"{shown_uri(path)} lies on no disk of this machine: give its ObjectStoragePath, or the URI as "
+                "mapping of CoveoTransformOperator"
             )
         path = Path(local)
     name = shown_uri(str(path))
