@@ -27,7 +27,9 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="coveo-airflow-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
-os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
+# Empty: `dag.test()` reads all of it each time.
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(os.environ["AIRFLOW_HOME"], "dags"))
+Path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).mkdir()
 sys.path.insert(0, str(ROOT / "dags"))  # as Airflow does with its dags folder
 
 from coveo_provider.sandbox import Sandbox  # noqa: E402

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 _STEP = "verifying the load"
 _PAUSES = (5.0, 10.0, 20.0, 30.0)
 """
-Seconds between two looks, the last of them again and again: the service writes to its index about once a
-minute.
+Seconds between two looks, the last of them again and again until it is less than a tenth of the wait so far: the
+service writes to its index about once a minute, and a load that takes an hour needs no look every half minute.
 """
+_SHARE_OF_WAIT = 0.1
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ class CoveoVerifyOperator(EndingOperator):
             finding, by_items = self._found(look, reports, thorough=last)
             if finding.settled or last:
                 return self._judged(context, reports, look, finding, by_items, done.looked_seconds)
-            pause = _PAUSES[min(done.looks, len(_PAUSES) - 1)]
+            pause = max(_PAUSES[min(done.looks, len(_PAUSES) - 1)], _SHARE_OF_WAIT * done.looked_seconds)
+            pause = min(pause, longest - done.looked_seconds)
             done = replace(done, looks=done.looks + 1, looked_seconds=done.looked_seconds + pause)
             self.log.info("%s; looking again in %.0f s", _said(finding, self.source_id), pause)
             if self.deferrable:
