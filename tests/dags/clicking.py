@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from airflow.sdk import DAG
 
 from coveo_provider.documents import DocumentMapping
@@ -278,6 +279,14 @@ def started(dag: DAG) -> Run:
         )
     run.go_on()
     return run
+
+
+_QUICK = ("push_rebuild", "catalog_refresh, state", "catalog_refresh, changes")
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """Return task groups as parameters of a test: one of each kind of source, and the others among the slow."""
+    return [pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow) for name in names]
 
 
 class Nightly:

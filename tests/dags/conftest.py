@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from importlib import import_module, reload
 from typing import Any, cast
@@ -66,7 +67,11 @@ def ran(dag: Any, names: dict[str, str] | None = None, **conf: Any) -> tuple[str
     """
     make_known(dag)
     before = claims()
-    dag_run = dag.test(run_conf=conf)
+    sleep = time.sleep
+    with pytest.MonkeyPatch.context() as patch:
+        # `dag.test()` sleeps for a second before it sees that a task failed with those before it.
+        patch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
+        dag_run = dag.test(run_conf=conf)
     states = {}
     for ti in dag_run.get_task_instances():
         name = ti.task_id.rpartition(".")[2]

@@ -32,7 +32,7 @@ from coveo_provider.task_groups import (
     push_rebuild,
     secured_push,
 )
-from tests.dags.clicking import Nightly, Run, started
+from tests.dags.clicking import Nightly, Run, each, started
 from tests.dags.conftest import claims
 
 pytestmark = [
@@ -105,7 +105,7 @@ def open_shop(connected: Sandbox, tmp_path: Path, waits: list[float]) -> Callabl
     return opened
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_it_goes_on_once_it_is_approved(open_shop: Callable[..., Shop], name: str) -> None:
     """Both numbers are shown, the index equals the dataset in the end, and who said so is kept."""
     shop = open_shop(name)
@@ -126,7 +126,7 @@ def test_it_goes_on_once_it_is_approved(open_shop: Callable[..., Shop], name: st
     assert not claims()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_it_stops_when_that_is_the_answer(open_shop: Callable[..., Shop], name: str) -> None:
     """The index holds what it held, but for what a rebuild has renewed, and the failure says who stopped it."""
     shop = open_shop(name)
@@ -142,7 +142,7 @@ def test_it_stops_when_that_is_the_answer(open_shop: Callable[..., Shop], name: 
     assert (refusal["answer"], refusal["by"]) == ("Stop", "bob")
 
 
-@pytest.mark.parametrize("name", ["push_rebuild", "catalog_refresh, state", "catalog_load"])
+@pytest.mark.parametrize("name", each(["push_rebuild", "catalog_refresh, state", "catalog_load"]))
 def test_it_stops_when_nobody_answers(open_shop: Callable[..., Shop], name: str) -> None:
     """The scheduler ends the wait; a stream is not kept open for longer than it is of use."""
     shop = open_shop(name, answer_within=timedelta(hours=2))
@@ -276,7 +276,7 @@ def test_a_task_that_is_cleared_asks_again(open_shop: Callable[..., Shop]) -> No
     assert shop.nightly.held() == shop.nightly.wanted()
 
 
-@pytest.mark.parametrize("name", ["push_rebuild", "catalog_load", "catalog_refresh, state"])
+@pytest.mark.parametrize("name", each(["push_rebuild", "catalog_load", "catalog_refresh, state"]))
 def test_a_waiting_task_that_is_marked_as_success_has_done_nothing(
     open_shop: Callable[..., Shop], name: str
 ) -> None:
@@ -305,7 +305,7 @@ def test_a_cleared_task_that_finds_other_numbers_stops(open_shop: Callable[..., 
     assert shop.nightly.sandbox.count(shop.source) == 50
 
 
-@pytest.mark.parametrize("name", ["push_rebuild", "catalog_load", "catalog_refresh, state"])
+@pytest.mark.parametrize("name", each(["push_rebuild", "catalog_load", "catalog_refresh, state"]))
 def test_a_run_that_waits_keeps_the_source(open_shop: Callable[..., Shop], tmp_path: Path, name: str) -> None:
     """Another run finds it busy, and its status is not taken for one that a dead run left."""
     shop = open_shop(name)

@@ -32,6 +32,7 @@ from coveo_provider.task_groups import (
     push_rebuild,
     secured_push,
 )
+from tests.dags.clicking import each
 from tests.dags.conftest import claims, ran
 
 FAIL = Answer(500, body='{"message": "Internal error"}')
@@ -129,7 +130,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], str, bool]] = {
 FIRST = {"check", "diff", "incremental"}
 
 
-@pytest.fixture(params=list(GROUPS))
+@pytest.fixture(params=each(GROUPS))
 def shop(request: pytest.FixtureRequest, airflow: Airflow, tmp_path: Path, waits: list[float]) -> Shop:
     """Each task group in turn."""
     group, source, compares = GROUPS[request.param]

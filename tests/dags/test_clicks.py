@@ -20,7 +20,7 @@ from coveo_provider.task_groups import (
     push_rebuild,
     secured_push,
 )
-from tests.dags.clicking import Nightly, Run
+from tests.dags.clicking import Nightly, Run, each
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -89,7 +89,7 @@ def failed_part(nightly: Nightly, task: str, skip: int = 1) -> tuple[Run, int]:
     return run, index
 
 
-@pytest.mark.parametrize("name", ["push_rebuild", "secured_push"])
+@pytest.mark.parametrize("name", each(["push_rebuild", "secured_push"]))
 def test_1_a_failed_push_of_a_rebuild_is_cleared_with_what_follows(shop: Shop, name: str) -> None:
     """
     Airflow clears the setup task along with a teardown, so ``rebuild`` runs again, after its siblings' pushes.
@@ -108,7 +108,7 @@ def test_1_a_failed_push_of_a_rebuild_is_cleared_with_what_follows(shop: Shop, n
     assert nightly.sandbox.source(nightly.source).status == "IDLE"
 
 
-@pytest.mark.parametrize("name", REFRESHES)
+@pytest.mark.parametrize("name", each(REFRESHES))
 def test_1_clearing_the_deletion_alone_deletes_nothing_that_was_loaded(shop: Shop, name: str) -> None:
     """
     An hour later; Airflow clears the setup and the teardown around a task even when it is cleared alone.
@@ -129,7 +129,7 @@ def test_1_clearing_the_deletion_alone_deletes_nothing_that_was_loaded(shop: Sho
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", REFRESHES)
+@pytest.mark.parametrize("name", each(REFRESHES))
 def test_1_the_deletion_cleared_with_what_follows_deletes_nothing_that_was_loaded(
     shop: Shop, name: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_1_the_deletion_cleared_with_what_follows_deletes_nothing_that_was_loade
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", COMPARING)
+@pytest.mark.parametrize("name", each(COMPARING))
 def test_1_a_first_run_of_changes_is_cleared_and_the_next_run_finds_nothing_lost(
     shop: Shop, name: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_1_a_first_run_of_changes_is_cleared_and_the_next_run_finds_nothing_lost
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_2_a_failed_part_that_is_marked_as_success_is_missed(shop: Shop, name: str) -> None:
     """
     Airflow clears what failed because of it, and hands over the reports of the others, without a gap.
@@ -190,7 +190,7 @@ def test_2_a_failed_part_that_is_marked_as_success_is_missed(shop: Shop, name: s
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_3_a_send_task_of_an_older_run_is_refused_after_a_newer_one(shop: Shop, name: str) -> None:
     """It would send old versions over new ones. It names the newer run, and the index keeps what that loaded."""
     nightly = shop(name)
@@ -211,7 +211,7 @@ def test_3_a_send_task_of_an_older_run_is_refused_after_a_newer_one(shop: Shop, 
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_3_a_send_task_alone_of_an_older_run_is_refused_as_well(shop: Shop, name: str) -> None:
     """Without what follows, there is no setup that would find it out first."""
     nightly = shop(name)
@@ -228,7 +228,7 @@ def test_3_a_send_task_alone_of_an_older_run_is_refused_as_well(shop: Shop, name
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", COMPARING)
+@pytest.mark.parametrize("name", each(COMPARING))
 def test_3_an_older_run_that_failed_half_way_is_not_taken_up_after_a_newer_one(shop: Shop, name: str) -> None:
     """What it had sent, the newer run sent again; and it is refused although it never came to its end."""
     nightly = shop(name)
@@ -243,7 +243,7 @@ def test_3_an_older_run_that_failed_half_way_is_not_taken_up_after_a_newer_one(s
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_an_older_run_cleared_from_its_first_task_loads_its_data_again(shop: Shop, name: str) -> None:
     """Going back is allowed where it is meant: all of the run is cleared. The next run goes forward again."""
     nightly = shop(name)
@@ -314,7 +314,7 @@ def test_a_close_cleared_alone_finds_that_its_stream_is_closed(shop: Shop) -> No
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_the_end_of_a_run_cleared_alone_verifies_again(shop: Shop, name: str) -> None:
     """Nothing is sent, and nothing else remembered than before."""
     nightly = shop(name)
@@ -332,7 +332,7 @@ def test_the_end_of_a_run_cleared_alone_verifies_again(shop: Shop, name: str) ->
         assert nightly.night().states()[sender(name)] == "skipped"
 
 
-@pytest.mark.parametrize("name", REFRESHES)
+@pytest.mark.parametrize("name", each(REFRESHES))
 def test_only_failed_tasks_are_cleared(shop: Shop, name: str) -> None:
     """With "only failed" Airflow leaves a setup that succeeded alone; the run goes on where it stopped."""
     nightly = shop(name)
@@ -362,7 +362,7 @@ def test_8_two_groups_that_delete_what_is_older_cannot_share_a_source(shop: Shop
     assert first.held() == first.wanted()
 
 
-@pytest.mark.parametrize("name", COMPARING)
+@pytest.mark.parametrize("name", each(COMPARING))
 def test_8_two_states_cannot_share_a_source(shop: Shop, name: str) -> None:
     """The second is refused before it has sent anything, by the name of the first one's folder."""
     first, second = shop(name, "first"), shop(name, "second")

@@ -11,7 +11,7 @@ import pytest
 
 from coveo_provider.sandbox import Answer, Sandbox
 from coveo_provider.task_groups import catalog_load, catalog_refresh, incremental_push, push_rebuild
-from tests.dags.clicking import Nightly
+from tests.dags.clicking import Nightly, each
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[Callable[..., Any], str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", each(GROUPS))
 def test_a_run_is_reported_as_a_whole(
     connected: Sandbox, tmp_path: Path, waits: list[float], name: str
 ) -> None:

@@ -143,6 +143,7 @@ def test_nothing_is_noted_where_nobody_listens(connected: Sandbox, write_part: W
     assert as_openlineage(send.lineage).outputs == []
 
 
+@pytest.mark.slow
 def test_tasks_run_without_its_provider(connected: Sandbox, write_part: WritePart, tmp_path: Path) -> None:
     """A process that cannot import OpenLineage makes a dataset and sends it; a DAG file never asks for it."""
     code = """

@@ -78,6 +78,7 @@ print(sorted(name for name in sys.modules if name.startswith("coveo_provider.plu
     assert _run(code, tmp_path).splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_dags_run_when_it_cannot_be_imported(tmp_path: Path) -> None:
     """Airflow notes the error and goes on: a DAG with operators is read and its task runs."""
     broken = tmp_path / "broken"

@@ -339,6 +339,7 @@ def test_parameters(company: Organization) -> None:
     assert refusal(company.disable_older(1_500_000_000_000, queueDelay=-1)) == (412, "INVALID_PARAMETER")
 
 
+@pytest.mark.slow
 def test_a_large_identity_goes_through_a_container(sandbox: Sandbox, company: Organization) -> None:
     """A single request stays under the inline limit; a group of any size fits a container."""
     members = [who(f"user-{number:06d}@example.com") for number in range(100_000)]
