@@ -139,6 +139,8 @@ def coveo_task(
     """
     Make a function a task that pushes what it returns: ``@task.coveo(source_id=…)``.
 
+    Other items of the source stay, also those that are gone from the data (docs/deletions.md).
+
     :param python_callable: the function
     :param source_id: a Push source
     :param mapping: how the columns of DataFrames or rows become those of documents
