@@ -37,7 +37,7 @@ myst_enable_extensions = ["strikethrough"]
 copybutton_exclude = ".linenos, .gp"
 
 # What has a page, by the page that lists it; names after a blank are the members that are shown.
-PUBLIC = {
+PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
     "operators": {"coveo_provider.operators": ()},
     "task-groups": {"coveo_provider.task_groups": ()},
     "hook": {
@@ -166,7 +166,8 @@ def describe(app: Any, what: str, name: str, thing: Any, options: Any, lines: li
 
 def _type_fields(thing: Any, said: dict[str, str], lines: list[str]) -> None:
     """Put the arguments, with type and default, behind the text, and what else there is of fields behind these."""
-    body, rest = [], []
+    body: list[str] = []
+    rest: list[str] = []
     for paragraph in re.split(rf"\n(?={_OTHER})|\n\n", _PARAM.sub("", "\n".join(lines))):
         (rest if re.match(_OTHER, paragraph) else body).append(paragraph.rstrip())
     fields = []
@@ -237,7 +238,7 @@ def link_pages(app: Any, docname: str, content: list[str]) -> None:
             "](../docs/", "]("
         )
 
-    if docname == "index" and (HERE / "command-line.md").exists():
+    if docname == "index" and [*HERE.glob("command-line.*")]:  # it need not be there
         content[0] = content[0].replace("\nsandbox\n", "\ncommand-line\nsandbox\n")
 
     def led(match: re.Match[str]) -> str:
