@@ -81,9 +81,12 @@ ENTRIES = _entries()
 
 
 def write_pages(app: Any) -> None:
-    """Write a page for each public name, and leave alone those that are as they should be."""
+    """Write a page for each public name, leave alone those that are as they should be, and remove others."""
     folder = Path(app.srcdir) / "api"
     folder.mkdir(exist_ok=True)
+    for file in folder.glob("*.rst"):  # of names that are no more
+        if file.stem not in ENTRIES:
+            file.unlink()
     for name, (module, members, _) in ENTRIES.items():
         thing = getattr(importlib.import_module(module), name)
         kind = "class" if inspect.isclass(thing) else "function"

@@ -24,6 +24,7 @@ from airflow.configuration import conf as airflow_conf
 from airflow.sdk import DAG
 
 from coveo_provider import operators
+from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import ROOT
 from tests.dags.conftest import make_known
@@ -274,6 +275,29 @@ def test_the_page_on_documents(airflow_database: None, tmp_path: Path) -> None:
     }
 
 
+def test_the_pages_on_prices_and_deletions(
+    connected: Sandbox, airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they send is in the index, and what they delete is gone."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    ids = ["https://example.com/a", "file://share/a.pdf", "https://example.com/b", "https://example.com/c"]
+    CoveoHook().push([{"documentId": one} for one in ids], "files")
+    shoes = [{"documentId": f"product://{n}", "ec_price": 9.5, "availableskus": ["sku-7"]} for n in (1, 2)]
+    CoveoHook().load(shoes, "products")
+
+    for page in ("prices", "deletions"):
+        names, outer = run_blocks(ROOT / "docs" / f"{page}.md", tmp_path)
+        dag = names["prices"]() if page == "prices" else outer
+        make_known(dag)
+        assert str(dag.test().state) == "success"
+    connected.settle()
+
+    assert set(connected.items("files")) == {"https://example.com/c"}
+    assert connected.items("products") == {
+        "product://1": {"documentId": "product://1", "ec_price": 19.99, "availableskus": ["sku-7", "sku-8"]}
+    }
+
+
 TRIED = {
     "README",
     "coming-from-the-sdk",
@@ -281,6 +305,8 @@ TRIED = {
     "documents",
     "identities",
     "mappings",
+    "prices",
+    "deletions",
     "sources-as-code",
 }
 
