@@ -298,6 +298,45 @@ def test_the_pages_on_prices_and_deletions(
     }
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "dag", "source", "held"),
+    [
+        ("several-tables", "shop", "products", {"product://S1", "variant://S1/L", "variant://S1/M"}),
+        ("secured-content", "papers", "intranet", {"acme://hr/pay", "acme://menu"}),
+        ("coming-from-a-script", "pages", "files", {"https://example.com/1", "https://example.com/2"}),
+    ],
+)
+def test_the_dag_of_a_recipe(
+    connected: Sandbox,
+    airflow_database: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    dag: str,
+    source: str,
+    held: set[str],
+) -> None:
+    """It runs as printed, and the source holds what its data has."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    connected.add_source("intranet", kind="PUSH", visibility="SECURED")
+    (tmp_path / "products.csv").write_text("sku,name\nS1,Boot\n")
+    (tmp_path / "variants.csv").write_text("sku,size\nS1,L\nS1,M\n")
+    (tmp_path / "acme.ldif").write_text(
+        ldif(user("ann"), user("bob"), group("HR", "ann"), group("All", "bob"))
+    )
+    papers = {"path": ["hr/pay", "menu"], "text": ["Who earns what.", "Soup."], "groups": ["HR", "All"]}
+    pd.DataFrame({**papers, "blocked": ["bob", ""]}).to_parquet(tmp_path / "papers.parquet")
+
+    names, _ = run_blocks(ROOT / "docs" / f"{page}.md", tmp_path)
+    made = names[dag]()
+    make_known(made)
+
+    assert str(made.test().state) == "success"
+    connected.settle()
+    assert set(connected.items(source)) == held
+
+
 TRIED = {
     "README",
     "coming-from-the-sdk",
