@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: install demo test test-slow cluster matrix chaos probe mutate lint types audit format bench up lock clean
+.PHONY: install demo docs test test-slow cluster matrix chaos probe mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -52,6 +52,11 @@ probe: $(STAMP)
 # Small changes of the code that no test notices; MODULE=safety.py names one. It takes long, and is not part of the tests.
 mutate: $(STAMP)
 	$(BIN)/python -m tools.mutate $(MODULE)
+
+# The documentation as a site, in build/docs; a warning is an error, and nothing is read from the network.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

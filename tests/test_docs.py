@@ -8,16 +8,13 @@ after ``<!-- not run -->`` (another library's code) must only compile.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from inspect import signature
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -27,7 +24,8 @@ from airflow.configuration import conf as airflow_conf
 from airflow.sdk import DAG
 
 from coveo_provider import operators
-from coveo_provider.sandbox import Answer, Sandbox
+from coveo_provider.hooks.coveo import CoveoHook
+from coveo_provider.sandbox import Sandbox
 from tests.conftest import ROOT
 from tests.dags.conftest import make_known
 from tests.identities.directories.exports import group, ldif, user
@@ -202,7 +200,6 @@ def test_the_first_lines_of_the_readme(
 ) -> None:
     """As they are printed, but for the connection: the frame is in the index when the run is green."""
     monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
-    connected.add_source("mypush-source-id", kind="PUSH")
     first = next(blocks(ROOT / "README.md"))
     names: dict[str, Any] = {}
     exec(first.compiled(tmp_path), names)
@@ -211,7 +208,7 @@ def test_the_first_lines_of_the_readme(
 
     assert str(dag.test().state) == "success"
 
-    assert connected.items("mypush-source-id") == {
+    assert connected.items("files") == {
         "product://1": {"documentId": "product://1", "name": "Boot", "price": 89.0},
         "product://2": {"documentId": "product://2", "name": "Clog"},
     }
@@ -244,19 +241,9 @@ def test_the_guide_to_frames(
 
 
 def test_the_table_of_operators() -> None:
-    """Each operator has a row, with arguments that it takes; those it renders as templates are marked."""
-    section = (ROOT / "README.md").read_text().split("\n## The operators\n")[1].split("\n## ")[0]
-    rows = dict(re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", section, re.M))
-    assert rows.keys() == {*operators.__all__}
-    for name, row in rows.items():
-        operator: Any = getattr(operators, name)
-        taken = {one for kind in operator.__mro__ for one in signature(kind.__init__).parameters}
-        for cell in row.split(", "):
-            argument = cell.rstrip("⁂")
-            assert argument in taken, f"{name} takes no {argument}"
-            # Airflow's own ``output`` is what a task returns, so the argument of that name is kept under another.
-            templated = not {argument, f"{argument}_uri"}.isdisjoint(operator.template_fields)
-            assert templated == (cell != argument), f"{name}: is {argument} templated?"
+    """Each operator has a row."""
+    text = (ROOT / "docs" / "operators.md").read_text()
+    assert {*re.findall(r"^\| `(\w+)` \|", text, re.M)} == {*operators.__all__}
 
 
 def test_every_path_of_the_architecture_is_there() -> None:
@@ -272,39 +259,107 @@ def test_every_path_of_the_architecture_is_there() -> None:
     assert not missing, f"the architecture names what is not there: {', '.join(missing)}"
 
 
-def test_the_readme(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DAG is built, its mapping makes documents, and its test passes with such a DAG."""
-    frame = pd.DataFrame(
-        {"sku": ["1", "2"], "name": ["Boot", "Clog"], "categories": ["A|B", None], "price": [9.999, 5.0]}
-    ).assign(color="red")
+def test_the_page_on_documents(airflow_database: None, tmp_path: Path) -> None:
+    """Its mapping makes the document that the page describes."""
+    run_blocks(ROOT / "docs" / "documents.md", tmp_path)
 
-    names, _ = run_blocks(
-        ROOT / "README.md",
-        tmp_path,
-        frame=frame,
-        json=json,
-        Answer=Answer,
-        my_dag=SimpleNamespace(test=lambda: load()),
-    )
-
-    def load() -> None:
-        part = (tmp_path / "catalog" / "part-00000.parquet").as_uri()
-        stream = run(names["CoveoOpenStreamOperator"](task_id="open", source_id="products"))
-        options = {"source_id": "products", "stream_id": stream}
-        report = run(names["CoveoUploadChunkOperator"](task_id="upload", documents=part, **options))
-        run(names["CoveoCloseStreamOperator"](task_id="close", reports=report, **options))
-
-    names["test_my_dag"](sandbox, monkeypatch)
-
-    assert sandbox.items("products")["product://1"] == {
-        "documentId": "product://1",
+    [row] = pd.read_parquet(tmp_path / "catalog" / "part-00000.parquet").to_dict("records")
+    assert row["ec_category"].tolist() == ["A", "B"]
+    assert {key: value for key, value in row.items() if key != "ec_category"} == {
+        "documentId": "product://S1",
         "ec_name": "Boot",
         "objecttype": "Product",
-        "clickableuri": "https://shop.example.com/1",
-        "ec_category": ["A", "B"],
+        "clickableuri": "https://shop.example.com/S1",
         "ec_price": 10.0,
         "color": "red",
     }
+
+
+def test_the_pages_on_prices_and_deletions(
+    connected: Sandbox, airflow_database: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they send is in the index, and what they delete is gone."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    ids = ["https://example.com/a", "file://share/a.pdf", "https://example.com/b", "https://example.com/c"]
+    CoveoHook().push([{"documentId": one} for one in ids], "files")
+    shoes = [{"documentId": f"product://{n}", "ec_price": 9.5, "availableskus": ["sku-7"]} for n in (1, 2)]
+    CoveoHook().load(shoes, "products")
+
+    for page in ("prices", "deletions"):
+        names, outer = run_blocks(ROOT / "docs" / f"{page}.md", tmp_path)
+        dag = names["prices"]() if page == "prices" else outer
+        make_known(dag)
+        assert str(dag.test().state) == "success"
+    connected.settle()
+
+    assert set(connected.items("files")) == {"https://example.com/c"}
+    assert connected.items("products") == {
+        "product://1": {"documentId": "product://1", "ec_price": 19.99, "availableskus": ["sku-7", "sku-8"]}
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "dag", "source", "held"),
+    [
+        ("several-tables", "shop", "products", {"product://S1", "variant://S1/L", "variant://S1/M"}),
+        ("secured-content", "papers", "intranet", {"acme://hr/pay", "acme://menu"}),
+        ("coming-from-a-script", "pages", "files", {"https://example.com/1", "https://example.com/2"}),
+    ],
+)
+def test_the_dag_of_a_recipe(
+    connected: Sandbox,
+    airflow_database: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    dag: str,
+    source: str,
+    held: set[str],
+) -> None:
+    """It runs as printed, and the source holds what its data has."""
+    monkeypatch.setattr("coveo_provider.operators.support.claims.PAUSE", 0)
+    connected.add_source("intranet", kind="PUSH", visibility="SECURED")
+    (tmp_path / "products.csv").write_text("sku,name\nS1,Boot\n")
+    (tmp_path / "variants.csv").write_text("sku,size\nS1,L\nS1,M\n")
+    (tmp_path / "acme.ldif").write_text(
+        ldif(user("ann"), user("bob"), group("HR", "ann"), group("All", "bob"))
+    )
+    papers = {"path": ["hr/pay", "menu"], "text": ["Who earns what.", "Soup."], "groups": ["HR", "All"]}
+    pd.DataFrame({**papers, "blocked": ["bob", ""]}).to_parquet(tmp_path / "papers.parquet")
+
+    names, _ = run_blocks(ROOT / "docs" / f"{page}.md", tmp_path)
+    made = names[dag]()
+    make_known(made)
+
+    assert str(made.test().state) == "success"
+    connected.settle()
+    assert set(connected.items(source)) == held
+
+
+TRIED = {
+    "README",
+    "coming-from-the-sdk",
+    "taskflow",
+    "documents",
+    "identities",
+    "mappings",
+    "prices",
+    "deletions",
+    "sources-as-code",
+}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [one for one in PAGES if one.stem not in TRIED and [*blocks(one)]],
+    ids=lambda page: str(page.stem),
+)
+def test_every_page_runs_as_printed(airflow_database: None, tmp_path: Path, page: Path) -> None:
+    """From its first import to its last task: what a reader copies is built. Other tests run what is built."""
+    (tmp_path / "readers.csv").write_text("folder,group\nhr,hr\n")
+
+    run_blocks(page, tmp_path)
 
 
 def test_the_pages_on_identities_and_mappings(airflow_database: None, tmp_path: Path) -> None:

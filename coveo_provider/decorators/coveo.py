@@ -35,6 +35,9 @@ class CoveoDecoratedOperator(DecoratedOperator, CoveoPushBatchOperator):
     The task waits until all is indexed, on its worker, unless a task that ends the load follows it. After a wait
     for a quota or for another run, the function is called again; unless it returns the same, all is sent again.
 
+    :param python_callable: the function
+    :param op_args: its positional arguments (templated)
+    :param op_kwargs: its named arguments (templated)
     :param source_id: a Push source (templated)
     :param mapping: how the columns of DataFrames or rows become those of documents
     :param deletions: ids, or rows with ``documentId`` and ``deleteChildren``, where the function returns none; they
@@ -138,6 +141,8 @@ def coveo_task(
 ) -> TaskDecorator:
     """
     Make a function a task that pushes what it returns: ``@task.coveo(source_id=…)``.
+
+    Other items of the source stay, also those that are gone from the data (docs/deletions.md).
 
     :param python_callable: the function
     :param source_id: a Push source

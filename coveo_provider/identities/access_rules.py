@@ -115,6 +115,9 @@ def check_access(documents: Iterable[Part], identities: IdentityGraph, rules: It
 
     A document without permissions breaks every rule: whether it is public depends on the source.
 
+    :param documents: the parts of a dataset
+    :param identities: who belongs where
+    :param rules: who may see what
     :raises DataError: names the first documents that break a rule, and by which way somebody gets in
     """
     checks = [_Check(rule, identities) for rule in rules]

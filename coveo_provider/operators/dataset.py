@@ -45,6 +45,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
         the manifest says, and a Push source where there is no manifest
     :param fields: with ``source_id``, what to do with metadata that has no field and with values that do not fit
         their field: ``warn``, ``fail``, ``create`` the fields that are missing, or ``off``, which does not ask
+    :param coveo_conn_id: connection to the organization that owns the source (templated)
     :return: URIs of the parts of ``documents``, in order; lists of them where there are more than Airflow maps
         over (``[core] max_map_length``)
     """

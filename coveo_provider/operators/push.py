@@ -23,6 +23,9 @@ class CoveoPushBatchOperator(SendingOperator):
     Meant to be mapped: one task per part of the dataset. Everything is encoded and checked before the first
     container is sent; deletions are sent last. Pushing a part twice leaves the index the same.
 
+    Other items of the source stay, also those that are gone from the data: name them in ``deletions``, or take a
+    task group (docs/deletions.md).
+
     :param source_id: the source (templated)
     :param documents: URI of a part, a folder of parts, or a list of them; or a list of rows, or a DataFrame
         (templated)

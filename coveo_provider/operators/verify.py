@@ -84,6 +84,7 @@ class CoveoVerifyOperator(EndingOperator):
     :param source_id: the source (templated)
     :param reports: the reports of all tasks that sent: ``push.output`` (templated)
     :param whole: whether the load was all of the source's content, so that it holds these items and no others
+        (templated)
     :param verify: ``"auto"`` verifies where the key may read the source's log, and says so where it may not;
         ``True`` fails there; ``False`` does not look (templated)
     :param max_rejected: how many items may be refused: a share below 1, or a number (templated)

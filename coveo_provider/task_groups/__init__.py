@@ -46,6 +46,12 @@ Arguments that mean the same in each group:
 * ``approve``: ``"always"`` lets the plan wait for a yes in Airflow's Required Actions (templated)
 * ``max_changed``: share of the documents of the last load that may change, between 0 and 1 (templated)
 * ``max_new_public``: how many documents may become visible to everybody (templated)
+* ``verify``: ``"auto"`` verifies where the key may read the source's log, and says so where it may not; ``True``
+  fails there; ``False`` does not look (templated)
+* ``max_rejected``: how many items may be refused: a share below 1, or a number (templated)
+* ``retry_rejected``: with ``state``, whether to send again at once what was refused before (templated)
+* ``content_owner``: what decides what the source holds, for two DAGs that load the same content; by default the
+  group's DAG and name, or its ``state`` (templated)
 * ``outlets``: ``[coveo_asset(…)]``, the asset of the source: Airflow's page of it then shows the group's last task
   as its producer (:mod:`coveo_provider.assets`)
 * ``coveo_conn_id``: connection to the organization that owns the source (templated)

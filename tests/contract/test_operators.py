@@ -1,4 +1,4 @@
-"""Each request of each operator against Coveo's published descriptions, and against the README's table."""
+"""Each request of each operator against Coveo's published descriptions, and against the table of calls."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from coveo_provider import operators
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import WritePart
+from tests.contract.call_tables import rows
 from tests.contract.containers import container_errors
 from tests.contract.descriptions import platform_of, push
-from tests.contract.readme import rows
 from tests.contract.recorder import Exchange, Recorder
 from tests.contract.scenes import SCENES, Stage
 from tests.operators.conftest import run

@@ -29,7 +29,10 @@ class PermissionColumns:
 
     A row whose columns are all empty has a set that allows nobody: never one that is public.
 
-    :param allowed_users: column of users who see the document; likewise the next three
+    :param allowed_users: column of users who see the document
+    :param allowed_groups: column of groups whose members see it
+    :param denied_users: column of users who do not
+    :param denied_groups: column of groups whose members do not
     :param allow_anonymous: ``True``, or a column of booleans, where documents are public; empty is false
     :param security_provider: where the identities are defined; ``None`` is the source's first provider
     :param separator: what stands between names in one text
@@ -103,6 +106,8 @@ class PermissionLevels:
     ...         "Folder": [PermissionColumns(allowed_groups="readers")],
     ...     }
     ... )
+
+    :param levels: name of a level to its set, or to several
     """
 
     levels: Mapping[str, PermissionColumns | Sequence[PermissionColumns]]

@@ -83,7 +83,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value in every row: ``Constant("Product")``."""
+    """
+    The same value in every row: ``Constant("Product")``.
+
+    :param value: a text, a number, a truth, a list or an object; not null
+    """
 
     value: Any
 

@@ -1,4 +1,4 @@
-"""The README's tables of calls."""
+"""The tables of calls in `docs/calls.md`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def served_rows() -> list[tuple[str, str]]:
 
 
 def _cells(heading: str, row: re.Pattern[str]) -> list[re.Match[str]]:
-    section = (ROOT / "README.md").read_text().split(f"\n{heading}\n")[1]
+    section = (ROOT / "docs" / "calls.md").read_text().split(f"\n{heading}\n")[1]
     section = re.split(r"\n##+ ", section)[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     matches = []

@@ -1,4 +1,4 @@
-"""The README's tables: every published call, the methods of the client that make it, and its operators."""
+"""The tables of calls: every published call, the methods of the client that make it, and its operators."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from coveo_provider import operators
 from coveo_provider.api.client import CoveoClient
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.sandbox.http.routing import ROUTES
+from tests.contract.call_tables import Row, other_rows, rows, served_rows
 from tests.contract.descriptions import PLATFORM_FILES, platform, push
-from tests.contract.readme import Row, other_rows, rows, served_rows
 from tests.contract.uses import PLATFORM_USES, UNDESCRIBED_USES, USES, Use
 
 _NO_CALL = {"close", "upload"}  # of the API: one closes connections, the other goes to the storage
