@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coveo_provider.api.client import CoveoClient
-from coveo_provider.api.types import MappingRule, SourceKind, SourceVisibility
+from coveo_provider.api.types import IndexedIdentity, MappingRule, SourceKind, SourceVisibility
 
 PROVIDER = "My Directory"
 EMAIL = "Email Security Provider"
@@ -162,6 +162,8 @@ PLATFORM_USES = (
     use("count_sources"),
     use("field_names"),
     use("fields"),
+    use("list_sources"),
+    use("identity_parents", IndexedIdentity("ann", "User", PROVIDER)),
     use("find_sources", "files"),
     use("find_sources", "x"),
     use("create_source", "New files", SourceKind.PUSH, SourceVisibility.SECURED),
