@@ -12,9 +12,10 @@ import typer
 
 from coveo_provider.cli.arguments import CONNECTION, ConnId, Dataset, uri_of
 from coveo_provider.cli.exit_codes import ExitCode
-from coveo_provider.cli.running import command, hook_of
+from coveo_provider.cli.running import command, hook_of, source_at
 from coveo_provider.cli.screen import Screen, cleaned, printable
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.documents.contract import counted
+from coveo_provider.errors import ConfigurationError, DatasetError
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Field
@@ -58,7 +59,7 @@ def check(
         raise ConfigurationError(f"--fields is warn, fail or off, not {fields!r}")
     uri = uri_of(dataset, "DATASET")
     if source:
-        hook_of(conn_id)
+        source_at(hook_of(conn_id).client, source)
     found = _done(
         CoveoCheckDatasetOperator,
         documents=uri,
@@ -72,7 +73,7 @@ def check(
     screen.document(
         {"dataset": _shown(dataset), "parts": len(parts), "rows": rows, "warnings": screen.warnings}
     )
-    screen.line(f"Fine: {rows:,} rows in {len(parts):,} parts can be sent.")
+    screen.line(f"Fine: {counted(rows, 'row')} in {counted(len(parts), 'part')} can be sent.")
 
 
 @command
@@ -113,7 +114,7 @@ def plan(
     from coveo_provider.planning.summary import summary_of, told
 
     uri, folder = uri_of(dataset, "DATASET"), uri_of(state, "--state", new=True)
-    hook_of(conn_id).client.get_source(source)
+    source_at(hook_of(conn_id).client, source)
     found: dict[str, Any] = _done(
         CoveoPlanOperator,
         documents=uri,
@@ -161,7 +162,7 @@ def fields(
 
     uri = uri_of(dataset, "DATASET")
     client = hook_of(conn_id).client
-    rules = client.get_source(source).mappings if source else ()
+    rules = source_at(client, source).mappings if source else ()
     known = client.fields()
     read = keys_read(rules)
     with open_parts(list_parts(uri, "DATASET"), uri) as parts:
@@ -254,7 +255,7 @@ def push(
     uri = uri_of(file, "FILE")
     rules = uri_of(mapping, "--mapping") if mapping else None
     hook = hook_of(conn_id)
-    target = hook.client.get_source(source)
+    target = source_at(hook.client, source)
     with tempfile.TemporaryDirectory(prefix="coveo-push-") as folder:
         parts = _parts(uri, rules, folder, stream=target.stream_enabled)
         rows = _rows_in(parts)
@@ -277,7 +278,12 @@ def _parts(uri: str, mapping: str | None, folder: str, *, stream: bool) -> list[
     from coveo_provider.operators.transform import CoveoTransformOperator
 
     output = (Path(folder) / "documents").as_uri()
-    found = _done(CoveoTransformOperator, source=uri, output=output, mapping=mapping, stream=stream)
+    try:
+        found = _done(CoveoTransformOperator, source=uri, output=output, mapping=mapping, stream=stream)
+    except DatasetError as error:
+        if mapping is None and "documentId is missing" in str(error):
+            raise DatasetError(f"{error}: give a file of it as --mapping, see docs/mappings.md") from None
+        raise
     return [one for each in found for one in ([each] if isinstance(each, str) else each)]
 
 
@@ -311,15 +317,19 @@ def _agreed(screen: Screen, file: str, source: str, rows: int, held: int | None)
 
     :raises ConfigurationError: nobody is there to be asked
     """
-    holds = "an unknown number of items" if held is None else f"{held:,} items"
+    holds = "an unknown number of items" if held is None else counted(held, "item")
     question = (
-        f"Source {source} holds {holds}. Afterwards it holds the {rows:,} documents of {_shown(file)}, and nothing "
-        "else: all others are deleted."
+        f"Source {source} holds {holds}. Afterwards it holds the {counted(rows, 'document')} of {_shown(file)}, "
+        "and nothing else: all others are deleted."
     )
-    if not sys.stdin.isatty():
+    if not _can_ask():
         raise ConfigurationError(f"{question} Nobody can be asked here: agree with --yes. Nothing was sent")
-    screen.stop_working()
-    return typer.confirm(f"{question} Go on?", err=True)
+    with screen.waiting():
+        return typer.confirm(f"{question} Go on?", err=True)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _tell_report(screen: Screen, report: Mapping[str, Any]) -> ExitCode:

@@ -11,9 +11,9 @@ import typer
 
 from coveo_provider.cli.arguments import CONNECTION, ConnId, SourceId, seconds_of, uri_of
 from coveo_provider.cli.exit_codes import ExitCode
-from coveo_provider.cli.running import command, hook_of
+from coveo_provider.cli.running import command, hook_of, source_at
 from coveo_provider.cli.screen import Screen
-from coveo_provider.errors import CoveoError, DatasetError
+from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError, NotFound
 
 if TYPE_CHECKING:
     from coveo_provider.api.client import CoveoClient
@@ -108,7 +108,7 @@ def show(
     """Show one source: status, items, mapping rules, the log of a day, and what is remembered of its loads."""
     remembered = _remembered(uri_of(state, "--state")) if state else None
     client = hook_of(conn_id).client
-    found = client.get_source(source)
+    found = source_at(client, source)
     log = _day(screen, client, source)
     rules = [{"field": one.field, "content": list(one.content)} for one in found.mappings]
     screen.document({"source": _source(found), "mappings": rules, "log": log, "state": remembered})
@@ -235,7 +235,7 @@ def logs(
 
     seconds = seconds_of(since, "--since")
     client = hook_of(conn_id).client
-    client.get_source(source)  # the log of a source that is not there is empty
+    source_at(client, source)  # the log of a source that is not there is empty
     begin = client.server_time_ms(source) - seconds * 1_000
     results = sorted(REFUSALS) if refused else ()
     found = client.source_logs(source, begin, results=results, document_id=item or None)
@@ -296,8 +296,14 @@ def why(
     from coveo_provider.cli.access import explained
 
     client = hook_of(conn_id).client
-    visibility = client.get_source(source).visibility
-    answer = explained(client, item, user, provider, visibility, index)
+    visibility = source_at(client, source).visibility
+    try:
+        answer = explained(client, item, user, provider, visibility, index)
+    except NotFound as error:
+        raise ConfigurationError(
+            f"the index holds no item {item!r}, or the call is refused: {error.detail} coveo logs {source} --item "
+            "tells what became of it"
+        ) from None
     screen.document({"source_id": source, "item": item, "user": user or None, **asdict(answer)})
     who = user or "somebody who is not logged in"
     screen.line(f"{who} {'sees' if answer.allowed else 'does not see'} {item}: {answer.reason}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from coveo_provider.cli import loading, looking
@@ -36,6 +39,9 @@ def sandbox(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line of this process, and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="coveo")
     except KeyboardInterrupt:

@@ -16,9 +16,11 @@ import typer
 
 from coveo_provider.cli.exit_codes import ExitCode, code_of
 from coveo_provider.cli.screen import Screen
-from coveo_provider.errors import ConfigurationError, CoveoError
+from coveo_provider.errors import ConfigurationError, CoveoError, NotFound
 
 if TYPE_CHECKING:
+    from coveo_provider.api.client import CoveoClient
+    from coveo_provider.api.types import Source
     from coveo_provider.hooks.coveo import CoveoHook
 
 TRACEBACK = "COVEO_TRACEBACK"
@@ -54,8 +56,10 @@ def _carried_out(call: Callable[[], ExitCode | None], screen: Screen) -> ExitCod
     """Call what does the work, and return what the program ends with."""
     try:
         with _quiet(screen):
-            return call() or ExitCode.FINE
-    except KeyboardInterrupt:
+            code = call() or ExitCode.FINE
+        screen.flush()
+        return code
+    except (KeyboardInterrupt, typer.Abort):
         screen.fail("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -67,8 +71,6 @@ def _carried_out(call: Callable[[], ExitCode | None], screen: Screen) -> ExitCod
             raise
         screen.fail(str(error))
         return code_of(error)
-    except (typer.Exit, typer.Abort):
-        raise
     except Exception as error:  # a person sees a sentence, never a traceback
         if os.environ.get(TRACEBACK):
             raise
@@ -102,6 +104,25 @@ def hook_of(conn_id: str) -> CoveoHook:
             "--conn-id names another"
         ) from None
     return hook
+
+
+def source_at(client: CoveoClient, source_id: str) -> Source:
+    """
+    Return a source.
+
+    :raises ConfigurationError: there is none of the id
+    """
+    try:
+        return client.get_source(source_id)
+    except NotFound as error:
+        if error.code == "ORGANIZATION_NOT_FOUND":
+            raise
+    known = [one.source_id for one in client.list_sources()]
+    listed = ", ".join(sorted(known)[:10]) + (", and others" if len(known) > 10 else "")
+    raise ConfigurationError(
+        f"organization {client.organization_id} has no source {source_id!r} that the key can see; there are: "
+        f"{listed or 'none'}"
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+_STEP = 60  # characters of what goes on, beside which a bar has to fit
 _USER = re.compile(r"(?<=://)[^/\s@]+:[^/\s@]+@")
 
 
@@ -32,11 +33,13 @@ class Screen:
     def document(self, document: Mapping[str, Any]) -> None:
         """Write what was found, if JSON is wanted."""
         if self.as_json:
+            self._end_work()
             print(json.dumps(document, indent=2, ensure_ascii=False, default=str), file=self._out)
 
     def line(self, text: str = "") -> None:
         """Write a sentence for people."""
         if not self.as_json:
+            self._end_work()
             print(printable(text), file=self._out)
 
     def facts(self, facts: Mapping[str, Any]) -> None:
@@ -51,6 +54,7 @@ class Screen:
         if self.as_json:
             return
         cells = [[printable(_cell(value)) for value in row] for row in rows]
+        self._end_work()
         if self._out.isatty():
             self._rich_table(columns, cells)
             return
@@ -67,6 +71,7 @@ class Screen:
         from rich.console import Console
         from rich.markdown import Markdown
 
+        self._end_work()
         Console(file=self._out).print(Markdown(printable(text)))
 
     def warn(self, text: str) -> None:
@@ -88,6 +93,10 @@ class Screen:
             self._progress.console.print(line, markup=False, highlight=False)
         else:
             print(line, file=self._err, flush=True)
+
+    def flush(self) -> None:
+        """Hand over what was written."""
+        self._out.flush()
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
@@ -114,12 +123,23 @@ class Screen:
         """Show what goes on now, if something is shown at all."""
         if self._progress is not None:
             for task in self._progress.task_ids:
-                self._progress.update(task, description=printable(cleaned(what)))
+                self._progress.update(task, description=_short(printable(cleaned(what))))
 
-    def stop_working(self) -> None:
-        """Show no more that something goes on, before a question."""
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Show nothing that moves while a person is asked."""
+        if self._progress is None:
+            yield
+            return
+        self._progress.stop()
+        yield
+        self._progress.start()
+
+    def _end_work(self) -> None:
+        """Stop what moves: a result and it would stand in each other's lines."""
         if self._progress is not None:
             self._progress.stop()
+            self._progress = None
 
     def _rich_table(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
         from rich.box import SIMPLE_HEAD
@@ -145,6 +165,10 @@ def cleaned(text: str) -> str:
     from coveo_provider.api.redaction import unsigned
 
     return _USER.sub("…@", unsigned(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _STEP else f"{text[: _STEP - 1]}…"
 
 
 def _cell(value: Any) -> str:
