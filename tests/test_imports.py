@@ -70,7 +70,7 @@ ARROWS = {
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
     # what a command does: nothing imports it
-    "cli": {*_SUPPORT, "operators", "operators/support", "sandbox"},
+    "cli": {*_SUPPORT, "hooks/coveo.py", "operators", "operators/support", "sandbox"},
     "plugin": {"errors.py", "documents/uris.py", "documents/dataset", "operators/support"},
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},

@@ -93,7 +93,7 @@ def _of_parameter(parameter: Any) -> _Option:
     default = parameter.default
     shown = f" (default: {default})" if default not in (None, "", False) and not callable(default) else ""
     return _Option(
-        tuple(parameter.opts),
+        tuple(sorted(parameter.opts, key=len)),  # the long one last
         text + shown,
         "flag" if parameter.is_flag else "value",
         parameter.metavar,
@@ -111,7 +111,7 @@ def _of_sandbox() -> list[_Option]:
     }
     return [
         _Option(
-            tuple(action.option_strings),
+            tuple(sorted(action.option_strings, key=len)),
             action.help or "",
             next((kind for kind, is_it in kinds.items() if is_it(action)), "value"),
             str(action.metavar) if action.metavar else None,

@@ -43,9 +43,8 @@ def check(
         typer.Option("--fields", metavar="warn|fail|off", help="With --source: metadata that has no field."),
     ] = "warn",
     stream: Annotated[
-        bool | None,
-        typer.Option("--stream/--push", help="The API it is meant for; by default as its manifest says."),
-    ] = None,
+        bool, typer.Option("--stream", help="Hold it to the Stream API's limits, whatever its manifest says.")
+    ] = False,
     conn_id: ConnId = CONNECTION,
 ) -> None:
     """
@@ -65,7 +64,7 @@ def check(
         documents=uri,
         source_id=source or None,
         fields=fields,
-        stream=stream,
+        stream=stream or None,
         coveo_conn_id=conn_id,
     )
     parts = [one for each in found for one in ([each] if isinstance(each, str) else each)]

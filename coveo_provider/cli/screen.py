@@ -92,6 +92,7 @@ class Screen:
         if self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False)
         else:
+            self._out.flush()  # in a terminal's order
             print(line, file=self._err, flush=True)
 
     def flush(self) -> None:

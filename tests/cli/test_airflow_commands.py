@@ -40,11 +40,10 @@ def parser() -> argparse.ArgumentParser:
         ("logs files --refused --since 5m", ["logs", "--since=5m", "--refused", "--", "files"]),
         ("why hr hr://pay --user a", ["why", "--user=a", "--", "hr", "hr://pay"]),
         ("push x.csv --source s -y --full", ["push", "--source=s", "--full", "--yes", "--", "x.csv"]),
-        ("check d --push", ["check", "--push", "--", "d"]),
         ("check d --stream", ["check", "--stream", "--", "d"]),
         (
             "plan d --source s --state t --max-shrink 0",
-            ["plan", *"--source=s --state=t --max-shrink=0 -- d".split()],
+            ["plan", "--source=s", "--state=t", "--max-shrink=0", "--", "d"],
         ),
         (
             "sandbox --port 0 --source a:PUSH --source b:PUSH --tls",
