@@ -122,18 +122,19 @@ def _of_sandbox() -> list[_Option]:
 
 
 def _arg(option: _Option) -> Any:
-    from airflow.cli.cli_config import Arg
+    from airflow.cli import cli_config
 
+    arg: Any = cli_config.Arg
     if not option.flags[0].startswith("-"):
-        return Arg(
+        return arg(
             (option.dest,), help=_literal(option.help), metavar=option.metavar or option.flags[0].upper()
         )
     named: dict[str, Any] = {"help": _literal(option.help), "dest": option.dest}
     if option.kind == "flag":
-        return Arg(option.flags, action="store_true", **named)
+        return arg(option.flags, action="store_true", **named)
     metavar = option.metavar or option.flags[-1].strip("-").replace("-", "_").upper()
     action = "append" if option.kind == "values" else "store"
-    return Arg(option.flags, action=action, metavar=metavar, required=option.required, **named)
+    return arg(option.flags, action=action, metavar=metavar, required=option.required, **named)
 
 
 def _literal(text: str) -> str:

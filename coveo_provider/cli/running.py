@@ -8,9 +8,9 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -199,7 +199,7 @@ def _structlog_to(screen: Screen) -> Iterator[None]:
         def __init__(self, name: str = "") -> None:
             self.name = name
 
-    def tell(logger: Named, method: str, event: dict[str, Any]) -> Any:
+    def tell(logger: Any, method: str, event: MutableMapping[str, Any]) -> NoReturn:
         level = logging.getLevelName(method.upper())
         _tell(
             screen,

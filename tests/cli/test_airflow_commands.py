@@ -24,8 +24,9 @@ pytest.importorskip("airflow.cli.cli_config")
 def parser() -> argparse.ArgumentParser:
     """A parser with the group alone, built by Airflow's code."""
     from airflow.cli import cli_parser
+    from airflow.cli.cli_config import DefaultHelpParser
 
-    made = cli_parser.DefaultHelpParser(prog="airflow", formatter_class=argparse.HelpFormatter)
+    made = DefaultHelpParser(prog="airflow", formatter_class=argparse.HelpFormatter)
     subparsers: Any = made.add_subparsers(dest="subcommand")
     for command in airflow_commands.get_cli_commands():
         cli_parser._add_command(subparsers, command)

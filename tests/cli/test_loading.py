@@ -137,13 +137,13 @@ def test_push_keeps_what_else_is_held(connected: Sandbox, coveo: Coveo, tmp_path
     assert set(connected.items("files")) == {"file://new"}
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, {"file://new"}), ("n\n", 1, {"file://old"})])
+@pytest.mark.parametrize(("answer", "code", "left"), [(True, 0, {"file://new"}), (False, 1, {"file://old"})])
 def test_a_person_is_asked(
     connected: Sandbox,
     coveo: Coveo,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    answer: str,
+    answer: bool,
     code: int,
     left: set[str],
 ) -> None:
@@ -152,7 +152,12 @@ def test_a_person_is_asked(
     (tmp_path / "new.ndjson").write_text('{"documentId": "file://new", "data": "x"}\n')
     questions: list[str] = []
     monkeypatch.setattr(loading, "_can_ask", lambda: True)
-    monkeypatch.setattr(loading.typer, "confirm", lambda text, **_: questions.append(text) or answer == "y\n")
+
+    def confirm(text: str, **_: Any) -> bool:
+        questions.append(text)
+        return answer
+
+    monkeypatch.setattr("typer.confirm", confirm)
 
     found = coveo("push", "new.ndjson", "--source", "files", "--full")
 
