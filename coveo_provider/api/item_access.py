@@ -16,7 +16,7 @@ from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import Caller
 from coveo_provider.api.routes import Route, percent_encoded, segment
 from coveo_provider.api.types import IndexedIdentity
-from coveo_provider.errors import UnexpectedAnswer
+from coveo_provider.errors import NotFound, UnexpectedAnswer
 
 _PER_PAGE = 1_000
 _PAGES = 1_000
@@ -60,12 +60,13 @@ class ItemAccessCalls(Caller):
         return None, anonymous
 
     def identity_parents(self, identity: IndexedIdentity) -> list[IndexedIdentity]:
-        """
-        Return the groups that an identity is directly a member of, as the security cache knows them.
-
-        :raises NotFound: the cache does not know the identity
-        """
-        return list(self._parents(identity))
+        """Return the groups that an identity is directly a member of; none where the cache does not know it."""
+        try:
+            return list(self._parents(identity))
+        except NotFound as error:
+            if error.code == "ORGANIZATION_NOT_FOUND":
+                raise
+            return []
 
     def _parents(self, identity: IndexedIdentity) -> Iterator[IndexedIdentity]:
         route = routes.IDENTITY_PARENTS.at(provider_id=identity.provider_id)

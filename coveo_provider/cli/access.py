@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from coveo_provider.errors import NotFound
-
 if TYPE_CHECKING:
     from coveo_provider.api.client import CoveoClient
     from coveo_provider.identities.graph import IdentityGraph
@@ -77,11 +75,7 @@ def _around(client: CoveoClient, user: str, provider: str) -> IdentityGraph:
     seen, waiting = {start}, deque([start])
     while waiting and len(seen) < _MOST_GROUPS:
         one = waiting.popleft()
-        try:
-            groups = client.identity_parents(one)
-        except NotFound:
-            groups = []
-        for group in groups:
+        for group in client.identity_parents(one):
             own = Identity(one.name, one.type)
             members.setdefault(group, []).append(own)
             if group not in seen:

@@ -191,5 +191,10 @@ PLATFORM_USES = (
 )
 """Those of the platform."""
 
-UNDESCRIBED_USES = (use("add_mapping_rule", "files", MappingRule("color", ("%[Colour]", "%[shade]"))),)
-"""Those of the platform that Coveo's pages name, and no description has."""
+UNDESCRIBED_USES = (
+    use("add_mapping_rule", "files", MappingRule("color", ("%[Colour]", "%[shade]"))),
+    use("has_privilege", "SOURCE", "VIEW"),
+    use("item_permissions", "file://a"),
+    use("item_access", "file://a", "ann@example.com", EMAIL),
+)
+"""Those of the platform that Coveo's pages or clients name, and no description has."""
