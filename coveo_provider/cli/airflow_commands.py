@@ -91,7 +91,8 @@ def _of_parameter(parameter: Any) -> _Option:
     if parameter.param_type_name == "argument":
         return _Option((str(parameter.name),), text, metavar=parameter.metavar, required=True)
     default = parameter.default
-    shown = f" (default: {default})" if default not in (None, "", False) and not callable(default) else ""
+    is_shown = isinstance(default, (str, int, float)) and default not in ("", False)
+    shown = f" (default: {default})" if is_shown else ""
     return _Option(
         tuple(sorted(parameter.opts, key=len)),  # the long one last
         text + shown,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from typer.testing import CliRunner
+import pytest
 
 from coveo_provider.cli.main import app
 from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.sandbox import Sandbox
-from tests.cli.conftest import Coveo
+from tests.cli.conftest import run_coveo
 from tests.cli.test_looking import PROVIDER, body
 from tests.conftest import ROOT, Connect
 
@@ -50,8 +51,9 @@ def examples() -> Iterator[Example]:
         yield from found
 
 
-def test_the_examples(connect: Connect, coveo: Coveo, tmp_path: Path) -> None:
+def test_the_examples(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against a sandbox as the page starts it, with the files that stand on it."""
+    monkeypatch.chdir(tmp_path)
     [csv] = re.findall(r"^```text\n(sku.*?)^```$", PAGE, re.M | re.S)
     [mapping] = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
     (tmp_path / "shoes.csv").write_text(csv)
@@ -68,10 +70,10 @@ def test_the_examples(connect: Connect, coveo: Coveo, tmp_path: Path) -> None:
             if words[1] == "logs" and not secured:
                 secured = True
                 _fill(sandbox)
-            result = CliRunner().invoke(app, words[1:], prog_name="coveo")
-            assert (result.exit_code, example.fits(result.output)) == (example.code, True), (
-                f"{example.typed}\n{result.output}"
-            )
+            both = io.StringIO()
+            code = run_coveo(words[1:], both, both)
+            said = both.getvalue()
+            assert (code, example.fits(said)) == (example.code, True), f"{example.typed}\n{said}"
 
 
 def test_every_command_and_code_is_on_the_page() -> None:

@@ -80,7 +80,7 @@ def test_a_fault_is_a_sentence(connected: Sandbox, coveo: Coveo, monkeypatch: py
     assert "RuntimeError: the disk is" in found.err
     assert "COVEO_TRACEBACK=1" in found.err
     monkeypatch.setenv("COVEO_TRACEBACK", "1")
-    with pytest.raises(AssertionError, match="the disk is"):
+    with pytest.raises(RuntimeError, match="the disk is"):
         coveo("ping")
 
 
