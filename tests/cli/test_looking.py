@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from coveo_provider.api.client import CoveoClient
+from coveo_provider.documents.changes.state import DatasetRecord, LastRun, LoadRecord, State
 from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.sandbox import Sandbox
 from tests.cli.conftest import Coveo
@@ -153,6 +155,27 @@ def test_show_with_an_empty_state(connected: Sandbox, coveo: Coveo) -> None:
     found = coveo("show", "files", "--state", ".")
     assert found.code == 1
     assert "there is nothing of a load in it" in found.err
+
+
+def test_show_with_a_state(connected: Sandbox, coveo: Coveo, tmp_path: Path) -> None:
+    """The loads that a DAG remembers, the newest first."""
+    datasets = (DatasetRecord("a" * 64, rows=2, manifest="s3://key:se-cret@bucket/d/_manifest.json"),)
+    current = LastRun("sandbox", connected.url, "files", 1, datasets)
+    load = LoadRecord("key", "shop", "run-1", "2026-11-27T02:00:00Z", datasets, sent=2, held=2)
+    State(tmp_path / "state", ()).remember(current, [tmp_path], None, load=load)
+
+    found, said = (
+        coveo("show", "files", "--state", "state", "--json"),
+        coveo("show", "files", "--state", "state"),
+    )
+
+    assert (found.code, said.code) == (0, 0), found.err
+    assert found.json()["state"]["documents"] == 2
+    assert [(one["dag_id"], one["sent"], one["held"]) for one in found.json()["state"]["loads"]] == [
+        ("shop", 2, 2)
+    ]
+    assert "run-1" in said.out
+    assert "se-cret" not in found.out + said.out
 
 
 def test_logs(secured: CoveoClient, coveo: Coveo) -> None:
