@@ -76,6 +76,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "triggers": [{"integration-name": "Coveo", "python-modules": ["coveo_provider.triggers.wait"]}],
+        "cli": ["coveo_provider.cli.airflow_commands.get_cli_commands"],  # 3.1 passes over it
         "config": {
             "coveo": {
                 "description": "What holds for all tasks of this provider.",

@@ -69,6 +69,8 @@ ARROWS = {
     "operators/support": {*_SUPPORT, "__init__.py"},
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
+    # what a command does: nothing imports it
+    "cli": {*_SUPPORT, "hooks/coveo.py", "operators", "operators/support", "sandbox"},
     "plugin": {"errors.py", "documents/uris.py", "documents/dataset", "operators/support"},
     "sandbox/service": set(),
     "sandbox/calls": {"sandbox/service"},
@@ -85,7 +87,7 @@ ARROWS = {
 HOMES = {
     "airflow": {
         "hooks", "hooks/coveo.py", "decorators", "operators", "operators/support", "triggers", "task_groups",
-        "assets.py", "links.py", "_compat.py", "plugin",
+        "assets.py", "links.py", "_compat.py", "plugin", "cli",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},
@@ -94,7 +96,9 @@ HOMES = {
     "pandas": {"documents/dataset", "documents/mapping", "documents/extracts"},
     "polars": {place for place in _DOCUMENTS if not place.endswith(".py")} - {"documents/mapping"}
     | {"identities", "planning", "verification"},
-    "pyarrow": {*_DOCUMENTS, "fields", "identities", "planning", "verification"},
+    "pyarrow": {*_DOCUMENTS, "fields", "identities", "planning", "verification", "cli"},
+    "typer": {"cli"},
+    "rich": {"cli"},
 }  # fmt: skip
 
 

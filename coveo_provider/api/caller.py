@@ -235,7 +235,8 @@ class Caller:
         return time_ms
 
     def _url(self, route: Route) -> str:
-        base = self.endpoints.platform_url if route.host is Host.PLATFORM else self.endpoints.push_url
+        of_platform = route.host in {Host.PLATFORM, Host.ACCOUNT}
+        base = self.endpoints.platform_url if of_platform else self.endpoints.push_url
         prefix = route.host.value.format(organization_id=segment("organization_id", self.organization_id))
         return f"{base}{prefix}{route.path}"
 

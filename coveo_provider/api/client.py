@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coveo_provider.api.arguments import checked_ordering_id
 from coveo_provider.api.identities import IdentityCalls
+from coveo_provider.api.item_access import ItemAccessCalls
 from coveo_provider.api.items import ItemCalls
 from coveo_provider.api.providers import ProviderCalls
 from coveo_provider.api.source_logs import SourceLogCalls
@@ -14,7 +15,14 @@ __all__ = ["CoveoClient", "checked_ordering_id"]
 
 
 class CoveoClient(
-    ItemCalls, StreamCalls, CollectionCalls, IdentityCalls, ProviderCalls, SourceCalls, SourceLogCalls
+    ItemCalls,
+    StreamCalls,
+    CollectionCalls,
+    IdentityCalls,
+    ProviderCalls,
+    SourceCalls,
+    SourceLogCalls,
+    ItemAccessCalls,
 ):
     """
     Calls the Push and Stream APIs of one organization, and asks platform and source logs what a load has to know.

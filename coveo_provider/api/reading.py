@@ -82,6 +82,18 @@ def accepted(answer: Answer) -> Accepted:
     return Accepted(int(text), request_id if isinstance(request_id, str) else "")
 
 
+def approved(answer: Answer) -> bool:
+    """
+    Return whether the platform says yes.
+
+    :raises UnexpectedAnswer: it says neither
+    """
+    said = answer.fields().get("approved")
+    if not isinstance(said, bool):
+        raise UnexpectedAnswer(answer.route, "approved: true or false")
+    return said
+
+
 def source(answer: Answer, source_id: str) -> Source:
     """
     Return what the platform says of a source.
@@ -126,6 +138,7 @@ def _source(model: Mapping[str, Any], source_id: str) -> Source:
         stream_enabled=model.get("streamEnabled") is True,
         status=_text(_mapping(information.get("sourceStatus")).get("type")),
         managed_by=_managed_by(model),
+        refreshed_at=_text(information.get("lastRefreshEndDate")),
         mappings=tuple(
             MappingRule(_text(one.get("fieldName")), tuple(map(str, _list(one.get("rules")))))
             for one in map(_mapping, _list(model.get("mappings")))

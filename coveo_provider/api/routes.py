@@ -20,11 +20,12 @@ IDENTITY_PRIVILEGES = "Organization (View) and Security identity providers (Edit
 
 
 class Host(Enum):
-    """Which of the two hosts serves a call, and under which prefix: that of the APIs has two."""
+    """Which of the two hosts serves a call, and under which prefix: each has two."""
 
     PUSH = "/push/v1/organizations/{organization_id}"
     LOGS = "/logs/v1/organizations/{organization_id}"
     PLATFORM = "/rest/organizations/{organization_id}"
+    ACCOUNT = "/rest"
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ UPDATE_FIELDS = Route(
     "PUT", "/indexes/fields/batch/update/results", privileges="Fields (Edit)", host=Host.PLATFORM
 )
 
+EVALUATE_PRIVILEGE = Route("POST", "/privilege/evaluate", privileges="", host=Host.ACCOUNT)
+
 PUT_IDENTITY = Route("PUT", "/providers/{provider_id}/permissions", privileges=IDENTITY_PRIVILEGES)
 PUT_ALIAS = Route("PUT", "/providers/{provider_id}/mappings", privileges=IDENTITY_PRIVILEGES)
 DISABLE_IDENTITY = Route("DELETE", "/providers/{provider_id}/permissions", privileges=IDENTITY_PRIVILEGES)
@@ -169,6 +172,20 @@ UPDATE_PROVIDER = Route(
     "PUT",
     "/securityproviders/{provider_id}",
     privileges="Security identity providers (Create)",
+    host=Host.PLATFORM,
+)
+
+ITEM_PERMISSIONS = Route(
+    "GET",
+    "/indexes/{index_id}/documents/{document_id}/permissions",
+    privileges="Sources (View) and Security identity providers (View)",
+    host=Host.PLATFORM,
+)
+EFFECTIVE_PERMISSIONS = replace(ITEM_PERMISSIONS, path=f"{ITEM_PERMISSIONS.path}/effective")
+IDENTITY_PARENTS = Route(
+    "POST",
+    "/securitycache/entities/{provider_id}/members/parents",
+    privileges="Security identity providers (View)",
     host=Host.PLATFORM,
 )
 

@@ -37,20 +37,39 @@ class SourceCalls(Caller):
         """Return the number of sources the key can see: the cheapest proof of key and id."""
         return self._ask(routes.LIST_SOURCES, reading.total_entries, {"page": "0", "perPage": "1"})
 
+    def list_sources(self) -> list[Source]:
+        """Return all sources that the key can see."""
+        return list(self._sources({}))
+
     def find_sources(self, name: str) -> list[Source]:
         """
         Return the sources of a name, in any case: no page says that a name stands once.
 
         :param name: all of it
         """
-        found: list[Source] = []
-        query = {"perPage": str(_SOURCES_A_PAGE), **({"filter": name} if len(name) >= _FILTERED else {})}
+        query = {"filter": name} if len(name) >= _FILTERED else {}
+        return [one for one in self._sources(query) if one.name.casefold() == name.casefold()]
+
+    def _sources(self, query: Mapping[str, str]) -> Iterator[Source]:
         for page in range(_PAGES):
-            sources, pages = self._ask(routes.LIST_SOURCES, reading.source_page, {**query, "page": str(page)})
-            found += [one for one in sources if one.name.casefold() == name.casefold()]
+            asked = {"perPage": str(_SOURCES_A_PAGE), **query, "page": str(page)}
+            sources, pages = self._ask(routes.LIST_SOURCES, reading.source_page, asked)
+            yield from sources
             if page + 1 >= pages:
-                break
-        return found
+                return
+
+    def has_privilege(self, domain: str, level: str) -> bool:
+        """
+        Return whether the key has a privilege, as Coveo's command line asks it.
+
+        In no published description (``docs/api-notes.md``, "Fields").
+
+        :param domain: what it is for, such as ``SOURCE``
+        :param level: ``VIEW``, ``EDIT`` or ``CREATE``
+        """
+        wanted = {"type": level, "targetDomain": domain, "targetId": "*", "owner": "PLATFORM"}
+        body = _json({"organizationId": self.organization_id, "requestedPrivilege": wanted})
+        return self._ask(routes.EVALUATE_PRIVILEGE, reading.approved, body=body)
 
     def create_source(self, name: str, kind: SourceKind, visibility: SourceVisibility) -> str:
         """

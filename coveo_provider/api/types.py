@@ -197,6 +197,7 @@ class Source:
     :param status: ``IDLE``, ``PAUSED`` or another type of its status; empty when the platform does not say
     :param managed_by: the product that fills it, and must be the only one to; empty for none
     :param mappings: its mapping rules
+    :param refreshed_at: when its last refresh ended, as the platform writes it; empty when it does not say
     """
 
     source_id: str
@@ -209,6 +210,20 @@ class Source:
     status: str = ""
     managed_by: str = ""
     mappings: tuple[MappingRule, ...] = ()
+    refreshed_at: str = ""
+
+
+@dataclass(frozen=True)
+class IndexedIdentity:
+    """
+    A user or a group, as the security cache knows it.
+
+    :param type: ``User``, ``Group``, ``VirtualGroup`` or ``Unknown``
+    """
+
+    name: str
+    type: str
+    provider_id: str
 
 
 @dataclass(frozen=True)

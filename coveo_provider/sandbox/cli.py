@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: the command line without the program's name; the process's own when left out
     :return: exit code: 0 after a clean stop, 1 when it cannot start or had an error of its own
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -141,7 +141,8 @@ def _scale(text: str) -> float:
     return scale
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line, for other programs that offer the sandbox."""
     parser = argparse.ArgumentParser(
         prog="coveo-sandbox", description="A strict stand-in for Coveo's cloud, on 127.0.0.1."
     )

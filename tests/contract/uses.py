@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coveo_provider.api.client import CoveoClient
-from coveo_provider.api.types import MappingRule, SourceKind, SourceVisibility
+from coveo_provider.api.types import IndexedIdentity, MappingRule, SourceKind, SourceVisibility
 
 PROVIDER = "My Directory"
 EMAIL = "Email Security Provider"
@@ -162,6 +162,8 @@ PLATFORM_USES = (
     use("count_sources"),
     use("field_names"),
     use("fields"),
+    use("list_sources"),
+    use("identity_parents", IndexedIdentity("ann", "User", PROVIDER)),
     use("find_sources", "files"),
     use("find_sources", "x"),
     use("create_source", "New files", SourceKind.PUSH, SourceVisibility.SECURED),
@@ -189,5 +191,10 @@ PLATFORM_USES = (
 )
 """Those of the platform."""
 
-UNDESCRIBED_USES = (use("add_mapping_rule", "files", MappingRule("color", ("%[Colour]", "%[shade]"))),)
-"""Those of the platform that Coveo's pages name, and no description has."""
+UNDESCRIBED_USES = (
+    use("add_mapping_rule", "files", MappingRule("color", ("%[Colour]", "%[shade]"))),
+    use("has_privilege", "SOURCE", "VIEW"),
+    use("item_permissions", "file://a"),
+    use("item_access", "file://a", "ann@example.com", EMAIL),
+)
+"""Those of the platform that Coveo's pages or clients name, and no description has."""

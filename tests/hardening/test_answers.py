@@ -24,6 +24,7 @@ from coveo_provider.api.retries import RetryPolicy
 from coveo_provider.api.types import (
     Accepted,
     FileContainer,
+    IndexedIdentity,
     LogCounts,
     MappingRule,
     OpenStream,
@@ -78,6 +79,14 @@ CALLS: dict[str, tuple[Callable[[CoveoClient], Any], tuple[type, ...]]] = {
     "count_sources": (lambda client: client.count_sources(), (int,)),
     "field_names": (lambda client: client.field_names(), (set,)),
     "fields": (lambda client: client.fields(), (dict,)),
+    "list_sources": (lambda client: client.list_sources(), (list,)),
+    "has_privilege": (lambda client: client.has_privilege("SOURCE", "VIEW"), (bool,)),
+    "item_permissions": (lambda client: client.item_permissions("a:b"), (list,)),
+    "item_access": (lambda client: client.item_access("a:b", "ann", "p"), (tuple,)),
+    "identity_parents": (
+        lambda client: client.identity_parents(IndexedIdentity("ann", "User", "p")),
+        (list,),
+    ),
     "find_sources": (lambda client: client.find_sources("s"), (list,)),
     "create_source": (
         lambda client: client.create_source("s", SourceKind.PUSH, SourceVisibility.SHARED),

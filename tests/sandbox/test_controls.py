@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from coveo_provider.sandbox import Clock, Sandbox
-from coveo_provider.sandbox.cli import _parser, main
+from coveo_provider.sandbox.cli import main, parser
 from tests.sandbox.caller import Caller, items, refusal
 
 
@@ -176,7 +176,7 @@ def test_the_program_runs_and_stops(tmp_path: Path) -> None:
 
 def test_the_command_line_makes_a_secured_source() -> None:
     """Visibility and provider come along, names in any case of the kinds; what is given twice is refused."""
-    options = _parser().parse_args(
+    options = parser().parse_args(
         [
             *("--source", "intranet:push:secured", "--source", "files", "--source", "shop:CATALOG"),
             *("--provider", "directory:intranet,files"),
@@ -193,7 +193,7 @@ def test_the_command_line_makes_a_secured_source() -> None:
         assert model["securityProviderReferences"] == ["directory"]
     for wrong in (["--source", "a:PUSH:OPEN"], ["--source", "a:b:c:d"], ["--provider", "directory"]):
         with pytest.raises(SystemExit):
-            _parser().parse_args(wrong)
+            parser().parse_args(wrong)
     assert main(["--port", "0", "--source", "a", "--source", "a:CATALOG"]) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from coveo_provider.sandbox import Answer, Sandbox
-from coveo_provider.sandbox.cli import _parser
+from coveo_provider.sandbox.cli import parser
 from tests.sandbox.caller import Caller, items, refusal
 
 NOW = "1700000000000"
@@ -104,7 +104,7 @@ def test_a_fault_can_be_for_it_alone(sandbox: Sandbox, stock: Collection) -> Non
 
 def test_it_outlives_the_sandbox(tmp_path: Any) -> None:
     """A database keeps it for what it is, and the command line takes it by its kind."""
-    options = _parser().parse_args(["--source", "stock:data_collection"])
+    options = parser().parse_args(["--source", "stock:data_collection"])
     assert options.source == [("stock", "DATA_COLLECTION:SHARED")]
     database = str(tmp_path / "kept.sqlite")
     for calls in (1, 2):
