@@ -241,9 +241,6 @@ def link_pages(app: Any, docname: str, content: list[str]) -> None:
             "](../docs/", "]("
         )
 
-    if docname == "index" and [*HERE.glob("command-line.*")]:  # it need not be there
-        content[0] = content[0].replace("\nsandbox\n", "\ncommand-line\nsandbox\n")
-
     def led(match: re.Match[str]) -> str:
         words, target, heading = match[1], match[2], match[3] or ""
         if target in _ELSEWHERE:
