@@ -48,8 +48,6 @@ def create_source(state: State, request: Request) -> object:
     kind = _one_of(body, "sourceType", SOURCE_KINDS)
     visibility = _one_of(body, "sourceVisibility", VISIBILITIES, default="SECURED")
     push, stream = (_flag(body, key) for key in ("pushEnabled", "streamEnabled"))
-    if any(source.name == name for source in state.sources.listed()):
-        raise invalid_parameter("name", f"a source named '{name}' exists.")
     source = state.sources.add(
         name,
         kind=kind,
@@ -57,6 +55,7 @@ def create_source(state: State, request: Request) -> object:
         push_enabled=push,
         stream_enabled=stream,
         providers=_references(state, body),
+        unique=True,
     )
     return describe(state, source)
 

@@ -148,11 +148,14 @@ class Sources:
         push_enabled: bool | None = None,
         stream_enabled: bool | None = None,
         providers: list[str] | None = None,
+        unique: bool = False,
     ) -> Source:
         """
         Make a source; without ``source_id`` the service's kind of id is made up.
 
+        :param unique: refuse a name that another source has
         :raises ValueError: for a kind or visibility that does not exist, or an id that is taken
+        :raises ApiError: 412 ``INVALID_PARAMETER``: the name is taken
         """
         if kind not in KINDS:
             raise ValueError(f"a source's kind is one of {', '.join(KINDS)}, not {kind!r}")
@@ -161,6 +164,8 @@ class Sources:
         if not name:
             raise ValueError("a source has a name")
         with self._lock:
+            if unique and any(one.name == name for one in self.listed()):
+                raise invalid_parameter("name", f"a source named '{name}' exists.")
             source_id = source_id or f"{secrets.token_hex(13)}-{self._organization_id}"
             if source_id in self._by_id:
                 raise ValueError(f"the source {source_id!r} exists")
