@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: install demo docs test test-slow cluster matrix chaos probe mutate lint types audit format bench up lock clean
+.PHONY: install demo docs test test-slow test-long cluster matrix chaos probe mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -31,7 +31,11 @@ test: lint types $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(CLUSTER)
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow and not long"
+
+# The tests of clicks and approvals on every task group, and the known bad changes: more than CI has time for.
+test-long: $(CLUSTER)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m long
 
 # A load over two Celery workers with PostgreSQL, Redis and an S3 on this machine; PARTS, DOCUMENTS and FAULTS=1 change it.
 cluster: $(CLUSTER)

@@ -296,7 +296,7 @@ def test_both_give_the_same_answers(organisation: Organisation, permissions: Any
     agree(organisation, permissions)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(made_up, derandomize=False, max_examples=20_000)
 @given(organisations(), models)
 def test_both_give_the_same_answers_at_length(organisation: Organisation, permissions: Any) -> None:

@@ -298,6 +298,7 @@ def test_the_pages_on_prices_and_deletions(
     }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "dag", "source", "held"),

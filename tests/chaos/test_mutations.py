@@ -38,6 +38,7 @@ def test_every_mutation_is_known() -> None:
     assert {patch.stem for patch in PATCHES} == CAUGHT.keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_known_bad_change_is_caught(patch: Path, tmp_path: Path) -> None:
     """In a copy of the package; the runs print which mismatch they found."""

@@ -285,8 +285,8 @@ _QUICK = ("push_rebuild", "catalog_refresh, state", "catalog_refresh, changes")
 
 
 def each(names: Iterable[str]) -> list[Any]:
-    """Return task groups as parameters of a test: one of each kind of source, and the others among the slow."""
-    return [pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow) for name in names]
+    """Return task groups as parameters of a test: one of each kind of source, and the others among the long."""
+    return [pytest.param(name, marks=() if name in _QUICK else pytest.mark.long) for name in names]
 
 
 class Nightly:

@@ -198,6 +198,7 @@ def test_what_was_approved_is_not_asked_again_later_in_the_run(open_shop: Callab
     assert shop.nightly.held() == shop.nightly.wanted()
 
 
+@pytest.mark.slow
 def test_a_later_task_that_would_remove_more_asks_itself(open_shop: Callable[..., Shop]) -> None:
     """Nobody said yes to what the source holds besides what the last run sent."""
     shop = open_shop("incremental_push")
@@ -214,6 +215,7 @@ def test_a_later_task_that_would_remove_more_asks_itself(open_shop: Callable[...
     assert shop.nightly.held() == shop.nightly.wanted()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "route"), [("push_rebuild", "items.delete_older"), ("catalog_load", "stream.close")]
 )
@@ -255,6 +257,7 @@ def test_an_approval_outlives_a_wait_for_a_quota(
     assert shop.nightly.held() == shop.nightly.wanted()
 
 
+@pytest.mark.slow
 def test_a_task_that_is_cleared_asks_again(open_shop: Callable[..., Shop]) -> None:
     """While it waits, and after it was approved and came to nothing."""
     shop = open_shop("push_rebuild")
@@ -292,6 +295,7 @@ def test_a_waiting_task_that_is_marked_as_success_has_done_nothing(
     assert state == "failed" or states["finalize"] == "skipped", states
 
 
+@pytest.mark.slow
 def test_a_cleared_task_that_finds_other_numbers_stops(open_shop: Callable[..., Shop]) -> None:
     """Airflow would show the numbers of before, and a person say yes to what is not so."""
     shop = open_shop("push_rebuild")
@@ -305,6 +309,7 @@ def test_a_cleared_task_that_finds_other_numbers_stops(open_shop: Callable[..., 
     assert shop.nightly.sandbox.count(shop.source) == 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", each(["push_rebuild", "catalog_load", "catalog_refresh, state"]))
 def test_a_run_that_waits_keeps_the_source(open_shop: Callable[..., Shop], tmp_path: Path, name: str) -> None:
     """Another run finds it busy, and its status is not taken for one that a dead run left."""
@@ -346,6 +351,7 @@ def test_two_guards_are_one_question(open_shop: Callable[..., Shop]) -> None:
     assert shop.nightly.held() == shop.nightly.wanted()
 
 
+@pytest.mark.slow
 def test_two_tasks_wait_at_once(connected: Sandbox, tmp_path: Path, waits: list[float]) -> None:
     """Each answer is for its own task, in whichever order they come."""
     (tmp_path / "one").mkdir()

@@ -104,6 +104,7 @@ def test_a_plan_tells_what_the_load_then_does(shop: Shop, name: str, connected: 
     assert len(json.dumps(plan)) < 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_dry_run_ends_green_and_sends_nothing(
     shop: Shop, name: str, connected: Sandbox, capfd: pytest.CaptureFixture[str]
@@ -147,6 +148,7 @@ def test_a_bound_stops_the_run_before_anything_is_sent(shop: Shop) -> None:
     assert not claims()
 
 
+@pytest.mark.slow
 def test_a_plan_that_nothing_holds_any_more_is_not_applied(shop: Shop) -> None:
     """A load between plan and diff changes what is remembered: the run stops, and the index is that load's."""
     nightly = shop("incremental_push")
@@ -161,6 +163,7 @@ def test_a_plan_that_nothing_holds_any_more_is_not_applied(shop: Shop) -> None:
     assert nightly.held() == nightly.wanted()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["transform", "plan", "diff"])
 def test_a_load_that_failed_is_planned_anew(shop: Shop, first: str) -> None:
     """What the run itself announced is no load of another: cleared from any task on, it comes to its end."""
@@ -297,6 +300,7 @@ def test_a_plan_may_wait_for_a_yes(shop: Shop, answer: str, state: str) -> None:
     assert not claims()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
 @pytest.mark.parametrize("options", [{"approve": "always"}, {"max_shrink": 0.1, "on_doubt": "ask"}])
 def test_an_approved_plan_is_of_the_documents_that_were_shown(shop: Shop, options: dict[str, Any]) -> None:
@@ -318,6 +322,7 @@ def test_an_approved_plan_is_of_the_documents_that_were_shown(shop: Shop, option
     assert not claims()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(TaskAwaitingInput is None, reason="a trigger answers before 3.3")
 def test_what_the_plan_asked_is_not_asked_again(shop: Shop) -> None:
     """One answer is enough for plan, diff and deletion."""

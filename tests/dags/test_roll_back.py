@@ -74,6 +74,7 @@ def test_it_goes_back_to_the_load_before(nightly: Nightly) -> None:
     assert nightly.held() == nightly.wanted()
 
 
+@pytest.mark.slow
 def test_it_goes_back_to_a_run(nightly: Nightly) -> None:
     """Two loads back, by the run's id: what was deleted since is there again."""
     run = back(nightly, loads(nightly)[2]["run_id"])
@@ -82,6 +83,7 @@ def test_it_goes_back_to_a_run(nightly: Nightly) -> None:
     assert nightly.held() == {f"doc://{n}": 1 for n in range(10)}
 
 
+@pytest.mark.slow
 @needs_answers
 def test_a_person_chooses_and_approves(nightly: Nightly) -> None:
     """Two questions: which load, and whether to apply; nothing changes before the second answer."""
@@ -120,6 +122,7 @@ def written_again(folder: Path) -> None:
     (folder / "_manifest.json").write_text(json.dumps({**manifest, "sha256": "another"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("happened", "said"), [(gone, "its dataset is gone"), (written_again, "written again since")]
 )
@@ -163,6 +166,7 @@ def test_a_password_in_an_address_is_not_shown(connected: Sandbox, nightly: Nigh
     assert "hidden-word" not in f"{nightly.error}{raised.value}{plan}"
 
 
+@pytest.mark.slow
 def test_a_run_that_loaded_twice_is_two_loads(nightly: Nightly) -> None:
     """The first dataset of a cleared run is gone, as it wrote another in its place; the second can be chosen."""
     path = nightly.folder / "state" / "last.json"
@@ -178,6 +182,7 @@ def test_a_run_that_loaded_twice_is_two_loads(nightly: Nightly) -> None:
     assert nightly.held() == {f"doc://{n}": 1 for n in range(9)}
 
 
+@pytest.mark.slow
 @needs_answers
 def test_loads_that_read_alike_are_offered_each(nightly: Nightly) -> None:
     """Of the same second, run and size: each has an option of its own."""
@@ -196,6 +201,7 @@ def test_loads_that_read_alike_are_offered_each(nightly: Nightly) -> None:
     assert nightly.held() == {f"doc://{n}": 1 for n in range(9)}
 
 
+@pytest.mark.slow
 def test_what_is_remembered_is_bounded(nightly: Nightly) -> None:
     """Twenty loads, the newest first; a task that ends a load again adds none."""
     from coveo_provider.documents.changes import state

@@ -173,6 +173,7 @@ def test_one_failed_part_of_a_load_keeps_it_from_being_closed(run: Run, connecte
     assert connected.count("products") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["stream.close", "stream.chunk", "upload", "stream.open"])
 def test_a_lost_answer_does_no_harm_to_a_load(
     run: Run, connected: Sandbox, tmp_path: Path, route: str
@@ -187,6 +188,7 @@ def test_a_lost_answer_does_no_harm_to_a_load(
     assert connected.items("products") == dataset(tmp_path / "coveo_catalog_load")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["file.create", "upload", "batch.put", "items.delete_older"])
 def test_a_broken_step_of_a_rebuild_deletes_nothing(run: Run, connected: Sandbox, route: str) -> None:
     """When a part fails, no item is deleted and the source is IDLE again."""

@@ -171,6 +171,7 @@ def test_an_extract_that_lost_its_rows_deletes_nothing(shop: Shop) -> None:
     assert shop.held() == held
 
 
+@pytest.mark.slow
 def test_a_changed_mapping_sends_everything_and_deletes_by_age(shop: Shop) -> None:
     """And so does a lost state, and the wish for a full run."""
     shop.put(12)

@@ -180,6 +180,7 @@ def test_a_deletion_that_did_not_happen_is_seen(
     assert "16 items held, 8 expected" in nightly.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "source", "route"),
     [

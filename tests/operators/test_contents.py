@@ -63,6 +63,7 @@ def stream(documents: str, source: str) -> Any:
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("send", "source"), [(push, "files"), (update, "products"), (merge, "products"), (stream, "products")]
 )

@@ -115,6 +115,7 @@ def names(choice: int) -> set[str]:
     return {f"Group {one['identity']}" for each in sets for one in each.get("allowedPermissions", ())}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(before=SIDES, now=SIDES)
 def test_access_is_what_each_document_tells(
