@@ -54,13 +54,14 @@ def test_a_signal_stops_all_that_the_command_started(number: signal.Signals) -> 
     with tempfile.TemporaryDirectory(prefix="coveo-stopping-") as name:
         Path(name).chmod(0o755)  # PostgreSQL has a user of its own where it is started by root
 
-        def started() -> list[psutil.Process]:
-            """Whatever has the folder among its arguments or its variables."""
-            found = []
+        def started() -> dict[psutil.Process, str]:
+            """Whatever has the folder among its arguments or its variables, with its arguments."""
+            found = {}
             for process in psutil.process_iter():
                 try:
-                    if name in " ".join([*process.cmdline(), *process.environ().values()]):
-                        found.append(process)
+                    command = " ".join(process.cmdline())
+                    if name in " ".join([command, *process.environ().values()]):
+                        found[process] = command
                 except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue
             return found
@@ -70,7 +71,7 @@ def test_a_signal_stops_all_that_the_command_started(number: signal.Signals) -> 
             command, cwd=ROOT, env={**os.environ, "TMPDIR": name}, start_new_session=True
         )
         try:
-            wait_until(lambda: any("celery" in " ".join(one.cmdline()) for one in started()))
+            wait_until(lambda: any("celery" in command for command in started().values()))
             all_of_it = started()
             process.send_signal(number)
             assert process.wait(SECONDS) != 0
