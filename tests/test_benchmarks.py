@@ -24,7 +24,7 @@ from benchmarks import (
 ROWS = 2_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_ways_to_containers_send_all_rows() -> None:
     found = parquet_to_sink.measure(ROWS, ROWS, tasks=[2])
 
@@ -44,14 +44,14 @@ def test_a_transform_is_measured_from_both_formats() -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_table_is_read_by_a_cursor_and_as_a_transform_does() -> None:
     found = read_tables.measure(ROWS)
 
     assert {way: one.rows for way, one in found.items()} == {"cursor": ROWS, "ours": ROWS}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_share_is_listed_as_it_is_walked() -> None:
     assert file_shares.measure(ROWS).files == ROWS
 
@@ -68,7 +68,7 @@ def test_of_a_refresh_one_percent_is_sent() -> None:
     assert set(found.runs["changed"].steps) == set(refresh_changes.STEPS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_ways_to_compare_find_the_same() -> None:
     found = diff_documents.measure(100_000)
 
@@ -76,14 +76,14 @@ def test_both_ways_to_compare_find_the_same() -> None:
     assert found["ours"].result["gone"] == 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_identities_are_expanded() -> None:
     found = identities_expand.measure(ROWS, 5 * ROWS)
 
     assert [found[mode].result["members"] for mode in ("refuse", "merge")] == [ROWS, ROWS]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parts_for_memory_hold_what_they_say(tmp_path: Path) -> None:
     found = memory.measure([ROWS], [ROWS])
 
@@ -104,7 +104,7 @@ def test_parts_for_memory_hold_what_they_say(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}.svg").read_text().rstrip().endswith("</svg>")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parsing_is_measured() -> None:
     assert set(parse_time.measure(times=1)) == {
         "import all operators and task groups",

@@ -28,7 +28,7 @@ def large_file(path: Path) -> int:
     return check
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thousand_small_files_and_one_of_300_mb(write_part: WritePart, tmp_path: Path) -> None:
     """The worker holds a block of each file, not the files; the index holds all of them."""
     rows = []

@@ -122,7 +122,7 @@ def _ids(address: str, source: str) -> list[str]:
     return [one["documentId"] for one in answer["items"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_first_page_works_as_printed(tmp_path: Path) -> None:
     """Its commands, with the sandbox beside them, its DAG and its files where it says; then the test of a DAG."""
     with socket.socket() as taken:

@@ -58,7 +58,7 @@ def killed() -> Iterator[RunSeed]:
         yield run
 
 
-@pytest.mark.parametrize("seeds", some(FAST, 6))
+@pytest.mark.parametrize("seeds", some(FAST, 4))
 def test_the_index_is_right_after_any_faults(live: Live, seeds: range) -> None:
     """In calls, clocks and logs; tasks and runs that are stopped; and what people click afterwards."""
     with runner("fast") as run:

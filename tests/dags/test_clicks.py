@@ -129,7 +129,7 @@ def test_1_clearing_the_deletion_alone_deletes_nothing_that_was_loaded(shop: Sho
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", each(REFRESHES))
 def test_1_the_deletion_cleared_with_what_follows_deletes_nothing_that_was_loaded(
     shop: Shop, name: str
@@ -244,7 +244,7 @@ def test_3_an_older_run_that_failed_half_way_is_not_taken_up_after_a_newer_one(s
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", each(GROUPS))
 def test_an_older_run_cleared_from_its_first_task_loads_its_data_again(shop: Shop, name: str) -> None:
     """Going back is allowed where it is meant: all of the run is cleared. The next run goes forward again."""
@@ -316,7 +316,7 @@ def test_a_close_cleared_alone_finds_that_its_stream_is_closed(shop: Shop) -> No
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", each(GROUPS))
 def test_the_end_of_a_run_cleared_alone_verifies_again(shop: Shop, name: str) -> None:
     """Nothing is sent, and nothing else remembered than before."""
@@ -349,7 +349,7 @@ def test_only_failed_tasks_are_cleared(shop: Shop, name: str) -> None:
     assert nightly.held() == nightly.wanted()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_8_two_groups_that_delete_what_is_older_cannot_share_a_source(shop: Shop) -> None:
     """The second would delete for good what the first loaded. It is told whose the source is."""
     first, second = shop("push_rebuild", "first"), shop("push_rebuild", "second")

@@ -51,7 +51,7 @@ def parts(write_part: WritePart) -> list[str]:
     return [write_part([{**row, "data": "x"} for row in products(5, n)], f"part-{n}.parquet") for n in (0, 5)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "route"),
     [

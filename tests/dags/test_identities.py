@@ -105,7 +105,7 @@ def test_only_a_changed_group_is_pushed_and_who_left_sees_nothing(company: Compa
     assert company.seen() == {"cleo", "dan"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clicks(company: Company) -> None:
     """Cleared, marked as success, failed on the way: the next night makes good whatever was left."""
     first = company.night()
@@ -140,7 +140,7 @@ def test_clicks(company: Company) -> None:
     assert company.seen() == {"ann", "cleo"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_identities_of_a_provider_have_one_state(company: Company) -> None:
     """A second state, or a push without one, would leave the first with a wrong account of what is held."""
     company.night()
@@ -151,7 +151,7 @@ def test_identities_of_a_provider_have_one_state(company: Company) -> None:
     assert company.pushed(company.night()) == (False, 0, 0, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_export_that_is_cut_off_costs_nobody_access(company: Company) -> None:
     company.night()
     del company.entries[2]

@@ -187,7 +187,7 @@ def test_a_refresh_is_told_by_way_of_what_changed(connected: Sandbox, events: Ev
     assert [one.outputs[0]["columns"] for one in events("finalize")] == [COLUMNS] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_failed_task_had_sent_is_told(
     connected: Sandbox, events: Events, write_part: WritePart
 ) -> None:
@@ -208,7 +208,7 @@ def test_what_a_failed_task_had_sent_is_told(
     assert 0 < source["rows"] < 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_single_items_and_rows_given_inline_come_from_nowhere(connected: Sandbox, events: Events) -> None:
     """The source is told with what it was sent; of a deletion there is no row to tell."""
     with DAG("lineage_items", schedule=None, default_args={"retries": 0}) as dag:

@@ -49,7 +49,7 @@ def differences(sandbox: Sandbox, raw: Path) -> int:
     return wrong + len(held)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_200_000_items_the_one_percent_that_moved_is_sent(
     connected: Sandbox, airflow_database: None, tmp_path: Path
 ) -> None:

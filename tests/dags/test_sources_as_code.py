@@ -58,17 +58,17 @@ def transform(folder: Path, rows: list[dict[str, Any]] | None = None) -> CoveoTr
     ("group", "kind", "more"),
     [
         (catalog_refresh, "CATALOG", {"state": "state"}),
-        pytest.param(incremental_push, "PUSH", {"state": "state"}, marks=pytest.mark.slow),
-        pytest.param(incremental_push, "PUSH", {}, marks=pytest.mark.slow),
-        pytest.param(catalog_refresh, "CATALOG", {}, marks=pytest.mark.slow),
-        pytest.param(catalog_load, "CATALOG", {}, marks=pytest.mark.slow),
-        pytest.param(push_rebuild, "PUSH", {}, marks=pytest.mark.slow),
+        pytest.param(incremental_push, "PUSH", {"state": "state"}, marks=pytest.mark.long),
+        pytest.param(incremental_push, "PUSH", {}, marks=pytest.mark.long),
+        pytest.param(catalog_refresh, "CATALOG", {}, marks=pytest.mark.long),
+        pytest.param(catalog_load, "CATALOG", {}, marks=pytest.mark.long),
+        pytest.param(push_rebuild, "PUSH", {}, marks=pytest.mark.long),
         pytest.param(
-            secured_push, "PUSH", {"provider_id": "My Directory", "members": True}, marks=pytest.mark.slow
+            secured_push, "PUSH", {"provider_id": "My Directory", "members": True}, marks=pytest.mark.long
         ),
     ],
 )
-@pytest.mark.parametrize("how", ["ensure", pytest.param("fields", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["ensure", pytest.param("fields", marks=pytest.mark.long)])
 def test_a_source_is_made_and_loaded_with_all_of_its_metadata(
     *,
     sandbox: Sandbox,

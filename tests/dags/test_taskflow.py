@@ -168,7 +168,7 @@ def test_frames_and_deletions_come_from_one_function(connected: Sandbox) -> None
     assert run.xcom("push", "documents") is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_retry_sends_again_and_a_hopeless_error_does_not(connected: Sandbox) -> None:
     """A fault that passes is retried by Airflow; bad data fails the task at once, and names the document."""
     calls: list[int] = []
@@ -189,7 +189,7 @@ def test_a_retry_sends_again_and_a_hopeless_error_does_not(connected: Sandbox) -
     assert "document 'one'" in errors[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_clicks_do_no_harm(connected: Sandbox) -> None:
     """Cleared, the task sends what its function returns then; marked as success, it sends nothing."""
     rows = list(ROWS)
@@ -224,7 +224,7 @@ def test_mapped_functions_push_each_their_own(connected: Sandbox) -> None:
     assert sorted(connected.items("files")) == [f"product://{n}" for n in range(6)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_decorated_task_is_a_step_of_a_load(connected: Sandbox) -> None:
     """Where tasks that end the load follow, they verify: the report has the ids that they need."""
     CoveoHook().push([{"documentId": "product://9"}], "files")
@@ -286,7 +286,7 @@ def loading(frame: Any, source: str, **options: Any) -> Make:
     return load
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["files", "products"])
 def test_the_hook_in_a_task_takes_turns_with_a_group(
     connected: Sandbox, write_part: WritePart, source: str
@@ -323,7 +323,7 @@ def test_the_hook_in_a_task_takes_turns_with_a_group(
     assert connected.count(source) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("source", ["files", "products"])
 def test_a_load_by_the_hook_gives_the_source_back(connected: Sandbox, source: str) -> None:
     """Also when it failed; cleared, it goes through."""
@@ -363,7 +363,7 @@ def test_mapped_loads_of_one_source_stop(connected: Sandbox, source: str) -> Non
     assert first.states()["load[0]"] == "success"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_owner_of_the_content_is_refused(connected: Sandbox, write_part: WritePart) -> None:
     """A group that loads what the hook loads would undo it each night."""
     assert run_of(loading(ROWS, "products")).state == "success"

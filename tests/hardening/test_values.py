@@ -283,7 +283,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path) -> None:
         assert used < 200, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "most"), [("rows.csv.gz", 250), ("record.json.gz", 250), ("quote.csv.gz", 700)]
 )

@@ -132,7 +132,7 @@ def lose_state(nights: Nights, choose: Any) -> None:
         storage.rm((nights.state / choose(names)).path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(fates=st.lists(st.tuples(st.lists(_STEP, max_size=5), _FATE), min_size=1, max_size=6), data=st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 def test_after_any_nights_a_good_one_makes_the_index_right(

@@ -247,7 +247,7 @@ _CHARTS = st.dictionaries(
 ).filter(lambda chart: any(chart.values()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(charts=st.lists(st.tuples(_CHARTS, st.booleans()), min_size=2, max_size=5))
 @settings(
     max_examples=12,

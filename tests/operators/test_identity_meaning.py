@@ -193,7 +193,7 @@ def by_number(rows: list[dict[str, Any]], number: int) -> dict[str, Any]:
     return named(row["name"], row["type"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(
     max_examples=40,
     deadline=None,

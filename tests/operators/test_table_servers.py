@@ -184,6 +184,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     assert peak(400_000) - peak(1_000) < 150_000_000
 
 
+@pytest.mark.long
 def test_a_million_rows_of_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decimals, lists and moments included."""
     import duckdb

@@ -40,7 +40,7 @@ def test_a_batch_says_what_its_rows_say_one_by_one(table: pa.Table) -> None:
     assert encode(table) == one_by_one
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(wide, max_examples=5_000)
 @given(tables())
 def test_many_batches_say_what_their_rows_say_one_by_one(table: pa.Table) -> None:

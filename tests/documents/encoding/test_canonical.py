@@ -47,7 +47,7 @@ def test_a_batch_has_the_form_and_the_size_of_its_json(table: pa.Table) -> None:
     assert_measured(table)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(wide, max_examples=5_000)
 @given(tables())
 def test_many_batches_have_the_form_and_the_size_of_their_json(table: pa.Table) -> None:

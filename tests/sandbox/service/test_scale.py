@@ -54,7 +54,7 @@ def test_the_item_limit_counts_one_load_by_itself() -> None:
         assert problems(sandbox, "products") == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_million_items_in_a_full_container(sandbox: Sandbox, caller: Caller) -> None:
     """A container of 250 MiB with 1,000,000 items is taken and indexed at 30,000 items a second."""
     body = content(1_000_000, 240)
@@ -88,7 +88,7 @@ def expansion(count: int, memberships: int) -> Iterator[bytes]:
     yield b"]}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_million_identities_in_a_full_container(sandbox: Sandbox) -> None:
     """A container of 236 MiB with 1,000,000 identities and 5,000,000 memberships, in bounded memory."""
     company = Organization(sandbox)
