@@ -70,4 +70,5 @@ def test_of_200_000_items_the_one_percent_that_moved_is_sent(
 
     assert 0.005 < uploaded(second) / uploaded(first) < 0.015
     sent = Counter(call.route for call in second if not call.route.startswith(("logs", "platform.")))
-    assert sent == {"file.create": 1, "upload": 1, "stream.update": 1}  # the others look what became of it
+    # Beside those that look at fields before, and at what became of it after.
+    assert sent == {"fields.search": 1, "file.create": 1, "upload": 1, "stream.update": 1}
