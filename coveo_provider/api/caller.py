@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
@@ -264,3 +264,17 @@ class Caller:
                 "status or the first update returned, not one from a local clock"
             )
         return mark
+
+
+def paged(ask: Callable[[int], tuple[T, int]], most: int) -> Iterator[T]:
+    """
+    Return what the pages of a listing hold, one after the other.
+
+    :param ask: gets the number of a page, from 0 on; returns what it holds, and how many pages there are
+    :param most: so many pages are read at most
+    """
+    for number in range(most):
+        page, pages = ask(number)
+        yield page
+        if number + 1 >= pages:
+            return

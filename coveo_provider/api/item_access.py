@@ -8,15 +8,16 @@ The two calls on an item are those of Coveo's platform client; no published desc
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from coveo_provider.api import routes
-from coveo_provider.api.answers import Answer
-from coveo_provider.api.caller import Caller
+from coveo_provider.api import reading, routes
+from coveo_provider.api.caller import Caller, paged
+from coveo_provider.api.reading import Verdicts
 from coveo_provider.api.routes import Route, percent_encoded, segment
 from coveo_provider.api.types import IndexedIdentity
-from coveo_provider.errors import NotFound, UnexpectedAnswer
+from coveo_provider.errors import NotFound
 
 _PER_PAGE = 1_000
 _PAGES = 1_000
@@ -33,7 +34,9 @@ class ItemAccessCalls(Caller):
         :param index_id: the organization's index; by default its own id. **Uncertain**: no page says it
         :raises NotFound: the index does not hold the item
         """
-        return self._ask(_of_item(routes.ITEM_PERMISSIONS, self, document_id, index_id), _levels)
+        return self._ask(
+            _of_item(routes.ITEM_PERMISSIONS, self, document_id, index_id), reading.permission_levels
+        )
 
     def item_access(
         self, document_id: str, user: str, provider_id: str, *, index_id: str = ""
@@ -49,14 +52,15 @@ class ItemAccessCalls(Caller):
         """
         route = _of_item(routes.EFFECTIVE_PERMISSIONS, self, document_id, index_id)
         wanted = (user.casefold(), provider_id.casefold())
+
+        def page(number: int) -> tuple[Verdicts, int]:
+            query = {"page": str(number), "perPage": str(_PER_PAGE), "includedEntities": "ALL"}
+            return self._ask(route, reading.verdict_page, query)
+
         anonymous = False
-        for page in range(_PAGES):
-            query = {"page": str(page), "perPage": str(_PER_PAGE), "includedEntities": "ALL"}
-            found, pages, anonymous = self._ask(route, _verdicts, query)
+        for found, anonymous in paged(page, _PAGES):
             if wanted in found:
                 return found[wanted], anonymous
-            if page + 1 >= pages:
-                break
         return None, anonymous
 
     def identity_parents(self, identity: IndexedIdentity) -> list[IndexedIdentity]:
@@ -73,12 +77,12 @@ class ItemAccessCalls(Caller):
         body = json.dumps(
             {"name": identity.name, "type": identity.type, "provider": identity.provider_id, "infos": []}
         ).encode()
-        for page in range(_PAGES):
-            query = {"page": str(page), "pageSize": str(_PER_PAGE), "recursive": "false"}
-            found, pages = self._ask(route, _identities, query, body=body)
-            yield from found
-            if page + 1 >= pages:
-                return
+
+        def page(number: int) -> tuple[list[IndexedIdentity], int]:
+            query = {"page": str(number), "pageSize": str(_PER_PAGE), "recursive": "false"}
+            return self._ask(route, reading.identity_page, query, body=body)
+
+        return chain.from_iterable(paged(page, _PAGES))
 
 
 def _of_item(route: Route, caller: Caller, document_id: str, index_id: str) -> Route:
@@ -86,81 +90,3 @@ def _of_item(route: Route, caller: Caller, document_id: str, index_id: str) -> R
     # Clients encode it twice, since the platform decodes a path before it looks for the route.
     once = percent_encoded("document_id", document_id)
     return route.at(index_id=index_id or caller.organization_id, document_id=once)
-
-
-def _levels(answer: Answer) -> list[dict[str, Any]]:
-    """
-    Return levels as they are pushed.
-
-    :raises UnexpectedAnswer: they are no levels of sets of permissions
-    """
-    return [
-        {
-            "name": _text(level.get("name")),
-            "permissionSets": [
-                {
-                    "allowAnonymous": each.get("anonymousAllowed") is True,
-                    "allowedPermissions": _entries(answer, each, allowed=True),
-                    "deniedPermissions": _entries(answer, each, allowed=False),
-                }
-                for each in _objects(answer, level, "permissionSets")
-            ],
-        }
-        for level in _objects(answer, answer.fields(), "permissionLevels")
-    ]
-
-
-def _entries(answer: Answer, each: Mapping[str, Any], *, allowed: bool) -> list[dict[str, str]]:
-    return [
-        {
-            "identity": _text(one.get("identity")),
-            "identityType": _text(one.get("identityType")),
-            "securityProvider": _text(one.get("securityProvider")),
-        }
-        for one in _objects(answer, each, "permissions")
-        if (one.get("allowed") is True) is allowed
-    ]
-
-
-def _verdicts(answer: Answer) -> tuple[dict[tuple[str, str], bool], int, bool]:
-    """
-    Return who may see the item, by name and provider, how many pages there are, and whether everybody may.
-
-    :raises UnexpectedAnswer: it is no page of them
-    """
-    page = answer.fields()
-    found = {
-        (_text(one.get("identity")).casefold(), _text(one.get("securityProvider")).casefold()): (
-            one.get("allowed") is True
-        )
-        for one in _objects(answer, page, "items")
-    }
-    return found, _pages(answer, page), page.get("anonymousAllowed") is True
-
-
-def _identities(answer: Answer) -> tuple[list[IndexedIdentity], int]:
-    page = answer.fields()
-    found = [
-        IndexedIdentity(_text(one.get("name")), _text(one.get("type")), _text(one.get("provider")))
-        for one in _objects(answer, page, "items")
-        if _text(one.get("name"))
-    ]
-    return found, _pages(answer, page)
-
-
-def _pages(answer: Answer, page: Mapping[str, Any]) -> int:
-    count = page.get("totalPages")
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise UnexpectedAnswer(answer.route, "totalPages")
-    return count
-
-
-def _objects(answer: Answer, holder: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    found = holder.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise UnexpectedAnswer(answer.route, name)
-    return found
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from coveo_provider.api.answers import Answer, parse_json
 from coveo_provider.api.endpoints import is_loopback, split_url
-from coveo_provider.api.types import MARK_DIGITS, Accepted, Field, FileContainer, MappingRule, Source
+from coveo_provider.api.types import (
+    MARK_DIGITS,
+    Accepted,
+    Field,
+    FileContainer,
+    IndexedIdentity,
+    MappingRule,
+    Source,
+)
 from coveo_provider.errors import ConfigurationError, UnexpectedAnswer
+
+Verdicts: TypeAlias = "tuple[dict[tuple[str, str], bool], bool]"
+"""Who may see an item, by name and provider in small letters; and whether somebody not logged in may."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")
@@ -217,17 +228,90 @@ def _field(model: Mapping[str, Any]) -> Field:
     )
 
 
+def permission_levels(answer: Answer) -> list[dict[str, Any]]:
+    """
+    Return the permissions of an item, as levels in the form in which they are pushed.
+
+    :raises UnexpectedAnswer: they are no levels of sets of permissions
+    """
+    return [
+        {
+            "name": _text(level.get("name")),
+            "permissionSets": [
+                {
+                    "allowAnonymous": each.get("anonymousAllowed") is True,
+                    "allowedPermissions": _entries(answer, each, allowed=True),
+                    "deniedPermissions": _entries(answer, each, allowed=False),
+                }
+                for each in _objects(answer, level, "permissionSets")
+            ],
+        }
+        for level in _objects(answer, answer.fields(), "permissionLevels")
+    ]
+
+
+def _entries(answer: Answer, each: Mapping[str, Any], *, allowed: bool) -> list[dict[str, str]]:
+    return [
+        {name: _text(one.get(name)) for name in ("identity", "identityType", "securityProvider")}
+        for one in _objects(answer, each, "permissions")
+        if (one.get("allowed") is True) is allowed
+    ]
+
+
+def verdict_page(answer: Answer) -> tuple[Verdicts, int]:
+    """
+    Return who may see an item, of a page of them, and how many pages there are.
+
+    :raises UnexpectedAnswer: it is no such page
+    """
+    page = answer.fields()
+    found = {
+        (_text(one.get("identity")).casefold(), _text(one.get("securityProvider")).casefold()): (
+            one.get("allowed") is True
+        )
+        for one in _objects(answer, page, "items")
+    }
+    return (found, page.get("anonymousAllowed") is True), _pages(answer, page)
+
+
+def identity_page(answer: Answer) -> tuple[list[IndexedIdentity], int]:
+    """
+    Return the identities on a page of them that have a name, and how many pages there are.
+
+    :raises UnexpectedAnswer: it is no such page
+    """
+    page = answer.fields()
+    found = [
+        IndexedIdentity(_text(one.get("name")), _text(one.get("type")), _text(one.get("provider")))
+        for one in _objects(answer, page, "items")
+        if _text(one.get("name"))
+    ]
+    return found, _pages(answer, page)
+
+
 def _page(answer: Answer, key: str, name: str) -> tuple[list[dict[str, Any]], int]:
     """Return the models of a page, each of which has a name, and how many pages there are."""
     page = answer.fields()
-    models, pages = page.get(key), _count(page.get("totalPages"))
-    if pages is None:
-        raise UnexpectedAnswer(answer.route, "totalPages")
+    models, pages = page.get(key), _pages(answer, page)
     if not isinstance(models, list) or not all(
         isinstance(one, dict) and isinstance(one.get(name), str) and one[name] for one in models
     ):
         raise UnexpectedAnswer(answer.route, f"{key}, each with its {name}")
     return models, pages
+
+
+def _pages(answer: Answer, page: Mapping[str, Any]) -> int:
+    pages = _count(page.get("totalPages"))
+    if pages is None:
+        raise UnexpectedAnswer(answer.route, "totalPages")
+    return pages
+
+
+def _objects(answer: Answer, holder: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = holder.get(name)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise UnexpectedAnswer(answer.route, name)
+    return found
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from coveo_provider.api import reading, routes
-from coveo_provider.api.caller import Caller
+from coveo_provider.api.caller import Caller, paged
 from coveo_provider.api.routes import Route
 from coveo_provider.api.types import Field, MappingRule, Source, SourceKind, SourceVisibility
 from coveo_provider.errors import ConfigurationError
@@ -51,12 +52,11 @@ class SourceCalls(Caller):
         return [one for one in self._sources(query) if one.name.casefold() == name.casefold()]
 
     def _sources(self, query: Mapping[str, str]) -> Iterator[Source]:
-        for page in range(_PAGES):
-            asked = {"perPage": str(_SOURCES_A_PAGE), **query, "page": str(page)}
-            sources, pages = self._ask(routes.LIST_SOURCES, reading.source_page, asked)
-            yield from sources
-            if page + 1 >= pages:
-                return
+        def page(number: int) -> tuple[list[Source], int]:
+            asked = {"perPage": str(_SOURCES_A_PAGE), **query, "page": str(number)}
+            return self._ask(routes.LIST_SOURCES, reading.source_page, asked)
+
+        return chain.from_iterable(paged(page, _PAGES))
 
     def has_privilege(self, domain: str, level: str) -> bool:
         """
@@ -103,14 +103,12 @@ class SourceCalls(Caller):
 
         :param once: whether to ask once only, as for what a task can do without
         """
-        fields: dict[str, Field] = {}
-        for page in range(_PAGES):
-            body = _json({"page": page, "perPage": _FIELDS_A_PAGE, "filters": {"origin": "ALL"}})
-            found, pages = self._ask(routes.SEARCH_FIELDS, reading.field_page, body=body, once=once)
-            fields.update((one.name, one) for one in found)
-            if page + 1 >= pages:
-                break
-        return fields
+
+        def page(number: int) -> tuple[list[Field], int]:
+            body = _json({"page": number, "perPage": _FIELDS_A_PAGE, "filters": {"origin": "ALL"}})
+            return self._ask(routes.SEARCH_FIELDS, reading.field_page, body=body, once=once)
+
+        return {one.name: one for one in chain.from_iterable(paged(page, _PAGES))}
 
     def field_names(self) -> set[str]:
         """Return the names of all fields of the organization, those of the system among them (docs 115)."""

@@ -53,6 +53,7 @@ def check(
     Ends with 1 when the data cannot be sent.
     """
     from coveo_provider.operators.dataset import CoveoCheckDatasetOperator
+    from coveo_provider.operators.support.mapped_tasks import parts_of
 
     if fields not in {"warn", "fail", "off"}:
         raise ConfigurationError(f"--fields is warn, fail or off, not {fields!r}")
@@ -67,7 +68,7 @@ def check(
         stream=stream or None,
         coveo_conn_id=conn_id,
     )
-    parts = [one for each in found for one in ([each] if isinstance(each, str) else each)]
+    parts = parts_of(found)
     rows = _rows_in(parts)
     screen.document(
         {"dataset": _shown(dataset), "parts": len(parts), "rows": rows, "warnings": screen.warnings}
@@ -274,6 +275,7 @@ def push(
 
 def _parts(uri: str, mapping: str | None, folder: str, *, stream: bool) -> list[str]:
     """Return the parts of a dataset that is made of files, in a folder of this machine."""
+    from coveo_provider.operators.support.mapped_tasks import parts_of
     from coveo_provider.operators.transform import CoveoTransformOperator
 
     output = (Path(folder) / "documents").as_uri()
@@ -283,7 +285,7 @@ def _parts(uri: str, mapping: str | None, folder: str, *, stream: bool) -> list[
         if mapping is None and "documentId is missing" in str(error):
             raise DatasetError(f"{error}: give a file of it as --mapping, see docs/mappings.md") from None
         raise
-    return [one for each in found for one in ([each] if isinstance(each, str) else each)]
+    return parts_of(found)
 
 
 def _tables(parts: Sequence[str]) -> Iterator[Any]:
