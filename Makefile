@@ -33,7 +33,7 @@ test: lint types $(STAMP)
 test-slow: $(CLUSTER)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "slow and not long"
 
-# The tests of clicks and approvals on every task group, and the known bad changes: more than CI has time for.
+# Clicks and approvals on every task group, more fault schedules, known bad changes, scale and memory: more than CI has time for.
 test-long: $(CLUSTER)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m long
 
