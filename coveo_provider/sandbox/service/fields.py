@@ -39,9 +39,10 @@ FLAGS = {
     "system": False,
 }
 # Fields that every organization has, of what items usually bring: (uncertain) no page lists them in full.
+# `permanentid` is not among them: older organizations lack it, and clients make or replace it.
 SYSTEM = {
     **dict.fromkeys(("author", "clickableuri", "filename", "filetype", "language", "objecttype"), "STRING"),
-    **dict.fromkeys(("permanentid", "source", "sourcetype", "title", "uri"), "STRING"),
+    **dict.fromkeys(("source", "sourcetype", "title", "uri"), "STRING"),
     **dict.fromkeys(("date", "indexeddate"), "DATE"),
     **dict.fromkeys(("rowid", "size"), "LONG_64"),
 }
