@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from airflow.sdk.exceptions import (
         AirflowFailException,
         AirflowSkipException,
+        AirflowTaskTimeout,
         DownstreamTasksSkipped,
         TaskAwaitingInput,
         TaskDeferred,
@@ -18,6 +19,7 @@ else:
         from airflow.sdk.exceptions import (
             AirflowFailException,
             AirflowSkipException,
+            AirflowTaskTimeout,
             DownstreamTasksSkipped,
             TaskDeferred,
         )
@@ -25,6 +27,7 @@ else:
         from airflow.exceptions import (
             AirflowFailException,
             AirflowSkipException,
+            AirflowTaskTimeout,
             DownstreamTasksSkipped,
             TaskDeferred,
         )
@@ -46,6 +49,7 @@ __all__ = [
     "WAITS",
     "AirflowFailException",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "DownstreamTasksSkipped",
     "TaskAwaitingInput",
     "TaskDeferred",

@@ -30,7 +30,7 @@ _DOCUMENTS = [
 ]
 _ALL_DOCUMENTS = {*_DOCUMENTS, "documents/__init__.py"}
 _SUPPORT = {
-    "errors.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading",
+    "errors.py", "scratch.py", *_ALL_DOCUMENTS, "identities", "api", "hooks", "loading",
     "safety.py", "report.py", "marks.py", "verification",
     "assets.py", "links.py", "triggers", "_compat.py", "planning", "fields",
 }  # fmt: skip
@@ -40,10 +40,11 @@ ARROWS = {
     "__init__.py": set(),
     "_compat.py": set(),
     "errors.py": set(),
+    "scratch.py": set(),
     "get_provider_info.py": set(),
-    **{place: {"errors.py", *_DOCUMENTS[:floor]} for floor, place in enumerate(_DOCUMENTS)},
+    **{place: {"errors.py", "scratch.py", *_DOCUMENTS[:floor]} for floor, place in enumerate(_DOCUMENTS)},
     "documents/__init__.py": {*_DOCUMENTS, "identities"},  # the public names, loaded when asked for
-    "identities": {"errors.py", *_DOCUMENTS},
+    "identities": {"errors.py", "scratch.py", *_DOCUMENTS},
     "api": {"errors.py", "__init__.py"},
     "marks.py": set(),
     "report.py": {"errors.py", "marks.py", *_ALL_DOCUMENTS},
@@ -65,10 +66,11 @@ ARROWS = {
     },
     "assets.py": {"errors.py", "api"},
     "links.py": {"api", "hooks"},
-    "triggers": set(),
+    "triggers": {"errors.py", "api", "hooks"},
     "operators/support": {*_SUPPORT, "__init__.py"},
     "operators": {*_SUPPORT, "operators/support"},
     "task_groups": {"errors.py", "operators"},
+    "notifications": {"operators/support"},
     # what a command does: nothing imports it
     "cli": {*_SUPPORT, "hooks/coveo.py", "operators", "operators/support", "sandbox"},
     "plugin": {"errors.py", "documents/uris.py", "documents/dataset", "operators/support"},
@@ -87,7 +89,7 @@ ARROWS = {
 HOMES = {
     "airflow": {
         "hooks", "hooks/coveo.py", "decorators", "operators", "operators/support", "triggers", "task_groups",
-        "assets.py", "links.py", "_compat.py", "plugin", "cli",
+        "notifications", "assets.py", "links.py", "_compat.py", "plugin", "cli",
     },
     "openlineage": {"operators/support/lineage.py"},
     "requests": {"api/transport.py"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,7 @@ from coveo_provider.cli.running import command, hook_of, source_at
 from coveo_provider.cli.screen import Screen, cleaned, printable
 from coveo_provider.documents.contract import counted
 from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.api.types import Field
@@ -256,7 +256,7 @@ def push(
     rules = uri_of(mapping, "--mapping") if mapping else None
     hook = hook_of(conn_id)
     target = source_at(hook.client, source)
-    with tempfile.TemporaryDirectory(prefix="coveo-push-") as folder:
+    with ScratchFolder("push") as folder:
         parts = _parts(uri, rules, folder, stream=target.stream_enabled)
         rows = _rows_in(parts)
         if full and not yes and not _agreed(screen, file, source, rows, target.document_count):

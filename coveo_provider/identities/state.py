@@ -13,7 +13,6 @@ all is sent. Documents of a source may be remembered in the same folder: their f
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from coveo_provider.documents.dataset.files import (
 from coveo_provider.documents.dataset.manifest import Count
 from coveo_provider.errors import DatasetError
 from coveo_provider.identities.changes import SCHEMA, content_of
+from coveo_provider.scratch import ScratchFolder
 
 VERSION = 1
 _FOLDER = "identities"
@@ -156,7 +156,7 @@ class IdentityState:
         :param done: the pushes that this one makes good, its own as the last
         """
         name = f"{current.content}.parquet"
-        with tempfile.TemporaryDirectory(prefix="coveo-identities-") as scratch:
+        with ScratchFolder("identities") as scratch:
             path = Path(scratch) / name
             survey.write_parquet(path)
             copied(path, self._folder / name)

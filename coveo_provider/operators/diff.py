@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from coveo_provider.operators.support.run_reports import tell_held
 from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
 from coveo_provider.operators.support.storage import manifests_of
 from coveo_provider.operators.support.values import number, truth
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.comparison import Difference
@@ -167,7 +167,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
             gone=0,
             absorbed=tuple(other for other in state.pending_keys() if other != key),
         )
-        with tempfile.TemporaryDirectory(prefix="coveo-diff-") as scratch:
+        with ScratchFolder("diff") as scratch:
             last = None if reason else basis.last
             difference = None
             if last is not None:

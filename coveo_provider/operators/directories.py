@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.storage import list_files, open_file
 from coveo_provider.operators.support.values import number
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.identities.directories.census import Census
@@ -162,7 +162,7 @@ class CoveoTransformIdentitiesOperator(CoveoOperator):
 
 def _write(folder: ObjectStoragePath, kind: DatasetKind, rows: int, write: Callable[[Path], None]) -> None:
     """Write the one part of a dataset, then its manifest."""
-    with tempfile.TemporaryDirectory(prefix="coveo-identities-") as scratch:
+    with ScratchFolder("identities") as scratch:
         path = Path(scratch) / _PART
         write(path)
         stored = copied(path, folder / _PART)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from coveo_provider.operators.support.sending import send_chunks
 from coveo_provider.operators.support.states import owner_of_state
 from coveo_provider.operators.support.storage import list_parts
 from coveo_provider.operators.support.values import number
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.documents.encoding.chunks import Chunk, ChunkWriter
@@ -173,7 +173,7 @@ class CoveoSecurityExpansionOperator(AskingOperator):
         with (
             open_parts(uris.get("members", [])) as members,
             open_parts(uris.get("mappings", [])) as mappings,
-            tempfile.TemporaryDirectory(prefix="coveo-identities-") as scratch,
+            ScratchFolder("identities") as scratch,
             ChunkWriter(self.max_chunk_bytes) as writer,
         ):
             datasets = {IdentityKind.MEMBERS: members, IdentityKind.MAPPINGS: mappings}

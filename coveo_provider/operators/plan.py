@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from coveo_provider.operators.support.run_reports import count_held, names_of
 from coveo_provider.operators.support.states import run_to_remember, state_at
 from coveo_provider.operators.support.storage import open_file
 from coveo_provider.operators.support.values import number, truth
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.comparison import Difference
@@ -207,7 +207,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         if last is not None and last.hash_version != current.hash_version:
             last = None
         sides = _sides(datasets, last)
-        with tempfile.TemporaryDirectory(prefix="coveo-plan-") as scratch:
+        with ScratchFolder("plan") as scratch:
             inspection, difference, last = self._compared(sides, state, last, basis, current, Path(scratch))
             reason = "it was asked for" if truth(self.full, "full") else basis.reason or ""
             if last is None and not reason:

@@ -221,9 +221,10 @@ class CoveoTransformOperator(CoveoOperator):
         return mappable([str(folder / part.name) for part in manifest.parts])
 
     def on_kill(self) -> None:
-        """Ask the database to break off a query that nobody waits for any more."""
+        """Ask the database to break off a query that nobody waits for any more, and end the task."""
         if self._reads is not None:
             self._reads.cancel()
+        super().on_kill()
 
     def get_openlineage_facets_on_start(self) -> Any:
         """Return what the task is about to read and write."""

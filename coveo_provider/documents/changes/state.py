@@ -17,7 +17,6 @@ failed run may have done to the index, the next one sends again.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -40,6 +39,7 @@ from coveo_provider.documents.dataset.files import (
 from coveo_provider.documents.dataset.manifest import Count
 from coveo_provider.documents.extracts.source_files import SourceFile
 from coveo_provider.errors import DatasetError
+from coveo_provider.scratch import ScratchFolder
 
 T = TypeVar("T", "LastRun", "Pending")
 
@@ -449,7 +449,7 @@ class State:
             return None
         from coveo_provider.documents.changes.rejections import write_rejections
 
-        with tempfile.TemporaryDirectory(prefix="coveo-rejected-") as scratch:
+        with ScratchFolder("rejected") as scratch:
             path = Path(scratch) / "rejected.parquet"
             written = write_rejections(
                 path,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import lzma
 import os
 import re
-import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ from coveo_provider.documents.contract import MAX_CHUNK_BYTES, MIB, Compression
 from coveo_provider.documents.records import ContentFile
 from coveo_provider.documents.uris import MissingFile, file_name, shown_uri, without_secrets
 from coveo_provider.errors import ContentUnavailable, CoveoError, DatasetError, DocumentError, FileChanged
+from coveo_provider.scratch import ScratchFolder
 
 T = TypeVar("T")
 OpenFile: TypeAlias = "Callable[[str, tuple[str, ...]], AbstractContextManager[IO[bytes]]]"
@@ -63,7 +63,7 @@ class ContentSpool:
 
     def __init__(self, open_file: OpenFile, folder: str | None = None) -> None:
         self._open = open_file
-        self._folder = tempfile.TemporaryDirectory(prefix="coveo-contents-", dir=folder)
+        self._folder = ScratchFolder("contents", folder)
         self._stopped = threading.Event()
         self._creating = threading.Lock()  # a thread left behind must not put a file where the folder goes
         self._numbers = count()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -36,6 +35,7 @@ from coveo_provider.documents.records import ContentFile, Measured
 from coveo_provider.documents.uris import without_query
 from coveo_provider.documents.values.faults import data_errors
 from coveo_provider.errors import DatasetError
+from coveo_provider.scratch import ScratchFolder
 
 _PIECE_ROWS = 4_096
 _PIECE_BYTES = 4 * MIB  # of Arrow data, encoded at once; JSON and copies of it come on top
@@ -84,7 +84,7 @@ class PartWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> PartWriter:
-        temporary = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="coveo-parts-"))
+        temporary = self._stack.enter_context(ScratchFolder("parts"))
         self._scratch = Path(temporary)
         self._spool = self._stack.enter_context(_Spool(self._scratch))
         return self

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from coveo_provider.documents.contract import DEFAULT_CHUNK_BYTES, MAX_CHUNK_BYT
 from coveo_provider.documents.records import PLACEHOLDER_BYTES, Attachment, Encoded
 from coveo_provider.documents.values.json_values import dump
 from coveo_provider.errors import ConfigurationError, DatasetError
+from coveo_provider.scratch import ScratchFolder
 
 # Of the contents that go along with one chunk: they are uploaded before it, and their containers live 60 minutes.
 _MAX_ATTACHED_BYTES = 512 * MIB
@@ -156,7 +156,7 @@ class ChunkWriter:
             )
         self._max_bytes = max_bytes
         self._sealed = sealed
-        self._folder = tempfile.TemporaryDirectory(prefix="coveo-chunks-", dir=folder)
+        self._folder = ScratchFolder("chunks", folder)
         self._chunks: list[Chunk] = []
         self._file: IO[bytes] | None = None
         self._size = 0

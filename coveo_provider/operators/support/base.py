@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
-from coveo_provider._compat import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
+from coveo_provider._compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    DownstreamTasksSkipped,
+)
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
 from coveo_provider.hooks.connection import ConnectionHook
 from coveo_provider.links import LINKS
@@ -51,6 +58,9 @@ class CoveoOperator(BaseOperator):
 
     longest_wait: ClassVar[float | None] = None
     """A wait over this many seconds is of no use to the task: it fails instead."""
+
+    reports_run: ClassVar[bool] = False
+    """Whether the task ends a load, and leaves its report."""
 
     checkpoint = Checkpoint()
     """What this try had done before it waited."""
@@ -101,6 +111,16 @@ class CoveoOperator(BaseOperator):
         """Go on after a wait: from the checkpoint in the trigger's event, else from the start."""
         self.checkpoint = Checkpoint.from_json(event.get("checkpoint") if isinstance(event, dict) else None)
         return self.execute(context)
+
+    def on_kill(self) -> None:
+        """
+        End the task where it stands: nothing more is sent, and what it wrote for that is deleted.
+
+        Airflow calls it while the task works, when a person or the scheduler ends it or its worker is shut down,
+        and goes on with the task if it returns; and after ``execution_timeout``, when the task has ended already.
+        """
+        if not isinstance(sys.exc_info()[1], AirflowTaskTimeout):
+            raise SystemExit(128 + signal.SIGTERM)
 
     def act(self, context: Context) -> Any:
         """Do the task's work."""

@@ -17,6 +17,7 @@ from coveo_provider.operators.support.storage import files_in, flat, manifest_of
 _OWN = re.compile(
     rf"(?:{HASHES}/)?part-\d{{5,}}\.parquet|{re.escape(MANIFEST)}"
     r"|_refused-[\w-]+\.parquet|_report-[\w-]+\.json"  # of a run that sent the dataset
+    rf"|\.(?:{re.escape(MANIFEST)}|_report-[\w-]+\.json)-\w{{8}}"  # half a file, of a task that was killed
 )
 
 

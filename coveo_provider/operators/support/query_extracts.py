@@ -7,7 +7,6 @@ that were read. So whatever follows (comparison, plan, guards, verification, rol
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -37,6 +36,7 @@ from coveo_provider.operators.support.output_folders import is_same_folder, prep
 from coveo_provider.operators.support.states import state_at
 from coveo_provider.operators.support.storage import open_file
 from coveo_provider.operators.support.values import truth
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.documents.changes.datasets import WrittenDataset
@@ -182,7 +182,7 @@ class QueryExtract:
         reading = _Reading(self._recipe, self._queries)
         rows = self._rows(database, sql, parameters_for(sql, self._queries.parameters, is_main=True), "sql")
         with (
-            tempfile.TemporaryDirectory(prefix="coveo-lists-") as scratch,
+            ScratchFolder("lists") as scratch,
             ListColumns(Path(scratch)) as lists,
         ):
             self._read_lists(database, lists)
@@ -205,7 +205,7 @@ class QueryExtract:
         queries, entry = self._queries, base.manifest.watermark
         assert entry is not None  # noqa: S101  or it would be no base
         value = since(entry, queries.overlap)
-        with tempfile.TemporaryDirectory(prefix="coveo-rows-") as scratch:
+        with ScratchFolder("rows") as scratch:
             succession = Succession(base, Path(scratch), counts_all=queries.ids is not None)
             self._read_ids(
                 database, succession

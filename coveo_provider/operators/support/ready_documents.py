@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from coveo_provider.operators.support.frames import frame_file, is_frame, member
 from coveo_provider.operators.support.lineage import Lineage
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.paths import folder_of
+from coveo_provider.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     from coveo_provider.documents.extracts.readers import Batch
@@ -109,7 +109,7 @@ def ready_documents(
             yield ReadyDocuments(value if isinstance(value, Sequence) else rest)
             return
         frames = iter([_frame_of(rest)])
-    with tempfile.TemporaryDirectory(prefix="coveo-documents-") as folder:
+    with ScratchFolder("documents") as folder:
         try:
             parts = _written(frames, mapping, Path(folder), stream=stream, log=log)
             yield ReadyDocuments(parts, frozenset(parts))
