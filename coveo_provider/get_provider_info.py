@@ -75,7 +75,13 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": "coveo_provider.assets.asset_to_openlineage",
             }
         ],
-        "triggers": [{"integration-name": "Coveo", "python-modules": ["coveo_provider.triggers.wait"]}],
+        "notifications": ["coveo_provider.notifications.report.CoveoReportNotifier"],
+        "triggers": [
+            {
+                "integration-name": "Coveo",
+                "python-modules": ["coveo_provider.triggers.source", "coveo_provider.triggers.wait"],
+            }
+        ],
         "cli": ["coveo_provider.cli.airflow_commands.get_cli_commands"],  # 3.1 passes over it
         "config": {
             "coveo": {

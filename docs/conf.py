@@ -43,6 +43,8 @@ PUBLIC: dict[str, dict[str, tuple[str, ...]]] = {
     "hook": {
         "coveo_provider.hooks.coveo": ("CoveoHook client push update delete load verify test_connection",),
         "coveo_provider.decorators.coveo": ("coveo_task", "CoveoDecoratedOperator"),
+        "coveo_provider.notifications.report": ("CoveoReportNotifier",),
+        "coveo_provider.triggers.source": ("CoveoItemsRefusedTrigger", "CoveoSourceRebuiltTrigger"),
         "coveo_provider.triggers.wait": ("CoveoWaitTrigger",),
         "coveo_provider.assets": ("coveo_asset",),
         "coveo_provider.api.client": ("CoveoClient *",),

@@ -54,6 +54,7 @@ class CoveoDecoratedOperator(DecoratedOperator, CoveoPushBatchOperator):
 
     custom_operator_name = "@task.coveo"
     ends = True
+    reports_run = True
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
         *("source_id", "deletions", "verify", "max_rejected", "coveo_conn_id"),

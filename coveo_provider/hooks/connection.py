@@ -52,10 +52,26 @@ class ConnectionHook(BaseHook):
 
         :raises ConfigurationError: names the field of the connection that is missing or wrong
         """
+        return self._client_of(self.get_connection(self.coveo_conn_id))
+
+    async def aget_client(self) -> CoveoClient:
+        """
+        Return a client in the triggerer, where a connection can only be read without blocking.
+
+        Its calls block: make them by ``asyncio.to_thread``.
+
+        :raises ConfigurationError: names the field of the connection that is missing or wrong
+        """
+        return self._client_of(await self.aget_connection(self.coveo_conn_id))
+
+    def get_conn(self) -> CoveoClient:
+        """Return the client."""
+        return self.client
+
+    def _client_of(self, connection: Connection) -> CoveoClient:
         from coveo_provider.api import retries
         from coveo_provider.api.client import CoveoClient
 
-        connection = self.get_connection(self.coveo_conn_id)
         if connection.password:
             mask_secret(connection.password)
         try:
@@ -77,10 +93,6 @@ class ConnectionHook(BaseHook):
             )
         except ConfigurationError as error:
             raise ConfigurationError(f"connection {self.coveo_conn_id!r}: {error}") from None
-
-    def get_conn(self) -> CoveoClient:
-        """Return the client."""
-        return self.client
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one cheap read, and say which organization answered and which privilege is missing."""

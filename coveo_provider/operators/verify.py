@@ -107,6 +107,7 @@ class CoveoVerifyOperator(EndingOperator):
         *("source_id", "reports", "parts", "whole", "verify", "max_rejected", "queue_delay", "coveo_conn_id"),
     )
     verifies = True
+    reports_run = True
 
     def __init__(
         self,

@@ -25,9 +25,10 @@ class SmallAirflow:
     API server, scheduler, DAG processor and triggerer of this environment's Airflow, while a ``with`` lasts.
 
     :param home: an empty folder; DAG files go into ``dags`` below it before it starts
+    :param variables: of the environment, besides
     """
 
-    def __init__(self, home: Path, sandbox: Sandbox) -> None:
+    def __init__(self, home: Path, sandbox: Sandbox, **variables: str) -> None:
         self.home = home
         self.components: dict[str, Component] = {}
         self._stack = ExitStack()
@@ -51,6 +52,7 @@ class SmallAirflow:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            **variables,
         }
 
     def __enter__(self) -> SmallAirflow:

@@ -1,0 +1,1 @@
+"""Notifications: what a load did, by any of Airflow's notifiers."""
