@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export UV_SYSTEM_CERTS ?= 1
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: install demo docs test test-slow test-long cluster matrix chaos probe mutate lint types audit format bench up lock clean
+.PHONY: install demo docs test test-slow test-long cluster matrix release chaos probe mutate lint types audit format bench up lock clean
 
 install: $(STAMP)
 
@@ -47,6 +47,10 @@ cluster: $(CLUSTER)
 # WITHIN seconds is skipped.
 matrix: $(STAMP)
 	$(BIN)/python -m tools.matrix $(if $(ONLY),--only $(ONLY)) $(if $(WITHIN),--within $(WITHIN))
+
+# Wheel and sdist in dist/, checked; it stops before anything is tagged or uploaded.
+release: $(STAMP)
+	$(BIN)/python -m tools.release
 
 # Every recipe with scheduled faults; SEED=… replays one schedule, RUNNER is fast, airflow or worker, SEEDS=from:to.
 chaos: $(STAMP)
