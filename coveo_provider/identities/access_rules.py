@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cached_property, partial
@@ -68,7 +68,7 @@ class AccessRule:
     """
 
     documents: str = "*"
-    only: tuple[PermissionIdentity | str, ...] = ()
+    only: Sequence[PermissionIdentity | str] = ()
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ The words are the API's; ``type`` is spelled ``USER`` here, ``User`` in items. I
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -114,8 +114,8 @@ class IdentityBody:
     """
 
     identity: Identity
-    members: tuple[Identity, ...] = ()
-    well_knowns: tuple[Identity, ...] = ()
+    members: Sequence[Identity] = ()
+    well_knowns: Sequence[Identity] = ()
 
     def __post_init__(self) -> None:
         _require_identity(self.identity)
@@ -149,8 +149,8 @@ class MappedIdentityBody:
     """
 
     identity: Identity
-    mappings: tuple[MappedIdentity, ...] = ()
-    well_knowns: tuple[Identity, ...] = ()
+    mappings: Sequence[MappedIdentity] = ()
+    well_knowns: Sequence[Identity] = ()
 
     def __post_init__(self) -> None:
         _require_identity(self.identity)
@@ -209,13 +209,13 @@ class BatchIdentityBody:
     :param deleted: identities to disable
     """
 
-    members: tuple[IdentityBody, ...] = ()
-    mappings: tuple[MappedIdentityBody, ...] = ()
-    deleted: tuple[DisabledIdentityBody, ...] = ()
+    members: Sequence[IdentityBody] = ()
+    mappings: Sequence[MappedIdentityBody] = ()
+    deleted: Sequence[DisabledIdentityBody] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API spells it; empty arrays are left out."""
-        arrays: dict[str, tuple[Body, ...]] = {
+        arrays: dict[str, Sequence[Body]] = {
             "members": self.members,
             "mappings": self.mappings,
             "deleted": self.deleted,
@@ -255,7 +255,7 @@ def encode_identity(body: Body | BatchIdentityBody) -> bytes:
 
 
 def _body(
-    identity: Identity, related: Mapping[str, tuple[Identity, ...]], well_knowns: tuple[Identity, ...]
+    identity: Identity, related: Mapping[str, Sequence[Identity]], well_knowns: Sequence[Identity]
 ) -> dict[str, Any]:
     lists = {**related, "wellKnowns": well_knowns} if well_knowns else related
     return {

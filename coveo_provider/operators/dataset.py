@@ -59,10 +59,10 @@ class CoveoCheckDatasetOperator(SourceOperator):
     def __init__(
         self,
         *,
-        documents: str | Sequence[str] | XComArg,
+        documents: str | Sequence[str | XComArg] | XComArg,
         source_id: str | None = None,
         visibility: str = "checked",
-        deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        deletions: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         stream: bool | None = None,
         fields: str = "warn",
         **kwargs: Any,

@@ -107,7 +107,7 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     def __init__(
         self,
         *,
-        documents: str | Sequence[str] | XComArg,
+        documents: str | Sequence[str | XComArg] | XComArg,
         state: str | XComArg,
         source_id: str,
         output: str | XComArg | None = None,

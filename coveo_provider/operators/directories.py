@@ -67,7 +67,7 @@ class CoveoTransformIdentitiesOperator(CoveoOperator):
     def __init__(
         self,
         *,
-        source: str | Sequence[str] | XComArg,
+        source: str | Sequence[str | XComArg] | XComArg,
         output: str | XComArg,
         format: str = "auto",
         name: str | None = None,

@@ -101,7 +101,7 @@ class CoveoEnsureSourceOperator(CoveoOperator):
         kind: str = "",
         visibility: str = "",
         security_provider: str = "",
-        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        documents: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         fields: Sequence[Any] | Mapping[str, Any] | None = None,
         mappings: Mapping[str, str | Sequence[str]] | None = None,
         update: bool = False,

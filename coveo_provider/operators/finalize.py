@@ -58,7 +58,7 @@ class CoveoFinalizeOperator(CoveoVerifyOperator):
     def __init__(
         self,
         *,
-        manifest: str | Sequence[str] | XComArg | None = None,
+        manifest: str | Sequence[str | XComArg] | XComArg | None = None,
         state: str | XComArg | None = None,
         **kwargs: Any,
     ) -> None:

@@ -47,8 +47,8 @@ class CoveoPushBatchOperator(SendingOperator):
         self,
         *,
         source_id: str,
-        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
-        deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        documents: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        deletions: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         mapping: DocumentMapping | None = None,
         **kwargs: Any,
     ) -> None:

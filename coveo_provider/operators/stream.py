@@ -82,7 +82,7 @@ class CoveoUploadChunkOperator(SendingOperator):
         *,
         source_id: str,
         stream_id: str | XComArg,
-        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg,
+        documents: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

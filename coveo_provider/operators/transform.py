@@ -149,7 +149,7 @@ class CoveoTransformOperator(CoveoOperator):
         self,
         *,
         output: str | XComArg,
-        source: str | Sequence[str] | XComArg | None = None,
+        source: str | Sequence[str | XComArg] | XComArg | None = None,
         mapping: DocumentMapping | str | XComArg | None = None,
         transform: Transform | None = None,
         kind: str = DatasetKind.DOCUMENTS.value,

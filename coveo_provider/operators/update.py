@@ -59,9 +59,9 @@ class CoveoUpdateStreamOperator(SendingOperator):
         self,
         *,
         source_id: str,
-        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
-        partial_updates: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
-        deletions: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        documents: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        partial_updates: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
+        deletions: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg | None = None,
         mapping: DocumentMapping | None = None,
         **kwargs: Any,
     ) -> None:
@@ -114,7 +114,7 @@ class CoveoMergeStreamOperator(SendingOperator):
         self,
         *,
         source_id: str,
-        documents: str | Sequence[str] | Sequence[Mapping[str, Any]] | XComArg,
+        documents: str | Sequence[str | XComArg] | Sequence[Mapping[str, Any]] | XComArg,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -32,7 +32,7 @@ class CoveoEndStaleLoadsOperator(SourceOperator):
     documentation = "https://docs.coveo.com/en/35/"
     template_fields: Sequence[str] = ("source_ids", "coveo_conn_id")
 
-    def __init__(self, *, source_ids: Sequence[str] | XComArg, **kwargs: Any) -> None:
+    def __init__(self, *, source_ids: Sequence[str | XComArg] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source_ids: Any = source_ids
         self.source_id = None

@@ -24,7 +24,7 @@ from coveo_provider.operators import (
 NAMED_BY_PART = "{{ coveo_part | default('', true) }}"
 """A ``map_index_template``: in Airflow's UI a task goes by its part and what it sent of it, once that is known."""
 
-Dataset: TypeAlias = "str | Sequence[str] | XComArg"
+Dataset: TypeAlias = "str | Sequence[str | XComArg] | XComArg"
 Changes: TypeAlias = "Dataset | Sequence[Mapping[str, Any]]"
 
 

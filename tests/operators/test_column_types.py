@@ -185,7 +185,7 @@ def test_a_task_group_hands_its_state_on() -> None:
         first = CoveoTransformOperator(task_id="first", **options)
         second = CoveoTransformOperator(task_id="second", state="mine", **options)
         third = CoveoTransformOperator(task_id="third", **options)
-        catalog_refresh(source_id="a", documents=[first.output, second.output], state="s3://state")  # type: ignore[list-item]
+        catalog_refresh(source_id="a", documents=[first.output, second.output], state="s3://state")
         incremental_push(source_id="b", documents=third.output)
 
     assert (first.state, second.state, third.state) == ("s3://state", "mine", None)

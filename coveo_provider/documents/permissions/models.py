@@ -7,7 +7,7 @@ any case. Imports nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,8 +79,8 @@ class PermissionSet:
     """
 
     allow_anonymous: bool = False
-    allowed_permissions: tuple[PermissionIdentity, ...] = ()
-    denied_permissions: tuple[PermissionIdentity, ...] = ()
+    allowed_permissions: Sequence[PermissionIdentity] = ()
+    denied_permissions: Sequence[PermissionIdentity] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.allow_anonymous, bool):
@@ -108,7 +108,7 @@ class PermissionLevel:
     """
 
     name: str = ""
-    permission_sets: tuple[PermissionSet, ...] = ()
+    permission_sets: Sequence[PermissionSet] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -136,7 +136,7 @@ class Permissions:
     >>> Permissions([PermissionSet(allowed_permissions=[PermissionIdentity.group("AlphaTeam")])])
     """
 
-    entries: tuple[PermissionSet, ...] | tuple[PermissionLevel, ...] = ()
+    entries: Sequence[PermissionSet] | Sequence[PermissionLevel] = ()
 
     def __init__(self, entries: Iterable[PermissionSet] | Iterable[PermissionLevel] = ()) -> None:
         all_entries = _all(entries, "permissions", PermissionSet, PermissionLevel)
