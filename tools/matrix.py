@@ -66,7 +66,7 @@ TOOLS = (
     "requests",
 )
 SAMPLES = "tests/dags/test_sample_dags.py::test_"
-# Hook and form, operators, deferral, kills, triggers, notifier, groups, and sample DAGs that are run.
+# Hook and form, operators, deferral, retries, kills, triggers, notifier, groups, and sample DAGs that are run.
 TESTS = (
     "tests/documents/encoding",
     "tests/hooks/test_coveo.py",
@@ -74,6 +74,7 @@ TESTS = (
     "tests/operators/test_stream.py",
     "tests/operators/test_push.py",
     "tests/operators/test_quotas.py",
+    "tests/operators/test_retries.py",
     "tests/operators/test_killed.py",
     "tests/triggers",
     "tests/dags/test_wiring.py",

@@ -1,12 +1,15 @@
 """
 ``airflow coveo …``, for Airflow 3.2 and later: the commands of ``coveo``, as Airflow's argument parser takes them.
 
-Airflow calls :func:`get_cli_commands` each time that one of its commands starts, so nothing heavy is imported.
+Airflow calls :func:`get_cli_commands` each time that one of its commands starts, the scheduler's as well; what the
+commands are made of is imported only where they are asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -44,8 +47,18 @@ class _Option(NamedTuple):
 
 
 def get_cli_commands() -> list[Any]:
-    """Return the group ``coveo`` with the commands of the program of that name."""
-    from airflow.cli.cli_config import ActionCommand, GroupCommand
+    """Return the group ``coveo``, with its commands where the command line is about them."""
+    from airflow.cli.cli_config import GroupCommand
+
+    # A shell that completes a word gives no arguments; the cheat sheet lists the commands of all groups.
+    is_asked_for = "_ARGCOMPLETE" in os.environ or not {"coveo", "cheat-sheet"}.isdisjoint(sys.argv[1:])
+    help = "Look at Coveo, check and plan loads, push files"
+    return [GroupCommand(name="coveo", help=help, subcommands=_commands() if is_asked_for else ())]
+
+
+def _commands() -> list[Any]:
+    """Return the commands of the program ``coveo``."""
+    from airflow.cli.cli_config import ActionCommand
     from typer.main import get_command
 
     from coveo_provider.cli.main import app
@@ -64,11 +77,7 @@ def get_cli_commands() -> list[Any]:
                 args=[_arg(one) for one in options],
             )
         )
-    return [
-        GroupCommand(
-            name="coveo", help="Look at Coveo, check and plan loads, push files", subcommands=commands
-        )
-    ]
+    return commands
 
 
 def _run(name: str, options: Sequence[_Option], arguments: argparse.Namespace) -> None:

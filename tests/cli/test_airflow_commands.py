@@ -20,9 +20,10 @@ from tests.conftest import ROOT
 pytest.importorskip("airflow.cli.cli_config")
 
 
-@pytest.fixture(scope="module")
-def parser() -> argparse.ArgumentParser:
+@pytest.fixture
+def parser(monkeypatch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
     """A parser with the group alone, built by Airflow's code."""
+    monkeypatch.setattr(sys, "argv", ["airflow", "coveo", "ping"])
     from airflow.cli import cli_parser
     from airflow.cli.cli_config import DefaultHelpParser
 
@@ -144,3 +145,25 @@ def test_the_real_programs(sandbox: Sandbox, tmp_path: Path) -> None:
     wrong = run(*airflow, "coveo", "show", "shoes", "--conn-id", "shop")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("coveo: organization sandbox has no source 'shoes'")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_loaded"),
+    [
+        ("airflow scheduler", False),
+        ("airflow --help", False),
+        ("airflow coveo", True),
+        ("airflow cheat-sheet", True),
+    ],
+)
+def test_other_commands_of_airflow_do_not_pay_for_it(line: str, is_loaded: bool) -> None:
+    """Each command of Airflow asks for those of all providers."""
+    code = f"""
+import sys
+sys.argv = {line.split()!r}
+from coveo_provider.cli.airflow_commands import get_cli_commands
+[group] = get_cli_commands()
+print(group.name, len(list(group.subcommands)) > 5, "typer" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-3:] == ["coveo", str(is_loaded), str(is_loaded)]

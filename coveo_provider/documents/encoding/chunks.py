@@ -90,18 +90,22 @@ class Chunk:
             file.write(text)
 
 
-def digest(chunks: Sequence[Chunk]) -> str:
-    """Return what is the same for chunks of the same input, whatever containers their contents went through."""
-    hashed = hashlib.blake2b(digest_size=16)
+def digest(chunks: Sequence[Chunk], before: str = "") -> str:
+    """
+    Return what is the same for chunks of the same input, whatever containers their contents went through.
+
+    :param before: the digest of the chunks before them; empty for none
+    """
     for chunk in chunks:
-        hashed.update(b"%d;" % chunk.size)
+        hashed = hashlib.blake2b(before.encode(), digest_size=16)
         with chunk.path.open("rb") as file:
             for attachment in chunk.attachments:
                 _hash(file, attachment.offset - file.tell(), hashed)
                 file.seek(PLACEHOLDER_BYTES, 1)
                 hashed.update(b"%d;" % attachment.size)
             _hash(file, chunk.size - file.tell(), hashed)
-    return hashed.hexdigest()
+        before = hashed.hexdigest()
+    return before
 
 
 def _hash(file: IO[bytes], size: int, into: hashlib.blake2b) -> None:

@@ -22,7 +22,7 @@ from coveo_provider._compat import (
 from coveo_provider.errors import ConfigurationError, CoveoError, SourceBusy, Throttled
 from coveo_provider.hooks.connection import ConnectionHook
 from coveo_provider.links import LINKS
-from coveo_provider.operators.support.checkpoints import Checkpoint
+from coveo_provider.operators.support.checkpoints import Checkpoint, Progress
 from coveo_provider.operators.support.lineage import Lineage, as_openlineage, is_listened_to
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class CoveoOperator(BaseOperator):
     checkpoint = Checkpoint()
     """What this try had done before it waited."""
 
+    progress: Progress
+    """Keeps that for a retry after a crash, where Airflow can."""
+
     lineage = Lineage()
     """What OpenLineage is told when the task ends, well or not."""
 
@@ -93,6 +96,9 @@ class CoveoOperator(BaseOperator):
         """Do the task's work, and tell Airflow whether to try again when it fails."""
         # Read when Arrow is imported, later: its own allocator keeps some 30 MB that were freed.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+        self.progress = Progress(context)
+        if self.checkpoint == Checkpoint():
+            self.checkpoint = self.progress.load()
         try:
             return self.act(context)
         except CoveoError as error:

@@ -1,13 +1,22 @@
-"""What a try had done before it gave its worker back to wait, so that the task goes on from there."""
+"""What a try had done before it gave its worker back or died, so that the task goes on from there."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from coveo_provider.documents.encoding.chunks import Chunk
+
+_KEY = "coveo_progress"
+_MOST_BYTES = 60_000  # of the 64 KB that Airflow takes
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,3 +74,49 @@ class Checkpoint:
 
         count = self.report.get("chunks", 0)
         return self.report if count and digest(chunks[:count]) == self.digest else {}
+
+
+class Progress:
+    """
+    What a try had done, kept by Airflow 3.3 beyond the try: a retry after a crash goes on from there.
+
+    Before 3.3 nothing is kept. Who clears a task wants it done again, so nothing of before counts then.
+
+    :param context: the task's
+    """
+
+    def __init__(self, context: Context) -> None:
+        values: Mapping[str, Any] = context
+        self._store: Any = values.get("task_state_store")
+        self._instance: Any = values.get("ti")
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether anything is kept."""
+        return self._store is not None and self._instance is not None
+
+    def load(self) -> Checkpoint:
+        """Return what an earlier try had done; an empty checkpoint for nothing."""
+        if not self.can_keep or self._instance.try_number < 2:
+            return Checkpoint()
+        try:
+            kept = self._store.get(_KEY)
+        except Exception as error:  # noqa: BLE001  then all is done again, which is right as well
+            _log.warning("What the last try had done cannot be read: %s", type(error).__name__)
+            return Checkpoint()
+        if not isinstance(kept, dict) or kept.get("max_tries") != self._instance.max_tries:
+            return Checkpoint()
+        return Checkpoint.from_json(kept.get("checkpoint"))
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep what this try has done; what is too long for Airflow is not."""
+        if not self.can_keep:
+            return
+        # A retry leaves `max_tries` as it is, and whoever clears the task raises it.
+        kept = {"max_tries": self._instance.max_tries, "checkpoint": checkpoint.as_json()}
+        if len(json.dumps(kept)) > _MOST_BYTES:
+            return
+        try:
+            self._store.set(_KEY, kept)
+        except Exception as error:  # noqa: BLE001  it only saves a later try some work
+            _log.warning("What this try has done cannot be kept: %s", type(error).__name__)

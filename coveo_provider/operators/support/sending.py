@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ def send_chunks(
     """
     Send chunks in order, those that the report counts already left out, and count each that was accepted.
 
-    When the service throttles, what was accepted is noted in the operator's checkpoint: a try that waits goes on
-    from there.
+    What was accepted is noted in the operator's checkpoint: a try that waits goes on from there when the service
+    throttles, and a retry after a crash where Airflow keeps it; that only up to the first chunk with files, which
+    may be others by then.
 
     :param to: what they are sent to, in words: ``source products``
     :param container: asks for a container, once a chunk is ready
@@ -77,12 +79,14 @@ def send_chunks(
     :param ahead: returns what waits for an upload of a chunk that was begun beforehand, if there is one
     :param measured: writes into the report what it took so far
     """
+    from coveo_provider.documents.encoding.chunks import digest
     from coveo_provider.loading.deliveries import deliver
 
     log = operator.log
     done = report.chunks
+    accepted_digest = operator.checkpoint.digest if done else ""
     if done:
-        log.info("Accepted before the wait: %s of %s", done, counted(len(chunks), "chunk"))
+        log.info("Accepted before: %s of %s", done, counted(len(chunks), "chunk"))
     for number, chunk in enumerate(chunks[done:], start=done):
         try:
             delivery = deliver(
@@ -109,6 +113,11 @@ def send_chunks(
             raise
         accepted = delivery.answer
         report.count(chunk, None if accepted is None else accepted.ordering_id, delivery.moment)
+        if operator.progress.can_keep and not any(one.attachments for one in chunks[: number + 1]):
+            measured()
+            accepted_digest = digest([chunk], accepted_digest)
+            checkpoint = replace(operator.checkpoint, digest=accepted_digest, report=report.as_json())
+            operator.progress.keep(checkpoint)
         log.info("Sent %s, %s bytes, to %s", report.described(chunk), f"{chunk.size:,}", to)
 
 
@@ -197,19 +206,18 @@ class SendingOperator(SourceOperator):
                 load[section] = stack.enter_context(open_input(value, _ARGUMENTS[section], parts[section]))
             refuse_exposure(self.client, self.source_id, load, visibility=self.visibility)
             ahead = stack.enter_context(UploadsAhead(self.client, container, log=self.log.info))
-            resumed = bool(self.checkpoint.report)  # what was accepted before is not uploaded again
-            # A chunk belongs to a stream once it is uploaded: of a part that is mended and sent again, none of what
-            # was wrong with it may be there already.
-            sealed = None if resumed or stream_id else ahead.add
+            # What was accepted before is not uploaded again. A chunk belongs to a stream once it is uploaded: of a
+            # part that is mended and sent again, none of what was wrong with it may be there already.
+            sealed = None if self.checkpoint.report or stream_id else ahead.add
             writer = stack.enter_context(ChunkWriter(self.max_chunk_bytes, sealed=sealed))
             contents = stack.enter_context(ContentSpool(open_content))
             chunks = spool(writer, load, item_limit=api.item_bytes, log=self.log.info, contents=contents)
-            if not resumed and not was_looked_at(self, context):
+            before = self.checkpoint.report_of(chunks)
+            if not before and not was_looked_at(self, context):
                 look_at_fields(self, self.source_id, self.fields, of_load(load))
-            for chunk in chunks if stream_id and not resumed else ():
+            for chunk in chunks if stream_id and not before else ():
                 ahead.add(chunk)
             self._log_calls(chunks, api, calls_per_chunk=1 if stream_id else 2)
-            before = self.checkpoint.report_of(chunks)
             report = (
                 Report(**before)
                 if before
