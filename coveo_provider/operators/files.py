@@ -45,6 +45,9 @@ EXCLUDE = (
 """What is passed over unless told otherwise: hidden files, those that Office holds open, and the systems' own."""
 
 
+_LIST = re.compile(r"""\s*[\[(]\s*["']""")  # the text that a template makes of a list
+
+
 class CoveoListFilesOperator(CoveoOperator):
     """
     Make a documents dataset of the files below a folder, and return its parts to map over.
@@ -153,6 +156,7 @@ class CoveoListFilesOperator(CoveoOperator):
         from coveo_provider.documents.extracts.share import Share, prefix_of
         from coveo_provider.documents.permissions.folders import FolderPermissions
 
+        wanted = self._wanted()
         recipe = Recipe(
             self.mapping,
             self.transform,
@@ -161,8 +165,8 @@ class CoveoListFilesOperator(CoveoOperator):
             self.part_bytes,
             self.content_stamp,
             checked_roots(self.content_roots or self.root, "content_roots"),
+            content_links=self.follow_links,
         )
-        wanted = self._wanted()
         folder = self._folder()
         permissions = self._permissions(folder)
         share = Share(
@@ -263,8 +267,11 @@ class CoveoListFilesOperator(CoveoOperator):
 
             where = shown_uri(permissions.groups)
             with open_file(permissions.groups) as file:
-                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
                 try:
+                    names = [name for name in rows.fieldnames or () if name in ("folder", "group")]
+                    if len(names) > 2:
+                        raise DatasetError(f"{where}: the column {names[-1]!r} stands twice in it")
                     permissions = permissions.with_rows(rows, where)
                 except (UnicodeDecodeError, csv.Error) as error:
                     raise DatasetError(f"{where}: expected a CSV file in UTF-8; {error}") from None
@@ -308,6 +315,11 @@ def _patterns(patterns: Any, argument: str) -> list[str]:
     for one in found:
         if not isinstance(one, str) or not one.strip():
             raise ConfigurationError(f"{argument} must hold patterns such as '*.pdf', not {one!r}")
+        if len(one.splitlines()) > 1 or _LIST.match(one) or one.startswith(("./", "../", "!./")):
+            raise ConfigurationError(
+                f"{argument}: {one!r} is no pattern that names a file. Give several as a list, each of a path "
+                "below the root, as '/reports/**'; a list in a template needs render_template_as_native_obj"
+            )
     return found
 
 
