@@ -103,12 +103,15 @@ class WatermarkEntry:
     :param kind: of the value: ``timestamp``, ``timestamptz``, ``date``, ``int``, ``decimal`` or ``text``
     :param value: in ISO 8601, or as digits
     :param query: fingerprint of the query
+    :param columns: of the query, each with its type behind a line end where the database tells one; none when
+        unknown
     """
 
     column: str
     kind: WatermarkKind
     value: str
     query: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from math import ceil
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -100,17 +101,18 @@ class Watermark:
             "again. Moments without a time zone are taken as UTC"
         )
 
-    def entry(self, query: str) -> WatermarkEntry | None:
+    def entry(self, query: str, columns: tuple[str, ...] = ()) -> WatermarkEntry | None:
         """
         Return what the manifest says of it; ``None`` when there is no value that counts.
 
         :param query: fingerprint of the query
+        :param columns: of the query, as the manifest tells them
         """
         if self._greatest is None or self._kind is None:
             return None
         value = self._greatest
         text = value.isoformat() if isinstance(value, date) else str(value)
-        return WatermarkEntry(self._column, self._kind, text, query)
+        return WatermarkEntry(self._column, self._kind, text, query, columns)
 
     def _refuse_other_kind(self, values: pa.ChunkedArray, where: str) -> None:
         kind = _kind_of(values.type)
@@ -169,7 +171,7 @@ def since(entry: WatermarkEntry, overlap: Overlap) -> Value:
     value = _value_of(entry)
     if entry.kind in _NUMBERS:
         less = overlap if isinstance(overlap, int) else Decimal(str(overlap))
-        return value - less  # type: ignore[operator]
+        return value - (ceil(less) if entry.kind == "int" else less)  # type: ignore[operator]
     assert isinstance(overlap, timedelta)  # noqa: S101  checked above
     try:
         if isinstance(value, datetime):

@@ -24,6 +24,7 @@ from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.databases import (
     Database,
+    database_of,
     parameters_for,
     place_of,
     stripped,
@@ -102,15 +103,22 @@ class Queries:
             raise ConfigurationError(
                 f"watermark_overlap must be a timedelta, or a number for a column of numbers, not {self.overlap!r}"
             )
+        if self.overlap == float("inf"):
+            raise ConfigurationError("watermark_overlap has no end: give full=True to read everything")
         if not self.overlap >= least:  # type: ignore[operator]
             raise ConfigurationError(
                 f"watermark_overlap must not be less than nothing, and is {self.overlap}"
             )
 
     def fingerprint(self) -> str:
-        """Return what tells these rows from those of another query."""
+        """Return what tells these rows from those of another query, or of the same in another database."""
         return fingerprint(
-            self.conn_id, stripped(self.sql), self.parameters, self.watermark, self.soft_delete
+            self.conn_id,
+            database_of(str(self.conn_id)),
+            stripped(self.sql),
+            self.parameters,
+            self.watermark,
+            self.soft_delete,
         )
 
 
@@ -161,6 +169,8 @@ class QueryExtract:
                         counted(unseen.count, "id"),
                         self._queries.watermark,
                     )
+                except _Unlike as why:
+                    self._log.warning("Everything is read: %s", why)
             folder = prepared_output(output, manifest)
             return folder, self._write_whole(database, folder, manifest)
 
@@ -214,10 +224,14 @@ class QueryExtract:
 
             def add_rest(writer: PartWriter) -> None:
                 reading.refuse_missing()
-                kept = succession.kept()
-                if kept.unseen:
-                    raise _Unseen(kept.unseen)
-                taken = add_kept(writer, base, kept, _open, least_bytes=self._recipe.part_bytes // 2)
+                _refuse_other_columns(entry.columns, self._columns())
+                try:
+                    kept = succession.kept()
+                    if kept.unseen:
+                        raise _Unseen(kept.unseen)
+                    taken = add_kept(writer, base, kept, _open, least_bytes=self._recipe.part_bytes // 2)
+                except DatasetError as error:
+                    raise _Unlike(f"what was read does not go with the last verified load: {error}") from None
                 self._say(base, kept, taken, reading)
 
             self._log.info(
@@ -300,7 +314,15 @@ class QueryExtract:
         reading.refuse_missing()
         if warning := mark.warning():
             self._log.warning("%s", warning)
-        return {"watermark": mark.entry(self._queries.fingerprint())}
+        return {"watermark": mark.entry(self._queries.fingerprint(), self._columns())}
+
+    def _columns(self) -> tuple[str, ...]:
+        """Return the columns of what was read, without types where it has a query of its own (``changes_sql``)."""
+        assert self._database is not None  # noqa: S101  it was read
+        columns = self._database.columns
+        if "changes_sql" not in columns:
+            return columns.get("sql", ())
+        return tuple(column.partition("\n")[0] for column in columns["changes_sql"])
 
     def _base(self, output: Any) -> WrittenDataset | None:
         """Return the dataset of the last verified load, if what changed since can be read; the log says why not."""
@@ -419,10 +441,31 @@ class _WholeRead(Exception):
     """Why everything is read."""
 
 
+class _Unlike(Exception):
+    """Why the last verified load cannot be the base of what was read."""
+
+
 class _Unseen(Exception):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.count = count
+
+
+def _refuse_other_columns(former: Sequence[str], columns: Sequence[str]) -> None:
+    """
+    Refuse rows of other columns than the rows that would be kept have.
+
+    Types count where both sides tell them.
+    """
+    if not former or not columns:
+        return
+    if not all("\n" in column for column in (*former, *columns)):
+        former, columns = ([one.partition("\n")[0] for one in side] for side in (former, columns))
+    if other := sorted({one.partition("\n")[0] for one in {*former} ^ {*columns}}):
+        raise _Unlike(
+            f"the query has other columns than in the last verified load, or of another type: "
+            f"{', '.join(other[:5])}. Rows that did not change have these, too"
+        )
 
 
 def _open(path: Any, entry: Any = None) -> Any:
