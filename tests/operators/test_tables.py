@@ -300,6 +300,33 @@ def test_a_column_of_another_type_is_read_anew(nights: Make, table: Table, said:
     assert shop.held() == shop.expected()
 
 
+@pytest.mark.parametrize("now", ["rowid", "updated_at || '.000'", "replace(updated_at, ' ', 'T')"])
+def test_a_watermark_of_another_type_is_read_anew(
+    nights: Make, table: Table, said: Callable[[], str], now: str
+) -> None:
+    """As the column of a table is, once it was changed; each run, until one has something to send."""
+    table.do("CREATE VIEW stock AS SELECT * FROM products")
+    shop = nights(sql="SELECT * FROM stock", watermark_overlap=timedelta(0))
+    shop.run()
+    table.do("DROP VIEW stock")
+    table.do(f"CREATE VIEW stock AS SELECT sku, name, price, {now} AS updated_at, deleted FROM products")
+    if now == "rowid":
+        shop.options["watermark_overlap"] = 0
+    with pytest.raises(AirflowSkipException):
+        shop.run()
+    table.put("005", "11:00:00", name="Boot")
+    said()
+
+    shop.run()
+
+    assert "verything is read" in said()
+    assert shop.held() == shop.expected()
+    table.put("006", "11:01:00", name="Clog")
+    shop.run()
+    assert said() == ""
+    assert shop.held() == shop.expected()
+
+
 def test_another_database_behind_the_connection_is_read_anew(
     nights: Make, table: Table, said: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

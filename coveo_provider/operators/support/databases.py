@@ -76,6 +76,11 @@ class Database:
                 getattr(self._connection, end)()
         self._connection = None
 
+    def begin_again(self) -> None:
+        """End what a refused query left behind: PostgreSQL takes no other one before."""
+        with suppress(Exception):
+            self._connection.rollback()
+
     def cancel(self) -> None:
         """Ask the database to break off what it does for this connection, where its driver can."""
         for one in (self._cursor, self._connection):

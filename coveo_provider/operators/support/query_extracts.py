@@ -171,6 +171,7 @@ class QueryExtract:
                     )
                 except _Unlike as why:
                     self._log.warning("Everything is read: %s", why)
+                    database.begin_again()
             folder = prepared_output(output, manifest)
             return folder, self._write_whole(database, folder, manifest)
 
@@ -278,7 +279,7 @@ class QueryExtract:
         sql = stripped(queries.sql)
         given = parameters_for(sql, queries.parameters, is_main=True)
         sql, parameters = database.changes(sql, queries.watermark, given, value)
-        return self._rows(database, sql, parameters, "sql")
+        return _begun(self._rows(database, sql, parameters, "sql"))
 
     def _rows(self, database: Database, sql: str, parameters: Any, name: str) -> Iterator[Batch]:
         mapping = self._recipe.mapping
@@ -338,6 +339,7 @@ class QueryExtract:
 
     def _found_base(self, output: Any) -> WrittenDataset:
         from coveo_provider.documents.dataset.content_hash import HASH_VERSION
+        from coveo_provider.documents.extracts.watermarks import check_overlap
 
         if self._full:
             raise _WholeRead("it was asked for (full)")
@@ -360,6 +362,10 @@ class QueryExtract:
             entry = dataset.manifest.watermark
             if entry is None or entry.query != self._queries.fingerprint():
                 continue
+            try:
+                check_overlap(self._queries.overlap, entry.kind)
+            except ConfigurationError:  # said of what is read, if it is wrong there
+                raise _WholeRead("the watermark was of another kind than watermark_overlap is for") from None
             if dataset.manifest.api != wanted.api:
                 raise _WholeRead("the last verified load was made for the other kind of source (stream)")
             if is_same_folder(dataset.folder, output):
@@ -401,14 +407,12 @@ class _Reading:
     def rows(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Return the rows that are not marked as deleted."""
         from coveo_provider.documents.extracts.deleted_rows import ids_of, parted
-        from coveo_provider.documents.extracts.queries import column_of
 
         left = 0
         for batch in batches:
             self.count += len(batch.rows)
             if self.watermark is not None:
-                values = column_of(batch.rows, self._queries.watermark, batch.where, "watermark")
-                self.watermark.look(values, batch.where)
+                self._look(self.watermark, batch)
             if self._queries.soft_delete is None:
                 yield batch
                 continue
@@ -418,6 +422,18 @@ class _Reading:
             left += len(live.rows)
             if len(live.rows):
                 yield live
+
+    def _look(self, mark: Watermark, batch: Batch) -> None:
+        from coveo_provider.documents.extracts.queries import column_of
+
+        try:
+            mark.look(column_of(batch.rows, mark.column, batch.where, "watermark"), batch.where)
+        except DatasetError as error:
+            if self._succession is None:
+                raise
+            raise _Unlike(
+                str(error)
+            ) from None  # of another type or shape than before, which may be that of all rows
 
     def watch(self, batch: Batch, documents: Any) -> None:
         """Take note of the ids that rows got; each row has to be one document for that."""
@@ -449,6 +465,17 @@ class _Unseen(Exception):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.count = count
+
+
+def _begun(rows: Iterator[Batch]) -> Iterator[Batch]:
+    """Return rows of what changed; all are read where the database refuses to compare, as of another type."""
+    try:
+        first = next(rows, None)
+    except DatasetError as error:
+        raise _Unlike(f"what changed cannot be asked for: {error}") from None
+    if first is not None:
+        yield first
+        yield from rows
 
 
 def _refuse_other_columns(former: Sequence[str], columns: Sequence[str]) -> None:
