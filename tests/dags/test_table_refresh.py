@@ -124,9 +124,8 @@ class Shop:
                 output=f"{folder}/variants",
                 **common,
             )
-            catalog_refresh(
-                source_id="products", documents=[products.output, variants.output], state=self.state
-            )
+            outputs: list[Any] = [products.output, variants.output]
+            catalog_refresh(source_id="products", documents=outputs, state=self.state)
         return dag
 
     def night(self) -> str:

@@ -429,7 +429,9 @@ class TestPermissions:
         with pytest.raises(AirflowFailException, match=problem):
             listed(share, tmp_path / "out", permissions=permissions)
 
-    @pytest.mark.parametrize("entry", ["HR", "hr ", " hr", "hr\\forms", "HR/Forms"])
+    @pytest.mark.parametrize(
+        "entry", ["HR", "hr ", " hr", "hr\\forms", "HR/Forms", "hr\u200b", "\ufeffhr", "\uff48\uff52", "hr."]
+    )
     def test_an_entry_that_is_nearly_a_folder_is_refused(
         self, share: Path, tmp_path: Path, entry: str
     ) -> None:

@@ -616,6 +616,10 @@ def test_after_any_nights_a_good_one_makes_the_index_equal_to_the_table(
         ),
         ({"lists": {"g": "SELECT 5 AS id, 'a' AS b"}}, "the key is 'id', and sql has no such column"),
         ({"lists": {"name": "SELECT sku, name FROM products"}}, "'name' is a column of sql, too"),
+        (
+            {"lists": {"g": "SELECT sku || ' ' AS sku, 'a' AS b FROM products"}},
+            "lists\\['g'\\]: no row has one of its keys, such as '1 '",
+        ),
     ],
 )
 def test_what_goes_wrong_is_said_with_its_cure(

@@ -161,5 +161,6 @@ def _name(folder: object) -> str:
 
 def _plain(folder: str) -> str:
     """Return what spellings of a folder have in common that a reader takes for the same."""
-    names = unicodedata.normalize("NFC", folder).replace("\\", "/").casefold().split("/")
-    return "/".join(name.strip() for name in names).strip("/")
+    seen = "".join(one for one in folder if unicodedata.category(one) != "Cf")  # others have no width
+    names = unicodedata.normalize("NFKC", seen).replace("\\", "/").casefold().split("/")
+    return "/".join(name.strip().rstrip(".") for name in names).strip("/")
