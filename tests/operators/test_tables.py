@@ -327,6 +327,26 @@ def test_a_watermark_of_another_type_is_read_anew(
     assert shop.held() == shop.expected()
 
 
+def test_a_table_of_a_backup_is_read_anew(nights: Make, table: Table, said: Callable[[], str]) -> None:
+    """Its rows have their former values and times, which are less than what was seen."""
+    shop = nights(ids_sql=IDS)
+    shop.run()
+    backup = table.path.read_bytes()
+    table.put("005", "12:00:00", name="Boot")
+    shop.run()
+    table.path.write_bytes(backup)
+    said()
+
+    shop.run()
+
+    assert "the greatest value of 'updated_at' was 2026-01-01 12:00:00 and is less now" in said()
+    assert shop.held() == shop.expected()
+    table.put("006", "11:00:00", name="Clog")
+    shop.run()
+    assert said() == ""
+    assert shop.held() == shop.expected()
+
+
 def test_another_database_behind_the_connection_is_read_anew(
     nights: Make, table: Table, said: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,8 +79,8 @@ class ListColumns:
             if column.example is not None and not column.found:
                 raise DatasetError(
                     f"lists[{column.name!r}]: no row has one of its keys, such as {str(column.example)[:40]!r}, so "
-                    "all lists would be empty, and nobody be denied, for instance. Are they spelled otherwise, or with "
-                    "blanks behind? Cast them in the query"
+                    "all lists would be empty, and nobody be denied, for instance. Are they spelled otherwise, or "
+                    "with blanks behind? Cast them in the query"
                 )
 
     def _lists(self, column: _ListColumn, batch: Batch, rows: Any) -> pa.Array:

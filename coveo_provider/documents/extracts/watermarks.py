@@ -45,7 +45,8 @@ class Watermark:
     ) -> None:
         self.column, self._overlap, self._now = column, overlap, now
         self._kind: WatermarkKind | None = former.kind if former else None
-        self._greatest: Value | None = _value_of(former) if former else None
+        self._former: Value | None = _value_of(former) if former else None
+        self._greatest: Value | None = None
         self._shape = _shape(former.value) if former and former.kind == "text" else None
         self._missing = self._rows = self._later = 0
         self._first_missing = ""
@@ -77,6 +78,11 @@ class Watermark:
             values = values.filter(pc.less_equal(values, pa.scalar(bound, values.type)))
         if len(values):
             self._greatest = _greater(self._greatest, pc.max(values).as_py())
+
+    @property
+    def went_back(self) -> bool:
+        """Whether no row has the greatest value of before, or a greater one."""
+        return self._former is not None and (self._greatest is None or self._greatest < self._former)  # type: ignore[operator]
 
     def refuse_missing(self) -> None:
         """

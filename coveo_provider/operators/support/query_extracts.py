@@ -225,6 +225,11 @@ class QueryExtract:
 
             def add_rest(writer: PartWriter) -> None:
                 reading.refuse_missing()
+                if reading.watermark is not None and reading.watermark.went_back:
+                    raise _Unlike(
+                        f"the greatest value of {queries.watermark!r} was {entry.value} and is less now. The row "
+                        "that had it was deleted, or the table is that of a backup, of which no value tells what changed"
+                    )
                 _refuse_other_columns(entry.columns, self._columns())
                 try:
                     kept = succession.kept()
