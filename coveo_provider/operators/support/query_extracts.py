@@ -228,7 +228,7 @@ class QueryExtract:
                 if reading.watermark is not None and reading.watermark.went_back:
                     raise _Unlike(
                         f"the greatest value of {queries.watermark!r} was {entry.value} and is less now. The row "
-                        "that had it was deleted, or the table is that of a backup, of which no value tells what changed"
+                        "that had it was deleted, or the table is that of a backup, of which no value tells more"
                     )
                 _refuse_other_columns(entry.columns, self._columns())
                 try:
