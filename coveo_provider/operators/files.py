@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from coveo_provider.documents.contents.roots import checked_roots
-from coveo_provider.documents.contract import counted
+from coveo_provider.documents.contract import PERMISSIONS, counted
 from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from coveo_provider.documents.extracts.file_walk import FoundFile, Wanted
+    from coveo_provider.documents.extracts.readers import Batch
     from coveo_provider.documents.extracts.transformation import Transform
     from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.documents.permissions.folders import FolderPermissions
@@ -181,6 +182,7 @@ class CoveoListFilesOperator(CoveoOperator):
             self.log,
             empty=f"source: of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
             known_stamps=lambda: share.stamps,
+            watch=None if permissions is None else _refuse_unprotected,
         )
         if passed := _told(wanted):
             self.log.info("Passed over: %s", passed)
@@ -308,6 +310,17 @@ class CoveoListFilesOperator(CoveoOperator):
         if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
             raise ConfigurationError(f"batch_rows must be a whole number, 1 or more, not {rows!r}")
         return rows
+
+
+def _refuse_unprotected(batch: Batch, documents: Any) -> None:
+    """Refuse documents whose permissions a function or mapping dropped: everybody would see them."""
+    name = next((name for name in documents.column_names if name.lower() == PERMISSIONS), None)
+    lost = len(documents) if name is None else documents.column(name).null_count
+    if lost:
+        raise DatasetError(
+            f"{batch.where}: transform or mapping left {counted(lost, 'document')} without permissions, which "
+            "everybody could see. Keep the column: keep=('permissions', …) in the mapping"
+        )
 
 
 def _patterns(patterns: Any, argument: str) -> list[str]:

@@ -508,6 +508,30 @@ class TestPermissions:
         with pytest.raises(AirflowFailException, match="is a file, and FolderPermissions has an entry"):
             listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"], entry: ["HR"]}))
 
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"mapping": DocumentMapping("x://{title}", keep=("contentUri",))},
+            {"transform": lambda frame: frame.rename(columns={"permissions": "readers"})},
+            {"transform": lambda frame: frame.assign(permissions=None)},
+            {
+                "transform": lambda frame: frame.assign(
+                    permissions=frame["permissions"].where(frame.index > 0)
+                )
+            },
+        ],
+    )
+    def test_permissions_are_not_lost_on_the_way(
+        self, share: Path, tmp_path: Path, changed: dict[str, Any]
+    ) -> None:
+        """A source that is not secured would show such documents to everybody."""
+        with pytest.raises(AirflowFailException, match=r"left \d document.* without permissions"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"]}), **changed)
+        kept = DocumentMapping("x://{title}", keep=("contentUri", "permissions"))
+        assert self.of(
+            listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"]}), mapping=kept)
+        )
+
     @pytest.mark.parametrize("link", ["b/c/d.TXT", "b/c"])
     def test_a_link_that_is_made_after_the_list_shows_nothing(
         self, secured: Sandbox, share: Path, tmp_path: Path, link: str

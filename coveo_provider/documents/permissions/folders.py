@@ -161,6 +161,7 @@ def _name(folder: object) -> str:
 
 def _plain(folder: str) -> str:
     """Return what spellings of a folder have in common that a reader takes for the same."""
-    seen = "".join(one for one in folder if unicodedata.category(one) != "Cf")  # others have no width
-    names = unicodedata.normalize("NFKC", seen).replace("\\", "/").casefold().split("/")
+    if not folder.isascii():  # characters of the category Cf have no width
+        folder = "".join(one for one in folder if unicodedata.category(one) != "Cf")
+    names = unicodedata.normalize("NFKC", folder).replace("\\", "/").casefold().split("/")
     return "/".join(name.strip().rstrip(".") for name in names).strip("/")
