@@ -62,6 +62,7 @@ class ContentFile:
     :param uri: where the file lies; may hold a password or a signature
     :param compression: how its content is to be sent
     :param roots: the folders below which it must lie; none allows every place
+    :param links: whether links below these may be followed to it
     :param token: what stands for it in the document's JSON
     """
 
@@ -69,6 +70,7 @@ class ContentFile:
     uri: str = field(repr=False)
     compression: str
     roots: tuple[str, ...] = field(default=(), repr=False)
+    links: bool = True
     token: str = field(default_factory=new_token, repr=False)
 
 

@@ -96,10 +96,10 @@ def _encode(load: Load, item_limit: int, log: Log) -> Iterator[tuple[Section, En
 
 def _bounded(encoded: Encoded, source: Part | Rows) -> Encoded:
     """Return a batch whose files are read only where its dataset allows it."""
-    roots = source.content_roots if isinstance(source, Part) else ()
-    if not roots or not encoded.files:
+    if not isinstance(source, Part) or not source.content_roots or not encoded.files:
         return encoded
-    return replace(encoded, files={row: replace(one, roots=roots) for row, one in encoded.files.items()})
+    bounds: dict[str, Any] = {"roots": source.content_roots, "links": source.content_links}
+    return replace(encoded, files={row: replace(one, **bounds) for row, one in encoded.files.items()})
 
 
 def _warn_of_siblings(prefixes: Sequence[str]) -> None:

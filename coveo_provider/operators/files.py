@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from coveo_provider.documents.contents.roots import checked_roots
-from coveo_provider.documents.contract import counted
+from coveo_provider.documents.contract import PERMISSIONS, counted
 from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from coveo_provider.documents.extracts.file_walk import FoundFile, Wanted
+    from coveo_provider.documents.extracts.readers import Batch
     from coveo_provider.documents.extracts.transformation import Transform
     from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.documents.permissions.folders import FolderPermissions
@@ -43,6 +44,9 @@ EXCLUDE = (
     "System Volume Information",
 )
 """What is passed over unless told otherwise: hidden files, those that Office holds open, and the systems' own."""
+
+
+_LIST = re.compile(r"""\s*[\[(]\s*["']""")  # the text that a template makes of a list
 
 
 class CoveoListFilesOperator(CoveoOperator):
@@ -153,6 +157,7 @@ class CoveoListFilesOperator(CoveoOperator):
         from coveo_provider.documents.extracts.share import Share, prefix_of
         from coveo_provider.documents.permissions.folders import FolderPermissions
 
+        wanted = self._wanted()
         recipe = Recipe(
             self.mapping,
             self.transform,
@@ -161,8 +166,8 @@ class CoveoListFilesOperator(CoveoOperator):
             self.part_bytes,
             self.content_stamp,
             checked_roots(self.content_roots or self.root, "content_roots"),
+            content_links=self.follow_links,
         )
-        wanted = self._wanted()
         folder = self._folder()
         permissions = self._permissions(folder)
         share = Share(
@@ -177,6 +182,7 @@ class CoveoListFilesOperator(CoveoOperator):
             self.log,
             empty=f"source: of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
             known_stamps=lambda: share.stamps,
+            watch=None if permissions is None else _refuse_unprotected,
         )
         if passed := _told(wanted):
             self.log.info("Passed over: %s", passed)
@@ -263,8 +269,11 @@ class CoveoListFilesOperator(CoveoOperator):
 
             where = shown_uri(permissions.groups)
             with open_file(permissions.groups) as file:
-                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""))
+                rows = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
                 try:
+                    names = [name for name in rows.fieldnames or () if name in ("folder", "group")]
+                    if len(names) > 2:
+                        raise DatasetError(f"{where}: the column {names[-1]!r} stands twice in it")
                     permissions = permissions.with_rows(rows, where)
                 except (UnicodeDecodeError, csv.Error) as error:
                     raise DatasetError(f"{where}: expected a CSV file in UTF-8; {error}") from None
@@ -303,11 +312,27 @@ class CoveoListFilesOperator(CoveoOperator):
         return rows
 
 
+def _refuse_unprotected(batch: Batch, documents: Any) -> None:
+    """Refuse documents whose permissions a function or mapping dropped: everybody would see them."""
+    name = next((name for name in documents.column_names if name.lower() == PERMISSIONS), None)
+    lost = len(documents) if name is None else documents.column(name).null_count
+    if lost:
+        raise DatasetError(
+            f"{batch.where}: transform or mapping left {counted(lost, 'document')} without permissions, which "
+            "everybody could see. Keep the column: keep=('permissions', …) in the mapping"
+        )
+
+
 def _patterns(patterns: Any, argument: str) -> list[str]:
     found = [patterns] if isinstance(patterns, str) else list(patterns)
     for one in found:
         if not isinstance(one, str) or not one.strip():
             raise ConfigurationError(f"{argument} must hold patterns such as '*.pdf', not {one!r}")
+        if len(one.splitlines()) > 1 or _LIST.match(one) or one.startswith(("./", "../", "!./")):
+            raise ConfigurationError(
+                f"{argument}: {one!r} is no pattern that names a file. Give several as a list, each of a path "
+                "below the root, as '/reports/**'; a list in a template needs render_template_as_native_obj"
+            )
     return found
 
 

@@ -47,9 +47,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     @contextmanager
-    def noted(uri: str, roots: tuple[str, ...] = ()) -> Iterator[IO[bytes]]:
+    def noted(uri: str, roots: tuple[str, ...] = (), *, links: bool = True) -> Iterator[IO[bytes]]:
         names.append(uri.rpartition("/")[2])
-        with content_files.open_content(uri, roots) as file:
+        with content_files.open_content(uri, roots, links=links) as file:
             yield file
 
     monkeypatch.setattr(sending, "open_content", noted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -138,6 +139,7 @@ def test_any_name_is_that_of_one_document(connected: Sandbox, paths: list[list[s
         ({"exclude": ["hr"]}, {"a.txt", "b/c/d.TXT"}),
         ({"exclude": ["*.txt", "/hr/*.pdf"]}, {"hr/forms/leave.docx", "hr/.hidden", "b/c/d.TXT"}),
         ({"exclude": ["*", "!a.txt"]}, {"a.txt"}),
+        ({"exclude": "hr\n"}, {"a.txt", "b/c/d.TXT"}),
         ({"min_bytes": 24}, {"hr/forms/leave.docx"}),
         ({"max_bytes": 13}, {"a.txt"}),
         ({"newer_than": timedelta(days=1)}, {"b/c/d.TXT"}),
@@ -150,6 +152,32 @@ def test_what_is_wanted(share: Path, tmp_path: Path, options: dict[str, Any], na
         os.utime(share / name, (1_700_000_000, 1_700_000_000))
 
     assert set(rows(listed(share, tmp_path / "out", **options))) == names
+
+
+@pytest.mark.parametrize("exclude", ["hr\nb", "['hr', 'b']", '["hr"]', "('hr', 'b')", ["./hr"]])
+def test_a_pattern_that_excludes_nothing_it_names_is_refused(
+    share: Path, tmp_path: Path, exclude: Any
+) -> None:
+    """What was to be left out would be indexed."""
+    with pytest.raises(AirflowFailException, match=r"exclude: .* is no pattern"):
+        listed(share, tmp_path / "out", exclude=exclude)
+
+
+def test_a_line_end_in_a_name_hides_nothing_from_patterns(share: Path, tmp_path: Path) -> None:
+    (share / "b\nc").mkdir()
+    (share / "b\nc/.hidden").write_text("hidden")
+
+    assert "b%0Ac/.hidden" not in rows(listed(share, tmp_path / "out"))
+
+
+def test_a_share_behind_a_link_is_read(connected: Sandbox, share: Path, tmp_path: Path) -> None:
+    """Links above the root, and the root itself, are those of whoever names it."""
+    (tmp_path / "link").symlink_to(share)
+
+    pushed(listed(tmp_path / "link", tmp_path / "out"))
+
+    connected.settle()
+    assert content_of(connected, "files", f"{PREFIX}a.txt") == b"this is a.txt"
 
 
 def test_a_storage_is_listed_likewise(connected: Sandbox, remote: Staging, tmp_path: Path) -> None:
@@ -247,6 +275,52 @@ def test_a_link_to_a_folder_outside_is_not_followed(share: Path, tmp_path: Path)
     assert "other/b.txt" in rows(listed(share, tmp_path / "out", **both))
 
 
+def test_a_share_that_is_unmounted_while_it_is_walked_looks_not_deleted(share: Path, tmp_path: Path) -> None:
+    """Folders that were listed and cannot be found are gone only where the folder above is still the same."""
+    scandir = os.scandir
+
+    def unmounting(path: Any) -> Any:
+        if str(path).endswith("/hr"):
+            share.rename(tmp_path / "elsewhere")
+        return scandir(path)
+
+    with (
+        patch("os.scandir", unmounting),
+        pytest.raises(AirflowFailException, match=r"folder .*/hr was unmounted or moved"),
+    ):
+        listed(share, tmp_path / "out")
+    assert not read_manifest((tmp_path / "out" / MANIFEST).read_bytes(), "").complete
+
+
+def test_a_folder_on_another_file_system_than_before_is_not_believed(share: Path, tmp_path: Path) -> None:
+    """What lies below a mount is shown, and is mostly empty, once nothing is mounted there any more."""
+    stat = os.stat
+
+    def unmounted(path: Any, *args: Any, **options: Any) -> Any:
+        found = stat(path, *args, **options)
+        if not str(path).endswith("/b/c"):
+            return found
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:]))
+
+    with (
+        patch("os.stat", unmounted),
+        pytest.raises(AirflowFailException, match=r"folder .*/b/c was unmounted or moved"),
+    ):
+        listed(share, tmp_path / "out")
+
+
+def test_a_folder_that_is_deleted_while_the_share_is_walked_is_left_out(share: Path, tmp_path: Path) -> None:
+    scandir = os.scandir
+
+    def deleting(path: Any) -> Any:
+        if str(path).endswith("/hr"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    with patch("os.scandir", deleting):
+        assert set(rows(listed(share, tmp_path / "out"))) == {"a.txt", "b/c/d.TXT"}
+
+
 class Keys:
     """A bucket with such keys, as a library lists it that takes off the last slash of a folder."""
 
@@ -274,6 +348,19 @@ def test_what_stands_for_a_folder_is_no_file() -> None:
     bucket = Keys(("bucket/docs/", "file", 0), ("bucket/docs/a.txt", "file", 1))
 
     assert [one.path for one in stored_files(bucket, "bucket/docs", Wanted())] == ["a.txt"]
+
+
+def test_a_storage_that_is_empty_after_it_was_listed_is_not_believed() -> None:
+    class Unmounted(Keys):
+        def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
+            if path.endswith("/hr"):
+                self._infos = []
+                raise FileNotFoundError(path)
+            return super().ls(path, detail)
+
+    bucket = Unmounted(("bucket/docs/a.txt", "file", 1), ("bucket/docs/hr", "directory", 0))
+    with pytest.raises(DatasetError, match="bucket/docs was unmounted or moved"):
+        list(stored_files(bucket, "bucket/docs", Wanted()))
 
 
 def test_a_storage_that_lists_another_folder_is_not_believed() -> None:
@@ -342,7 +429,9 @@ class TestPermissions:
         with pytest.raises(AirflowFailException, match=problem):
             listed(share, tmp_path / "out", permissions=permissions)
 
-    @pytest.mark.parametrize("entry", ["HR", "hr ", " hr", "hr\\forms", "HR/Forms"])
+    @pytest.mark.parametrize(
+        "entry", ["HR", "hr ", " hr", "hr\\forms", "HR/Forms", "hr\u200b", "\ufeffhr", "\uff48\uff52", "hr."]
+    )
     def test_an_entry_that_is_nearly_a_folder_is_refused(
         self, share: Path, tmp_path: Path, entry: str
     ) -> None:
@@ -389,6 +478,85 @@ class TestPermissions:
 
         with pytest.raises(AirflowFailException, match=r"table\.csv"):
             listed(share, tmp_path / "out", permissions=FolderPermissions(str(tmp_path / "table.csv")))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            ',all\nhr,"HR\nb,B\n',
+            ',all\nhr,"HR\nb,B\nc,"C"\n',
+            ',all\nhr,"HR\nb,B\n"\n',
+            ',all\nhr,"HR"x\n',
+            ",all\nb, hr,HR\n",
+        ],
+    )
+    def test_a_table_that_loses_an_entry_is_refused(self, share: Path, tmp_path: Path, text: str) -> None:
+        """By an open quote or a comma without one: the files of a lost entry are seen by those of the root."""
+        (tmp_path / "table.csv").write_text(f"folder,group\n{text}")
+
+        with pytest.raises(AirflowFailException, match=r"table\.csv.*(more values|CSV)"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions(str(tmp_path / "table.csv")))
+
+    def test_a_table_with_a_column_twice_is_refused(self, share: Path, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_text("folder,group,group\n,all,HR\n")
+
+        with pytest.raises(AirflowFailException, match=r"table\.csv: the column 'group' stands twice"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions(str(tmp_path / "table.csv")))
+
+    @pytest.mark.parametrize("entry", ["a.txt", "A.TXT", "hr/salaries.pdf"])
+    def test_an_entry_that_is_a_file_is_refused(self, share: Path, tmp_path: Path, entry: str) -> None:
+        """It would decide nothing, and the file be seen by those of the folder; a folder may become a file."""
+        with pytest.raises(AirflowFailException, match="is a file, and FolderPermissions has an entry"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"], entry: ["HR"]}))
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"mapping": DocumentMapping("x://{title}", keep=("contentUri",))},
+            {"transform": lambda frame: frame.rename(columns={"permissions": "readers"})},
+            {"transform": lambda frame: frame.assign(permissions=None)},
+            {
+                "transform": lambda frame: frame.assign(
+                    permissions=frame["permissions"].where(frame.index > 0)
+                )
+            },
+        ],
+    )
+    def test_permissions_are_not_lost_on_the_way(
+        self, share: Path, tmp_path: Path, changed: dict[str, Any]
+    ) -> None:
+        """A source that is not secured would show such documents to everybody."""
+        with pytest.raises(AirflowFailException, match=r"left \d document.* without permissions"):
+            listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"]}), **changed)
+        kept = DocumentMapping("x://{title}", keep=("contentUri", "permissions"))
+        assert self.of(
+            listed(share, tmp_path / "out", permissions=FolderPermissions({"": ["all"]}), mapping=kept)
+        )
+
+    @pytest.mark.parametrize("link", ["b/c/d.TXT", "b/c"])
+    def test_a_link_that_is_made_after_the_list_shows_nothing(
+        self, secured: Sandbox, share: Path, tmp_path: Path, link: str
+    ) -> None:
+        """It leads to what only some may see, and its document is for all."""
+        (share / "hr/d.TXT").write_text("secret")
+        table = FolderPermissions({"": ["all"], "hr": ["HR"]})
+        parts = listed(share, tmp_path / "out", permissions=table)
+        compare: dict[str, Any] = {
+            "documents": parts,
+            "state": str(tmp_path / "state"),
+            "source_id": "files2",
+        }
+        (unit,) = run(CoveoDiffOperator(task_id="d", output=str(tmp_path / "c"), **compare))
+        (share / "b/c/d.TXT").unlink()
+        if link == "b/c":
+            (share / "b/c").rmdir()
+            (share / "b/c").symlink_to(share / "hr")
+        else:
+            (share / "b/c/d.TXT").symlink_to(share / "hr/d.TXT")
+
+        for documents in (parts, unit["documents"]):
+            with pytest.raises(AirflowFailException, match=r"behind, a link that leads to .*/hr/d\.TXT"):
+                run(CoveoPushBatchOperator(task_id="p", source_id="files2", documents=documents))
+        assert secured.count("files2") == 0
 
     def test_a_table_of_another_encoding_names_its_file(self, share: Path, tmp_path: Path) -> None:
         (tmp_path / "table.csv").write_bytes("folder,group\n,Z\xfcrich\n".encode("latin-1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_only_what_changed_is_read(nights: Make, table: Table, said: Callable[[]
         "kind": "text",
         "value": "2026-01-01 10:41:00",
         "query": shop.manifest(1)["watermark"]["query"],
+        "columns": ["deleted", "name", "price", "sku", "updated_at"],
     }
 
     shop.run(transform={"full": "true"})
@@ -224,6 +226,161 @@ def test_rows_without_a_watermark_are_refused(nights: Make, table: Table) -> Non
             match=r"'updated_at' is NULL in 2 rows of .*, the first of them in sql, rows 0 to .*COALESCE",
         ):
             shop.night().transform(full=full)
+
+
+@pytest.mark.parametrize("value", ["", "01.02.2026", "2026-01-01", 1_767_261_600, 0.5, b"2026"])
+def test_a_watermark_of_another_kind_or_shape_is_not_overlooked(
+    nights: Make, table: Table, value: Any
+) -> None:
+    """Though it sorts before all that was seen: the row changed, and the index would keep what it was."""
+    shop = nights(ids_sql=IDS)
+    shop.run()
+    table.do("CREATE TABLE loose (sku, name, price, updated_at, deleted)")  # a value is of the type it has
+    table.do("INSERT INTO loose SELECT * FROM products")
+    table.do("DROP TABLE products")
+    table.do("ALTER TABLE loose RENAME TO products")
+    table.do("UPDATE products SET name = 'Boot', updated_at = ? WHERE sku = '003'", value)
+
+    with pytest.raises(AirflowFailException, match=r"'updated_at' holds (the text|values)"):
+        shop.run()
+
+
+def test_a_number_of_another_kind_is_not_overlooked(nights: Make, table: Table) -> None:
+    table.do("CREATE TABLE versions (sku, name, price, version)")
+    table.do("INSERT INTO versions SELECT sku, name, price, rowid FROM products")
+    numbers: dict[str, Any] = {
+        "sql": "SELECT * FROM versions",
+        "watermark": "version",
+        "watermark_overlap": 0,
+    }
+    shop = nights(**numbers)
+    shop.run()
+    table.do("UPDATE versions SET name = 'Boot', version = 0.5 WHERE sku = '003'")
+
+    with pytest.raises(AirflowFailException, match="'version' holds"):
+        shop.run()
+
+
+@pytest.mark.parametrize(
+    "change", ["ADD COLUMN colour TEXT DEFAULT 'red'", "DROP COLUMN price", "RENAME COLUMN price TO cost"]
+)
+def test_other_columns_are_those_of_all_rows(
+    nights: Make, table: Table, said: Callable[[], str], change: str
+) -> None:
+    """No row's watermark tells of them, so everything is read."""
+    mapping = DocumentMapping("product://{sku}", keep="*")
+    shop = nights(sql="SELECT * FROM products", mapping=mapping, ids_sql=IDS)
+    shop.run()
+    table.do(f"ALTER TABLE products {change}")
+    said()
+
+    shop.run()
+
+    assert "the query has other columns than in the last verified load" in said()
+    with contextlib.closing(sqlite3.connect(table.path)) as connection:
+        connection.row_factory = sqlite3.Row
+        stored = [dict(row) for row in connection.execute("SELECT * FROM products")]
+    wanted = {f"product://{row.pop('sku')}": row for row in stored}
+    assert {key: {**row, "documentId": key} for key, row in wanted.items()} == shop.held()
+
+
+def test_a_column_of_another_type_is_read_anew(nights: Make, table: Table, said: Callable[[], str]) -> None:
+    """Rows of the former dataset and those read have no common type."""
+    shop = nights(ids_sql=IDS)
+    shop.run()
+    table.do("CREATE TABLE loose (sku TEXT, name TEXT, price TEXT, updated_at TEXT, deleted INTEGER)")
+    table.do("INSERT INTO loose SELECT * FROM products")
+    table.do("DROP TABLE products")
+    table.do("ALTER TABLE loose RENAME TO products")
+    said()
+
+    shop.run()
+
+    assert "does not go with the last verified load" in said()
+    assert shop.held() == shop.expected()
+
+
+@pytest.mark.parametrize("now", ["rowid", "updated_at || '.000'", "replace(updated_at, ' ', 'T')"])
+def test_a_watermark_of_another_type_is_read_anew(
+    nights: Make, table: Table, said: Callable[[], str], now: str
+) -> None:
+    """As the column of a table is, once it was changed; each run, until one has something to send."""
+    table.do("CREATE VIEW stock AS SELECT * FROM products")
+    shop = nights(sql="SELECT * FROM stock", watermark_overlap=timedelta(0))
+    shop.run()
+    table.do("DROP VIEW stock")
+    table.do(f"CREATE VIEW stock AS SELECT sku, name, price, {now} AS updated_at, deleted FROM products")
+    if now == "rowid":
+        shop.options["watermark_overlap"] = 0
+    with pytest.raises(AirflowSkipException):
+        shop.run()
+    table.put("005", "11:00:00", name="Boot")
+    said()
+
+    shop.run()
+
+    assert "verything is read" in said()
+    assert shop.held() == shop.expected()
+    table.put("006", "11:01:00", name="Clog")
+    shop.run()
+    assert said() == ""
+    assert shop.held() == shop.expected()
+
+
+def test_a_table_of_a_backup_is_read_anew(nights: Make, table: Table, said: Callable[[], str]) -> None:
+    """Its rows have their former values and times, which are less than what was seen."""
+    shop = nights(ids_sql=IDS)
+    shop.run()
+    backup = table.path.read_bytes()
+    table.put("005", "12:00:00", name="Boot")
+    shop.run()
+    table.path.write_bytes(backup)
+    said()
+
+    shop.run()
+
+    assert "the greatest value of 'updated_at' was 2026-01-01 12:00:00 and is less now" in said()
+    assert shop.held() == shop.expected()
+    table.put("006", "11:00:00", name="Clog")
+    shop.run()
+    assert said() == ""
+    assert shop.held() == shop.expected()
+
+
+def test_another_database_behind_the_connection_is_read_anew(
+    nights: Make, table: Table, said: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was loaded from the former one says nothing about it."""
+    shop = nights()
+    shop.run()
+    shop.table = other = Table(tmp_path / "other.sqlite")
+    other.put("005", "11:00:00", name="Boot")
+    other.put("old", "01:00:00")
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", other.connection)
+    said()
+
+    shop.run()
+
+    assert "the query, its parameters, connection" in said()
+    assert shop.held() == shop.expected()
+
+
+@pytest.mark.parametrize("lost", ["part-00000.parquet", "_hashes/part-00000.parquet"])
+def test_a_base_of_which_a_file_is_gone_is_not_used(
+    nights: Make, table: Table, said: Callable[[], str], lost: str
+) -> None:
+    """It costs a whole read, not a night."""
+    shop = nights(ids_sql=IDS)
+    shop.run()
+    table.put("005", "11:00:00", name="Boot")
+    path: Any = ObjectStoragePath(f"{shop.root}/night-1/documents/{lost}")
+    path.unlink()
+    said()
+
+    shop.run()
+
+    assert "does not go with the last verified load" in said()
+    assert shop.held() == shop.expected()
 
 
 @pytest.mark.parametrize(
@@ -479,6 +636,10 @@ def test_after_any_nights_a_good_one_makes_the_index_equal_to_the_table(
         ),
         ({"lists": {"g": "SELECT 5 AS id, 'a' AS b"}}, "the key is 'id', and sql has no such column"),
         ({"lists": {"name": "SELECT sku, name FROM products"}}, "'name' is a column of sql, too"),
+        (
+            {"lists": {"g": "SELECT sku || ' ' AS sku, 'a' AS b FROM products"}},
+            "lists\\['g'\\]: no row has one of its keys, such as '1 '",
+        ),
     ],
 )
 def test_what_goes_wrong_is_said_with_its_cure(

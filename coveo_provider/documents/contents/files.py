@@ -31,7 +31,7 @@ from coveo_provider.errors import ContentUnavailable, CoveoError, DatasetError, 
 from coveo_provider.scratch import ScratchFolder
 
 T = TypeVar("T")
-OpenFile: TypeAlias = "Callable[[str, tuple[str, ...]], AbstractContextManager[IO[bytes]]]"
+OpenFile: TypeAlias = "Callable[..., AbstractContextManager[IO[bytes]]]"
 
 _READERS = 8
 _AHEAD = 16  # files read before they are asked for
@@ -57,7 +57,7 @@ class ContentSpool:
     containers of one load.
 
     :param open_file: opens the file of a URI, if it lies below one of some folders, for reading in binary, as a
-        context manager; called in threads
+        context manager; with ``links=False`` no file that a link leads to; called in threads
     :param folder: where to put the files; the system's temporary folder when ``None``
     """
 
@@ -99,8 +99,11 @@ class ContentSpool:
         return side_by_side(work, files, threads=_READERS, ahead=_AHEAD, name="coveo-read")
 
     def _looked_at(self, file: ContentFile) -> None:
-        with blamed_on(file), self._open(file.uri, file.roots) as source:
+        with blamed_on(file), self._opening(file) as source:
             _refuse_too_large(file, source)
+
+    def _opening(self, file: ContentFile) -> AbstractContextManager[IO[bytes]]:
+        return self._open(file.uri, file.roots, **({} if file.links else {"links": False}))
 
     def _compressed(self, file: ContentFile) -> Content:
         compressor = _COMPRESSORS[file.compression]()
@@ -126,7 +129,7 @@ class ContentSpool:
     def _blocks(self, file: ContentFile) -> Iterator[bytes]:
         """Return a file's bytes; what goes wrong with it is told apart from a full disk of this machine."""
         with blamed_on(file):
-            opening = self._open(file.uri, file.roots)
+            opening = self._opening(file)
             source = opening.__enter__()
         try:
             with blamed_on(file):

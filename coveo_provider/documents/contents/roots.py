@@ -17,6 +17,8 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 _NEVER = ("/proc", "/sys", "/dev")
 _EXCEPT = "/dev/shm"  # noqa: S108  a file system in memory, of ordinary files
 _STEPS = frozenset({".", ".."})
+DELETED = " (deleted)"
+"""What Linux writes behind the path of an open file that has no name any more."""
 
 
 class OutsideRoots(ValueError):
@@ -84,6 +86,29 @@ def refuse_place(real: str, roots: Sequence[str]) -> None:
     folders = [os.path.realpath(path) for root in roots if (path := local_path(root)) is not None]
     if roots and not any(_below(real, folder) for folder in folders):
         raise _outside(roots, f"leads to {real}, which ")
+
+
+def refuse_link(path: str, real: str, roots: Sequence[str]) -> None:
+    """
+    Make sure that no link below the folders that may be read leads to a file of this machine.
+
+    :param path: its path, as a document names it
+    :param real: the same, links resolved
+    :param roots: URIs of folders, which may be links themselves
+    :raises OutsideRoots: one does
+    """
+    path = os.path.normpath(path)
+    for root in roots:
+        folder = os.path.normpath(local_path(root) or "")
+        if not _below(path, folder):
+            continue
+        expected = os.path.normpath(f"{os.path.realpath(folder)}/{path[len(folder.rstrip('/')) :]}")
+        if real in (expected, f"{expected}{DELETED}"):
+            return
+    raise OutsideRoots(
+        f"is, or lies behind, a link that leads to {real}, whose readers may be others. Links of the share were "
+        "passed over when it was listed: this one was made since. List the share again"
+    )
 
 
 def _outside(roots: Sequence[str], what: str = "") -> OutsideRoots:

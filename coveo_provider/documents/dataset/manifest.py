@@ -103,12 +103,15 @@ class WatermarkEntry:
     :param kind: of the value: ``timestamp``, ``timestamptz``, ``date``, ``int``, ``decimal`` or ``text``
     :param value: in ISO 8601, or as digits
     :param query: fingerprint of the query
+    :param columns: of the query, each with its type behind a line end where the database tells one; none when
+        unknown
     """
 
     column: str
     kind: WatermarkKind
     value: str
     query: str
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Manifest:
     :param declared: names of those columns whose type the user gave
     :param watermark: how far its table had been read, where the next run is to read only what changed
     :param content_roots: URIs of the folders below which the files must lie that its rows name as their content
+    :param content_links: whether links below these folders may be followed to such a file
     """
 
     kind: DatasetKind
@@ -138,6 +142,7 @@ class Manifest:
     declared: tuple[str, ...] = ()
     watermark: WatermarkEntry | None = None
     content_roots: tuple[str, ...] = ()
+    content_links: bool = True
 
     @property
     def rows(self) -> int:
@@ -171,6 +176,7 @@ class Manifest:
             declared=self.declared,
             watermark=self.watermark,
             content_roots=self.content_roots,
+            content_links=self.content_links,
         )
         return msgspec.json.format(msgspec.json.encode(file), indent=1)
 
@@ -223,6 +229,7 @@ class _File(msgspec.Struct):
     declared: tuple[str, ...] = ()
     watermark: WatermarkEntry | None = None
     content_roots: tuple[str, ...] = ()
+    content_links: bool = True
 
 
 def read_manifest(text: bytes, where: str) -> Manifest:
@@ -251,6 +258,7 @@ def read_manifest(text: bytes, where: str) -> Manifest:
             declared=file.declared,
             watermark=file.watermark,
             content_roots=file.content_roots,
+            content_links=file.content_links,
         )
         _check(file, manifest)
     except DatasetError:

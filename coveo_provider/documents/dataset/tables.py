@@ -57,6 +57,7 @@ class Part:
     :param partitions: columns whose values stand in the file's path
     :param dataset: URI of the folder whose manifest tells of the part; empty without one
     :param content_roots: the folders below which the files must lie that its rows name as their content
+    :param content_links: whether links below these may be followed to such a file
     :raises DatasetError: it is no Parquet file
     """
 
@@ -68,9 +69,10 @@ class Part:
         *,
         dataset: str = "",
         content_roots: tuple[str, ...] = (),
+        content_links: bool = True,
     ) -> None:
         self.name = name
-        self.content_roots = content_roots
+        self.content_roots, self.content_links = content_roots, content_links
         self.dataset = dataset
         self._file, self._stamp = file, stamp_of_open(file)
         self.partitions = partitions or {}

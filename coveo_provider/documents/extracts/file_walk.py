@@ -27,6 +27,7 @@ from coveo_provider.errors import DatasetError
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified")
 _ACL = "system.posix_acl_access"
+_NO_LISTS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # of the file system; or it is gone
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Wanted:
         """Return whether a file is wanted, as far as its path says."""
         if self._left_out(path):
             return False
-        return not self.include or self._miss(not self._include.match_file(path), "included by no pattern")
+        missed = bool(self.include) and not self._include.match_file(_in_one_line(path))
+        return self._miss(missed, "included by no pattern")
 
     def takes(self, file: FoundFile) -> bool:
         """Return whether a file is wanted, as far as its size and time say."""
@@ -99,7 +101,7 @@ class Wanted:
         return self._miss(old, "older than newer_than") and self._miss(new, "newer than older_than")
 
     def _left_out(self, path: str) -> bool:
-        return not self._miss(self._exclude.match_file(path), "excluded by a pattern")
+        return not self._miss(self._exclude.match_file(_in_one_line(path)), "excluded by a pattern")
 
     def _miss(self, missed: bool, why: str) -> bool:
         """Count what is passed over, and return whether it is not."""
@@ -118,21 +120,25 @@ def local_files(
         ``owners``: the folders that lead to a link are not those that lead to its file
     :param owners: whether it is wanted whose they are
     :param roots: URIs of folders, below which folders must lie that links lead to; none allows every place
-    :raises DatasetError: a folder cannot be listed, has an access control list besides owner and group, or a link
-        leads to one that lies outside of ``roots``
+    :raises DatasetError: a folder cannot be listed, is unmounted meanwhile, has an access control list besides
+        owner and group, or a link leads to one that lies outside of ``roots``
     """
     top = os.stat(root)
-    folders: list[tuple[str, tuple[Owned, ...], frozenset[tuple[int, int]]]] = [
-        ("", (_owned(top, root),) if owners else (), frozenset({(top.st_dev, top.st_ino)}))
+    folders: list[tuple[str, tuple[Owned, ...], tuple[tuple[int, int], ...]]] = [
+        ("", (_owned(top, root),) if owners else (), ((top.st_dev, top.st_ino),))
     ]
     while folders:
         folder, above, passed = folders.pop()
         below = []
-        for name in _names(root, folder, wanted):
+        names = _names(root, folder, wanted)
+        _refuse_unmounted(root, folder, passed)
+        for name in names:
             path = f"{folder}/{name}" if folder else name
             full = os.path.join(root, path)
             status, is_link = _status(full, wanted, follow_links)
             if status is None:
+                if not is_link:
+                    _refuse_unmounted(root, folder, passed)
                 continue
             if stat.S_ISDIR(status.st_mode):
                 here = (status.st_dev, status.st_ino)
@@ -144,7 +150,7 @@ def local_files(
                     wanted.passed_over["links that lead back to a folder above them"] += 1
                     continue
                 owned = (*above, _owned(status, full)) if owners else ()
-                below.append((path, owned, passed | {here}))
+                below.append((path, owned, (*passed, here)))
             elif not stat.S_ISREG(status.st_mode):
                 wanted.passed_over["pipes, sockets and devices"] += 1
             elif wanted.names(path):
@@ -166,14 +172,20 @@ def stored_files(storage: Any, root: str, wanted: Wanted) -> Iterator[FoundFile]
 
     :param storage: the ``fsspec`` file system
     :param root: the folder's path there
-    :raises DatasetError: a folder cannot be listed, or has a name in it that is empty
+    :raises DatasetError: a folder cannot be listed, or has a name in it that is empty; or the root is gone or empty
+        since it was listed
     """
     top = root.strip("/")
     folders = [""]
     while folders:
         folder = folders.pop()
         below = []
-        for info in _listed(storage, f"{root.rstrip('/')}/{folder}" if folder else root, wanted, folder):
+        found_in = _listed(storage, f"{root.rstrip('/')}/{folder}" if folder else root, wanted, folder)
+        if found_in is None:
+            if not _listed(storage, root, wanted, ""):
+                raise _lost(root)
+            continue
+        for info in found_in:
             name, kind = str(info["name"]), info.get("type")
             path = _below(name, top)
             if path == folder:
@@ -209,7 +221,31 @@ def _names(root: str, folder: str, wanted: Wanted) -> list[str]:
         raise _unlisted(os.path.join(root, folder), error) from None
 
 
-def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mapping[str, Any]]:
+def _refuse_unmounted(root: str, folder: str, passed: Sequence[tuple[int, int]]) -> None:
+    """
+    Refuse a folder, or the nearest above it that is there, that lies on another file system than it did.
+
+    What is missing below it was not deleted: a share was unmounted.
+
+    :param passed: device and number of each folder from the root on, as they were
+    """
+    names = folder.split("/") if folder else []
+    for depth in range(len(names), -1, -1):
+        place = os.path.join(root, *names[:depth])
+        try:
+            device = os.stat(place).st_dev
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unlisted(place, error) from None
+        if device == passed[depth][0]:
+            return
+        break
+    raise _lost(os.path.join(root, folder))
+
+
+def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mapping[str, Any]] | None:
+    """Return what lies in a folder of a storage; ``None`` where it is gone."""
     try:
         storage.invalidate_cache(place)  # what a listing said may be old
         found = sorted(storage.ls(place, detail=True), key=lambda info: str(info["name"]))
@@ -218,7 +254,7 @@ def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mappi
         if not folder:
             raise
         wanted.passed_over["gone while the share was walked"] += 1
-        return []
+        return None
     except OSError as error:
         raise _unlisted(place, error) from None
     return found
@@ -267,6 +303,13 @@ def _unlisted(folder: str, error: OSError) -> DatasetError:
     )
 
 
+def _lost(folder: str) -> DatasetError:
+    return DatasetError(
+        f"the folder {_readable(folder)} was unmounted or moved while it was walked. What is in it would look "
+        "deleted, so nothing was made. Run the task again once it is back"
+    )
+
+
 def _status(path: str, wanted: Wanted, follow_links: bool) -> tuple[os.stat_result | None, bool]:
     """Return what a name leads to, ``None`` where it is passed over; and whether by a link."""
     is_link = False
@@ -291,7 +334,11 @@ def _owned(status: os.stat_result, path: str) -> Owned:
     names: Callable[[str], list[str]] | None = getattr(os, "listxattr", None)
     try:
         listed = _ACL in names(path) if names is not None else False
-    except OSError:  # a file system without such lists
+    except OSError as error:
+        if error.errno not in _NO_LISTS:
+            raise DatasetError(
+                f"{_readable(path)}: its access control list cannot be looked at: {type(error).__name__}"
+            ) from None
         listed = False
     if listed:
         raise DatasetError(
@@ -310,6 +357,11 @@ def _moment(info: Mapping[str, Any]) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def _in_one_line(path: str) -> str:
+    """Return a path for patterns, which pass over line ends: nothing else has a null character in its place."""
+    return path.replace("\n", "\0")
 
 
 def _readable(path: str) -> str:

@@ -67,13 +67,21 @@ class ListColumns:
         """
         Return batches of the main query with the columns of lists; an empty list where there are no values.
 
-        :raises DatasetError: a key is missing, or is of another kind than that of its second query
+        :raises DatasetError: a key is missing, or is of another kind than that of its second query; or a second
+            query has keys, and none is that of a row
         """
         for batch in batches:
             rows = batch.rows
             for column in self._columns.values():
                 rows = _with(rows, column.name, self._lists(column, batch, rows))
             yield Batch(rows, batch.file, batch.first_row)
+        for column in self._columns.values():
+            if column.example is not None and not column.found:
+                raise DatasetError(
+                    f"lists[{column.name!r}]: no row has one of its keys, such as {str(column.example)[:40]!r}, so "
+                    "all lists would be empty, and nobody be denied, for instance. Are they spelled otherwise, or "
+                    "with blanks behind? Cast them in the query"
+                )
 
     def _lists(self, column: _ListColumn, batch: Batch, rows: Any) -> pa.Array:
         names = list(rows.column_names if isinstance(rows, pa.Table) else rows.columns)
@@ -92,12 +100,15 @@ class ListColumns:
             )
             for at, value in found:
                 lists[at].append(value)
+                column.found = True
         return pa.array(lists, pa.list_(column.type))
 
 
 class _ListColumn:
     def __init__(self, name: str, table: str) -> None:
         self.name, self.table, self.key = name, table, ""
+        self.example: Any = None
+        self.found = False
         self.type: pa.DataType = pa.string()
         self._key_kind: type | None = None
         self._value_kind: type | None = None
@@ -120,6 +131,7 @@ class _ListColumn:
             self._value_kind = self._known(
                 self._value_kind, value, tuple(_KINDS), f"{batch.file}, row {row:,}: value {names[1]!r}"
             )
+            self.example = key
             yield key, value
         if self._value_kind is not None:
             self.type = _KINDS[self._value_kind][1]

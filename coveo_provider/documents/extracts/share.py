@@ -141,6 +141,8 @@ class _Texts:
         self._known: dict[tuple[str, tuple[Owned, ...]], str] = {}
 
     def of(self, file: FoundFile) -> str:
+        if isinstance(self._permissions, FolderPermissions):
+            self._permissions.refuse_entry(file.path)
         key = (folder_of(file.path), file.owned)
         if (text := self._known.get(key)) is None:
             if len(self._known) == _KNOWN:  # a share may have as many folders as files

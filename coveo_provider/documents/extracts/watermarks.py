@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from math import ceil
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -42,9 +43,10 @@ class Watermark:
     def __init__(
         self, column: str, overlap: Overlap, now: datetime, former: WatermarkEntry | None = None
     ) -> None:
-        self._column, self._overlap, self._now = column, overlap, now
+        self.column, self._overlap, self._now = column, overlap, now
         self._kind: WatermarkKind | None = former.kind if former else None
-        self._greatest: Value | None = _value_of(former) if former else None
+        self._former: Value | None = _value_of(former) if former else None
+        self._greatest: Value | None = None
         self._shape = _shape(former.value) if former and former.kind == "text" else None
         self._missing = self._rows = self._later = 0
         self._first_missing = ""
@@ -77,6 +79,11 @@ class Watermark:
         if len(values):
             self._greatest = _greater(self._greatest, pc.max(values).as_py())
 
+    @property
+    def went_back(self) -> bool:
+        """Whether no row has the greatest value of before, or a greater one."""
+        return self._former is not None and (self._greatest is None or self._greatest < self._former)  # type: ignore[operator]
+
     def refuse_missing(self) -> None:
         """
         Refuse rows without a value: no later run would see that they changed.
@@ -85,9 +92,9 @@ class Watermark:
         """
         if self._missing:
             raise DatasetError(
-                f"watermark: {self._column!r} is NULL in {counted(self._missing, 'row')} of {self._rows:,}, the "
+                f"watermark: {self.column!r} is NULL in {counted(self._missing, 'row')} of {self._rows:,}, the "
                 f"first of them in {self._first_missing}: whether these change could not be seen. Give them a "
-                f"value in the query, such as COALESCE({self._column}, created_at) AS {self._column}"
+                f"value in the query, such as COALESCE({self.column}, created_at) AS {self.column}"
             )
 
     def warning(self) -> str:
@@ -95,37 +102,37 @@ class Watermark:
         if not self._later:
             return ""
         return (
-            f"watermark: {self._column!r} is in the future in {counted(self._later, 'row')}. "
+            f"watermark: {self.column!r} is in the future in {counted(self._later, 'row')}. "
             "Such values do not count, or they would hide later changes: until then each run reads these rows "
             "again. Moments without a time zone are taken as UTC"
         )
 
-    def entry(self, query: str) -> WatermarkEntry | None:
+    def entry(self, query: str, columns: tuple[str, ...] = ()) -> WatermarkEntry | None:
         """
         Return what the manifest says of it; ``None`` when there is no value that counts.
 
         :param query: fingerprint of the query
+        :param columns: of the query, as the manifest tells them
         """
         if self._greatest is None or self._kind is None:
             return None
         value = self._greatest
         text = value.isoformat() if isinstance(value, date) else str(value)
-        return WatermarkEntry(self._column, self._kind, text, query)
+        return WatermarkEntry(self.column, self._kind, text, query, columns)
 
     def _refuse_other_kind(self, values: pa.ChunkedArray, where: str) -> None:
         kind = _kind_of(values.type)
         if kind is None:
             raise DatasetError(
-                f"watermark: column {self._column!r} holds {values.type} in {where}, of which no greatest value "
+                f"watermark: column {self.column!r} holds {values.type} in {where}, of which no greatest value "
                 f"tells what changed: {_EXPECTED}. Cast it in the query"
             )
         if {kind, self._kind} == set(_NUMBERS):
             self._kind = kind = "decimal"
         if self._kind not in (None, kind):
             raise DatasetError(
-                f"watermark: column {self._column!r} holds values of kind {kind} in {where}, and of kind "
-                f"{self._kind} before. Cast it in the query; if its type was changed on purpose, run once with "
-                "full=True"
+                f"watermark: column {self.column!r} holds values of kind {kind} in {where}, and of kind "
+                f"{self._kind} before. Cast it in the query"
             )
         self._kind = kind
         check_overlap(self._overlap, kind)
@@ -138,7 +145,7 @@ class Watermark:
         if self._shape is None or odd >= 0:
             shown = values[max(odd, 0)].as_py()[:40]
             raise DatasetError(
-                f"watermark: column {self._column!r} holds the text {shown!r} in {where}, row {max(odd, 0):,} of "
+                f"watermark: column {self.column!r} holds the text {shown!r} in {where}, row {max(odd, 0):,} of "
                 f"these. Texts sort by time only if all are ISO 8601 of one shape"
                 f"{f', here that of {first[:40]!r}' if odd > 0 else ''}, in UTC or without a zone. Make moments of "
                 "them in the query"
@@ -169,7 +176,7 @@ def since(entry: WatermarkEntry, overlap: Overlap) -> Value:
     value = _value_of(entry)
     if entry.kind in _NUMBERS:
         less = overlap if isinstance(overlap, int) else Decimal(str(overlap))
-        return value - less  # type: ignore[operator]
+        return value - (ceil(less) if entry.kind == "int" else less)  # type: ignore[operator]
     assert isinstance(overlap, timedelta)  # noqa: S101  checked above
     try:
         if isinstance(value, datetime):

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions, PermissionSet
 from coveo_provider.documents.permissions.posix import Owned
@@ -57,11 +58,12 @@ class FolderPermissions:
             table[name] = tuple(groups)
         object.__setattr__(self, "groups", table)
 
-    def with_rows(self, rows: Iterable[Mapping[str, str | None]], where: str) -> FolderPermissions:
+    def with_rows(self, rows: Iterable[Mapping[Any, Any]], where: str) -> FolderPermissions:
         """
         Return these permissions with the table that the rows of a CSV file make.
 
-        :raises DatasetError: a column is missing, a row has no group, or its folder cannot lie below a root
+        :raises DatasetError: a column is missing, a row has no group or too many values, or its folder cannot lie
+            below a root
         """
         table: dict[str, list[str]] = {}
         for number, row in enumerate(rows):
@@ -69,6 +71,11 @@ class FolderPermissions:
             if folder is None or not group or not group.strip():
                 raise DatasetError(
                     f"{where}, row {number:,}: expected the columns folder and group, with a name in the latter"
+                )
+            if None in row or len(f"{folder}{group.strip()}".splitlines()) > 1:
+                raise DatasetError(
+                    f"{where}, row {number:,}: has more values than the table has columns, or a line break in one. "
+                    f"Is a quote left open, or a comma not quoted, near {folder[:40]!r}?"
                 )
             table.setdefault(folder.strip("/"), []).append(group.strip())
         if not table:
@@ -111,6 +118,20 @@ class FolderPermissions:
             f"{path}: no folder above it stands in the table of FolderPermissions. Add it, or '' for all others"
         )
 
+    def refuse_entry(self, path: str) -> None:
+        """
+        Refuse a file that has the name of an entry, or nearly: it would be seen by those of the folder above.
+
+        :param path: below the root
+        :raises DatasetError: it has
+        """
+        if (meant := self._spellings.get(_plain(path))) is not None:
+            raise DatasetError(
+                f"{path}: is a file, and FolderPermissions has an entry {meant!r}. Entries are folders, and that "
+                "of the folder above would decide who sees it. Put it into a folder of its own, or leave it out "
+                "with exclude"
+            )
+
     def without_files(self, used: Iterable[str]) -> list[str]:
         """
         Return the folders of the table that decide about no file.
@@ -140,5 +161,7 @@ def _name(folder: object) -> str:
 
 def _plain(folder: str) -> str:
     """Return what spellings of a folder have in common that a reader takes for the same."""
-    names = unicodedata.normalize("NFC", folder).replace("\\", "/").casefold().split("/")
-    return "/".join(name.strip() for name in names).strip("/")
+    if not folder.isascii():  # characters of the category Cf have no width
+        folder = "".join(one for one in folder if unicodedata.category(one) != "Cf")
+    names = unicodedata.normalize("NFKC", folder).replace("\\", "/").casefold().split("/")
+    return "/".join(name.strip().rstrip(".") for name in names).strip("/")

@@ -46,6 +46,7 @@ def write_changes(
                     mapping=whole.mapping,
                     api=whole.api,
                     content_roots=whole.content_roots,
+                    content_links=whole.content_links,
                 )
                 name = f"changed-{number}" if number else "changed"
                 documents += _written(place / name, changed, rows, ids, beside=folders)

@@ -14,7 +14,7 @@ from typing import IO, Any
 from airflow.configuration import conf
 
 from coveo_provider.documents.contents.local_files import refuse_irregular
-from coveo_provider.documents.contents.roots import checked_roots, refuse_outside, refuse_place
+from coveo_provider.documents.contents.roots import checked_roots, refuse_link, refuse_outside, refuse_place
 from coveo_provider.documents.dataset.files import is_local, stamp_of_open, stored_stamp
 from coveo_provider.documents.uris import MissingFile, shown_uri
 from coveo_provider.errors import ConfigurationError, FileChanged
@@ -36,7 +36,7 @@ def allowed_roots() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_content(uri: str, roots: tuple[str, ...] = ()) -> Iterator[IO[bytes]]:
+def open_content(uri: str, roots: tuple[str, ...] = (), *, links: bool = True) -> Iterator[IO[bytes]]:
     """
     Open a file for reading, wherever ``ObjectStoragePath`` reads. May be called in threads.
 
@@ -44,13 +44,16 @@ def open_content(uri: str, roots: tuple[str, ...] = ()) -> Iterator[IO[bytes]]:
     Of this machine only regular files are read: a named pipe could hold a task beyond every time-out.
 
     :param roots: the folders below which it must lie, besides those of the setting; none allows every place
-    :raises OutsideRoots: it lies elsewhere
+    :param links: whether links below these may be followed to it
+    :raises OutsideRoots: it lies elsewhere, or a link leads to it
     :raises FileChanged: it changed while it was read
     :raises Exception: whatever the storage's library has for what went wrong
     """
     storage, path, local = _located(uri, roots)
     try:
         if local:
+            if not links:
+                refuse_link(path, os.path.realpath(path), roots)
             refuse_irregular(path)
         file = storage.open(path, mode="rb", block_size=_BLOCK)
     except FileNotFoundError:
@@ -63,7 +66,10 @@ def open_content(uri: str, roots: tuple[str, ...] = ()) -> Iterator[IO[bytes]]:
 
     with file:
         if local:  # again, as a link may have been put in its place meanwhile
-            _refuse_place(_opened_path(file, path), roots)
+            real = _opened_path(file, path)
+            _refuse_place(real, roots)
+            if not links:
+                refuse_link(path, real, roots)
         before = stamp() if looked_at else None
         yield file
         if looked_at and stamp() != before:

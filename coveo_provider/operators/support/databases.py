@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
@@ -33,6 +33,10 @@ _PASSING = re.compile("locked|busy|unable to open|disk")
 _SECRETS = re.compile("pass|secret|token|key|credential|pwd", re.IGNORECASE)
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
 _ARROW_ROWS = 2_048
+_TYPED = {"psycopg2", "psycopg"}  # whose types of columns are the same in a query around a query
+_PLACES = re.compile(
+    "(?:.*__)?(?:account|catalog|database|dbname|project|project_id|schema|service_name|sid)"
+)
 
 _OWN_TYPES = """
 SELECT typname, oid, typarray FROM pg_catalog.pg_type
@@ -56,6 +60,8 @@ class Database:
         self._hook, self._type, self._secrets = _hook(conn_id)
         self._cursor: Any = None
         self._connection: Any = None
+        self.columns: dict[str, tuple[str, ...]] = {}
+        """Of each query that was read, by its name: its columns, in order of their names, and their types."""
 
     def __enter__(self) -> Database:
         with self._errors("the connection cannot be opened", ()):
@@ -69,6 +75,11 @@ class Database:
             with suppress(Exception):
                 getattr(self._connection, end)()
         self._connection = None
+
+    def begin_again(self) -> None:
+        """End what a refused query left behind: PostgreSQL takes no other one before."""
+        with suppress(Exception):
+            self._connection.rollback()
 
     def cancel(self) -> None:
         """Ask the database to break off what it does for this connection, where its driver can."""
@@ -100,6 +111,7 @@ class Database:
             if self._driver.lstrip("_") == "duckdb":
                 with failing(f"{name}: the database refuses the query"):
                     reader = _arrow_reader(cursor, sql, parameters)
+                self.columns[name] = _told((field.name, str(field.type)) for field in reader.schema)
                 pieces = _read(reader, partial(failing, f"{name}: reading its rows failed"))
                 yield from arrow_batches(reader.schema, pieces, name, batch_rows=batch_rows)
             else:
@@ -108,6 +120,11 @@ class Database:
                     cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
                 rows = _Cursor(cursor, name, failing)
                 yield from query_batches(rows, name, batch_rows=batch_rows, spelled=spelled)
+                is_typed = self._driver in _TYPED
+                self.columns[name] = _told(
+                    (str(column[0]), str(column[1]) if is_typed else "")
+                    for column in cursor.description or ()
+                )
         finally:
             self._cursor = None
             for end in ("rollback", "close"):  # DuckDB's cursors have transactions of their own
@@ -118,17 +135,23 @@ class Database:
         """
         Return the query of the rows of another one that changed, and its parameters.
 
-        Rows without a value are among them, so that they are refused rather than overlooked.
+        Rows without a value, or with one of another kind or shape, are among them, so that they are refused rather
+        than overlooked.
 
         :param column: whose values are compared
         :param value: the least one
         """
         quoted = column if _PLAIN_NAME.fullmatch(column) else self._quoted(column)
-        marker = self._marker(named=isinstance(parameters, Mapping))
+        marker = self._marker(named=bool(parameters) and isinstance(parameters, Mapping))
         if not parameters and marker.startswith("%"):  # with parameters a single % is the driver's
             sql = sql.replace("%", "%%")
         named = f"coveo_rows.{quoted}"
-        text = f"SELECT * FROM (\n{sql}\n) coveo_rows WHERE {named} >= {marker} OR {named} IS NULL"  # noqa: S608
+        odd = [f"{named} IS NULL"]
+        if isinstance(value, str):  # whose other spellings may sort before it
+            odd.append(f"{named} NOT LIKE '{re.sub('[0-9]', '_', value)}'")
+        if self._driver == "sqlite3":  # where each value has a type of its own
+            odd.append(f"typeof({named}) <> '{'text' if isinstance(value, str) else 'integer'}'")
+        text = f"SELECT * FROM (\n{sql}\n) coveo_rows WHERE {named} >= {marker} OR {' OR '.join(odd)}"  # noqa: S608
         return text, with_value(parameters, value)
 
     def _quoted(self, column: str) -> str:
@@ -202,6 +225,19 @@ def place_of(conn_id: str) -> tuple[str, str]:
         return kind, host
     port = f":{connection.port}" if connection.port else ""
     return f"{kind}://{host}{port}", connection.schema or ""
+
+
+def database_of(conn_id: str) -> tuple[str, ...]:
+    """Return what tells the database of a connection from others, without user and password."""
+    namespace, name = place_of(conn_id)
+    extra = BaseHook.get_connection(conn_id).extra_dejson
+    places = [f"{key}={value}" for key, value in sorted(extra.items()) if _PLACES.fullmatch(key)]
+    return namespace, name, *places
+
+
+def _told(columns: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return columns as the manifest tells them, whatever their order."""
+    return tuple(sorted(f"{name}\n{kind}".rstrip("\n") for name, kind in columns))
 
 
 def _hook(conn_id: Any) -> tuple[Any, str, set[str]]:

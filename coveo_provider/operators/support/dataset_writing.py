@@ -41,6 +41,7 @@ class Recipe:
     :param content_stamp: what tells one state of a file that ``contentUri`` names from another
     :param content_roots: URIs of the folders below which the files must lie that rows name as their content; none
         allows every place
+    :param content_links: whether links below these folders may be followed to such a file
     :raises ConfigurationError: one of them is wrong
     """
 
@@ -51,6 +52,7 @@ class Recipe:
     part_bytes: int
     content_stamp: str
     content_roots: tuple[str, ...] = ()
+    content_links: bool = True
 
     def __post_init__(self) -> None:
         _check_mapping(self.mapping)
@@ -84,6 +86,7 @@ class Recipe:
             mapping=self.fingerprint(),
             api=api.value,
             content_roots=self.content_roots,
+            content_links=self.content_links,
         )
 
     def write(

@@ -52,6 +52,7 @@ def open_parts(uris: Sequence[str], named: Any = None) -> Iterator[list[Part]]:
                 partitions.get(uri),
                 dataset=folder_of(uri) if uri in entries else "",
                 content_roots=() if (told := manifests[folder_of(uri)]) is None else told.content_roots,
+                content_links=told is None or told.content_links,
             )
             for uri in uris
         ]

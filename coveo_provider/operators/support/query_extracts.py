@@ -24,6 +24,7 @@ from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import ConfigurationError, DatasetError
 from coveo_provider.operators.support.databases import (
     Database,
+    database_of,
     parameters_for,
     place_of,
     stripped,
@@ -102,15 +103,22 @@ class Queries:
             raise ConfigurationError(
                 f"watermark_overlap must be a timedelta, or a number for a column of numbers, not {self.overlap!r}"
             )
+        if self.overlap == float("inf"):
+            raise ConfigurationError("watermark_overlap has no end: give full=True to read everything")
         if not self.overlap >= least:  # type: ignore[operator]
             raise ConfigurationError(
                 f"watermark_overlap must not be less than nothing, and is {self.overlap}"
             )
 
     def fingerprint(self) -> str:
-        """Return what tells these rows from those of another query."""
+        """Return what tells these rows from those of another query, or of the same in another database."""
         return fingerprint(
-            self.conn_id, stripped(self.sql), self.parameters, self.watermark, self.soft_delete
+            self.conn_id,
+            database_of(str(self.conn_id)),
+            stripped(self.sql),
+            self.parameters,
+            self.watermark,
+            self.soft_delete,
         )
 
 
@@ -161,6 +169,9 @@ class QueryExtract:
                         counted(unseen.count, "id"),
                         self._queries.watermark,
                     )
+                except _Unlike as why:
+                    self._log.warning("Everything is read: %s", why)
+                    database.begin_again()
             folder = prepared_output(output, manifest)
             return folder, self._write_whole(database, folder, manifest)
 
@@ -214,10 +225,19 @@ class QueryExtract:
 
             def add_rest(writer: PartWriter) -> None:
                 reading.refuse_missing()
-                kept = succession.kept()
-                if kept.unseen:
-                    raise _Unseen(kept.unseen)
-                taken = add_kept(writer, base, kept, _open, least_bytes=self._recipe.part_bytes // 2)
+                if reading.watermark is not None and reading.watermark.went_back:
+                    raise _Unlike(
+                        f"the greatest value of {queries.watermark!r} was {entry.value} and is less now. The row "
+                        "that had it was deleted, or the table is that of a backup, of which no value tells more"
+                    )
+                _refuse_other_columns(entry.columns, self._columns())
+                try:
+                    kept = succession.kept()
+                    if kept.unseen:
+                        raise _Unseen(kept.unseen)
+                    taken = add_kept(writer, base, kept, _open, least_bytes=self._recipe.part_bytes // 2)
+                except DatasetError as error:
+                    raise _Unlike(f"what was read does not go with the last verified load: {error}") from None
                 self._say(base, kept, taken, reading)
 
             self._log.info(
@@ -264,7 +284,7 @@ class QueryExtract:
         sql = stripped(queries.sql)
         given = parameters_for(sql, queries.parameters, is_main=True)
         sql, parameters = database.changes(sql, queries.watermark, given, value)
-        return self._rows(database, sql, parameters, "sql")
+        return _begun(self._rows(database, sql, parameters, "sql"))
 
     def _rows(self, database: Database, sql: str, parameters: Any, name: str) -> Iterator[Batch]:
         mapping = self._recipe.mapping
@@ -300,7 +320,15 @@ class QueryExtract:
         reading.refuse_missing()
         if warning := mark.warning():
             self._log.warning("%s", warning)
-        return {"watermark": mark.entry(self._queries.fingerprint())}
+        return {"watermark": mark.entry(self._queries.fingerprint(), self._columns())}
+
+    def _columns(self) -> tuple[str, ...]:
+        """Return the columns of what was read, without types where it has a query of its own (``changes_sql``)."""
+        assert self._database is not None  # noqa: S101  it was read
+        columns = self._database.columns
+        if "changes_sql" not in columns:
+            return columns.get("sql", ())
+        return tuple(column.partition("\n")[0] for column in columns["changes_sql"])
 
     def _base(self, output: Any) -> WrittenDataset | None:
         """Return the dataset of the last verified load, if what changed since can be read; the log says why not."""
@@ -316,6 +344,7 @@ class QueryExtract:
 
     def _found_base(self, output: Any) -> WrittenDataset:
         from coveo_provider.documents.dataset.content_hash import HASH_VERSION
+        from coveo_provider.documents.extracts.watermarks import check_overlap
 
         if self._full:
             raise _WholeRead("it was asked for (full)")
@@ -338,6 +367,10 @@ class QueryExtract:
             entry = dataset.manifest.watermark
             if entry is None or entry.query != self._queries.fingerprint():
                 continue
+            try:
+                check_overlap(self._queries.overlap, entry.kind)
+            except ConfigurationError:  # said of what is read, if it is wrong there
+                raise _WholeRead("the watermark was of another kind than watermark_overlap is for") from None
             if dataset.manifest.api != wanted.api:
                 raise _WholeRead("the last verified load was made for the other kind of source (stream)")
             if is_same_folder(dataset.folder, output):
@@ -379,14 +412,12 @@ class _Reading:
     def rows(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Return the rows that are not marked as deleted."""
         from coveo_provider.documents.extracts.deleted_rows import ids_of, parted
-        from coveo_provider.documents.extracts.queries import column_of
 
         left = 0
         for batch in batches:
             self.count += len(batch.rows)
             if self.watermark is not None:
-                values = column_of(batch.rows, self._queries.watermark, batch.where, "watermark")
-                self.watermark.look(values, batch.where)
+                self._look(self.watermark, batch)
             if self._queries.soft_delete is None:
                 yield batch
                 continue
@@ -396,6 +427,18 @@ class _Reading:
             left += len(live.rows)
             if len(live.rows):
                 yield live
+
+    def _look(self, mark: Watermark, batch: Batch) -> None:
+        from coveo_provider.documents.extracts.queries import column_of
+
+        try:
+            mark.look(column_of(batch.rows, mark.column, batch.where, "watermark"), batch.where)
+        except DatasetError as error:
+            if self._succession is None:
+                raise
+            raise _Unlike(
+                str(error)
+            ) from None  # of another type or shape than before, which may be that of all rows
 
     def watch(self, batch: Batch, documents: Any) -> None:
         """Take note of the ids that rows got; each row has to be one document for that."""
@@ -419,10 +462,42 @@ class _WholeRead(Exception):
     """Why everything is read."""
 
 
+class _Unlike(Exception):
+    """Why the last verified load cannot be the base of what was read."""
+
+
 class _Unseen(Exception):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.count = count
+
+
+def _begun(rows: Iterator[Batch]) -> Iterator[Batch]:
+    """Return rows of what changed; all are read where the database refuses to compare, as of another type."""
+    try:
+        first = next(rows, None)
+    except DatasetError as error:
+        raise _Unlike(f"what changed cannot be asked for: {error}") from None
+    if first is not None:
+        yield first
+        yield from rows
+
+
+def _refuse_other_columns(former: Sequence[str], columns: Sequence[str]) -> None:
+    """
+    Refuse rows of other columns than the rows that would be kept have.
+
+    Types count where both sides tell them.
+    """
+    if not former or not columns:
+        return
+    if not all("\n" in column for column in (*former, *columns)):
+        former, columns = ([one.partition("\n")[0] for one in side] for side in (former, columns))
+    if other := sorted({one.partition("\n")[0] for one in {*former} ^ {*columns}}):
+        raise _Unlike(
+            f"the query has other columns than in the last verified load, or of another type: "
+            f"{', '.join(other[:5])}. Rows that did not change have these, too"
+        )
 
 
 def _open(path: Any, entry: Any = None) -> Any:
