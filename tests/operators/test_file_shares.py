@@ -259,8 +259,14 @@ class Keys:
     def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
         return self._infos if path.strip("/") == "bucket/docs" else []
 
+    def find(self, path: str, prefix: str) -> list[str]:
+        return [f"{path}{prefix}/lost.txt"]
 
-@pytest.mark.parametrize("nameless", [("bucket/docs/", "directory", 0), ("bucket/docs/", "file", 4)])
+
+@pytest.mark.parametrize(
+    "nameless",
+    [("bucket/docs/", "directory", 0), ("bucket/docs/", "file", 4), ("bucket/docs", "directory", 0)],
+)
 def test_a_key_with_an_empty_name_is_not_passed_over_in_silence(nameless: tuple[str, str, int]) -> None:
     """``docs//a.txt`` would be missing from the index."""
     bucket = Keys(nameless, ("bucket/docs/a.txt", "file", 1))
