@@ -95,3 +95,7 @@ def test_an_account_and_its_key_make_a_connection(monkeypatch: pytest.MonkeyPatc
     storage: Any = ObjectStoragePath("abfs://account@share/docs").fs
 
     assert (storage.account_name, storage.account_key) == (ACCOUNT, KEY)
+
+    monkeypatch.setenv("AIRFLOW_CONN_NAMELESS", json.dumps(fields))
+    with pytest.raises(ValueError, match="account_name"):
+        _ = ObjectStoragePath("abfs://nameless@share/docs").fs

@@ -15,6 +15,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -274,6 +275,16 @@ def test_a_key_with_an_empty_name_is_not_passed_over_in_silence(nameless: tuple[
     with pytest.raises(DatasetError, match=r"bucket/docs//: there are objects with an empty name .*'//'\]"):
         list(stored_files(bucket, "bucket/docs", Wanted()))
     assert [one.path for one in stored_files(bucket, "bucket/docs", Wanted(exclude=["//"]))] == ["a.txt"]
+
+
+def test_a_storage_without_its_library_names_the_extra(tmp_path: Path) -> None:
+    with (
+        patch.object(ObjectStoragePath, "is_dir", side_effect=ImportError("Install s3fs to access S3")),
+        pytest.raises(
+            AirflowFailException, match=r"root: s3://aws@share/docs cannot be read: .*\[s3\] for s3://"
+        ),
+    ):
+        listed("s3://aws@share/docs", tmp_path / "out")
 
 
 def test_what_stands_for_a_folder_is_no_file() -> None:
