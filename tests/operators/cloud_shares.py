@@ -41,7 +41,7 @@ SEEN = {
 @dataclass(frozen=True)
 class Bucket:
     """
-    An empty bucket with the name ``share``, behind the Airflow connection ``share``.
+    An empty bucket with the name ``share``, behind an Airflow connection.
 
     :param scheme: of its URI
     :param put: writes an object of the bucket
@@ -53,10 +53,11 @@ class Bucket:
     put: Callable[[str, bytes], object]
     delete: Callable[[str], object]
     page: int
+    connection: str = "share"  # which Airflow keeps open as long as the process lives
 
     @property
     def uri(self) -> str:
-        return f"{self.scheme}://share@share"
+        return f"{self.scheme}://{self.connection}@share"
 
 
 def followed_share(bucket: Bucket, sandbox: Sandbox, folder: Path) -> None:
