@@ -22,7 +22,7 @@ from coveo_provider.operators.support.lineage import Lineage, data_at, data_writ
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
 from coveo_provider.operators.support.paths import folder_at, misspelt
-from coveo_provider.operators.support.storage import open_file
+from coveo_provider.operators.support.storage import library_missing, open_file
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -210,7 +210,11 @@ class CoveoListFilesOperator(CoveoOperator):
                 "Name an Airflow connection instead, as in sftp://my_connection@/share"
             )
         folder = folder_at(self.root, "root")
-        if not folder.is_dir():
+        try:
+            is_folder = folder.is_dir()
+        except ImportError as error:
+            raise library_missing(self.root, "root", error) from None
+        if not is_folder:
             what = "is a file" if folder.exists() else "is missing"
             raise DatasetError(f"root: {shown_uri(self.root)} {what}, expected a folder{misspelt(self.root)}")
         return folder

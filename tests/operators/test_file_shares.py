@@ -16,6 +16,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -333,8 +334,14 @@ class Keys:
     def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
         return self._infos if path.strip("/") == "bucket/docs" else []
 
+    def find(self, path: str, prefix: str) -> list[str]:
+        return [f"{path}{prefix}/lost.txt"]
 
-@pytest.mark.parametrize("nameless", [("bucket/docs/", "directory", 0), ("bucket/docs/", "file", 4)])
+
+@pytest.mark.parametrize(
+    "nameless",
+    [("bucket/docs/", "directory", 0), ("bucket/docs/", "file", 4), ("bucket/docs", "directory", 0)],
+)
 def test_a_key_with_an_empty_name_is_not_passed_over_in_silence(nameless: tuple[str, str, int]) -> None:
     """``docs//a.txt`` would be missing from the index."""
     bucket = Keys(nameless, ("bucket/docs/a.txt", "file", 1))
@@ -342,6 +349,16 @@ def test_a_key_with_an_empty_name_is_not_passed_over_in_silence(nameless: tuple[
     with pytest.raises(DatasetError, match=r"bucket/docs//: there are objects with an empty name .*'//'\]"):
         list(stored_files(bucket, "bucket/docs", Wanted()))
     assert [one.path for one in stored_files(bucket, "bucket/docs", Wanted(exclude=["//"]))] == ["a.txt"]
+
+
+def test_a_storage_without_its_library_names_the_extra(tmp_path: Path) -> None:
+    with (
+        patch.object(ObjectStoragePath, "is_dir", side_effect=ImportError("Install s3fs to access S3")),
+        pytest.raises(
+            AirflowFailException, match=r"root: s3://aws@share/docs cannot be read: .*\[s3\] for s3://"
+        ),
+    ):
+        listed("s3://aws@share/docs", tmp_path / "out")
 
 
 def test_what_stands_for_a_folder_is_no_file() -> None:

@@ -17,7 +17,9 @@ import pytest
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.operators import CoveoListFilesOperator, CoveoPushBatchOperator
 from coveo_provider.sandbox import Sandbox
+from tests.conftest import Connect
 from tests.contents import content_of
+from tests.operators.cloud_shares import Bucket, followed_share, staged_load
 from tests.operators.conftest import run
 from tools.cluster.services import answers, s3, wait_for
 
@@ -25,6 +27,11 @@ PACKAGES = ("moto", "s3fs", "asyncssh", "sshfs")
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 FILES = ("a.txt", "hr/salaries 2026.pdf", "hr/forms/b#1.txt", "hr/.hidden", "ü/é.txt")
 SEEN = ("a.txt", "hr/salaries%202026.pdf", "hr/forms/b%231.txt", "%C3%BC/%C3%A9.txt")
+KEYS: dict[str, Any] = {
+    "aws_access_key_id": "key-of-a-test",
+    "aws_secret_access_key": "secret-of-a-test",
+    "region_name": "us-east-1",
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,23 +45,12 @@ def test_a_bucket_is_listed(connected: Sandbox, tmp_path: Path, monkeypatch: pyt
     """More keys than one answer of the server holds; an object that is replaced has another stamp."""
     import boto3
 
-    keys: dict[str, Any] = {
-        "aws_access_key_id": "key-of-a-test",
-        "aws_secret_access_key": "secret-of-a-test",
-        "region_name": "us-east-1",
-    }
     server, address = s3(tmp_path)
     server.start()
     try:
         wait_for("the S3", lambda: answers(address), 60, [server])
-        connection = {
-            "conn_type": "aws",
-            "login": keys["aws_access_key_id"],
-            "password": keys["aws_secret_access_key"],
-            "extra": {"endpoint_url": address, "region_name": "us-east-1"},
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_SHARE", json.dumps(connection))
-        client = boto3.client("s3", endpoint_url=address, **keys)
+        monkeypatch.setenv("AIRFLOW_CONN_SHARE", connection_to(address))
+        client = boto3.client("s3", endpoint_url=address, **KEYS)
         client.create_bucket(Bucket="share")
         for name in FILES:
             client.put_object(Bucket="share", Key=f"docs/{name}", Body=name.encode())
@@ -78,6 +74,44 @@ def test_a_bucket_is_listed(connected: Sandbox, tmp_path: Path, monkeypatch: pyt
             listed("s3://share@share/docs", tmp_path)
     finally:
         server.stop()
+
+
+def test_a_bucket_is_followed_and_loads_are_staged_in_it(
+    connected: Sandbox, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    server, address = s3(tmp_path)
+    server.start()
+    try:
+        wait_for("the S3", lambda: answers(address), 60, [server])
+        monkeypatch.setenv("AIRFLOW_CONN_FOLLOWED", connection_to(address))
+        client = boto3.client("s3", endpoint_url=address, **KEYS)
+        client.create_bucket(Bucket="share")
+        bucket = Bucket(
+            "s3",
+            lambda name, data: client.put_object(Bucket="share", Key=name, Body=data),
+            lambda name: client.delete_object(Bucket="share", Key=name),
+            page=0,  # the other test has more keys than one
+            connection="followed",
+        )
+        followed_share(bucket, connected, tmp_path)
+        with Sandbox.start(sources={"files": "PUSH"}) as other:
+            connect(other)
+            staged_load(bucket, other)
+    finally:
+        server.stop()
+
+
+def connection_to(address: str) -> str:
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": KEYS["aws_access_key_id"],
+            "password": KEYS["aws_secret_access_key"],
+            "extra": {"endpoint_url": address, "region_name": KEYS["region_name"]},
+        }
+    )
 
 
 def test_a_folder_behind_sftp_is_listed(

@@ -21,6 +21,7 @@ from pathspec import GitIgnoreSpec
 
 from coveo_provider.documents.contents.roots import OutsideRoots, refuse_place
 from coveo_provider.documents.dataset.files import stamp_in
+from coveo_provider.documents.extracts.azure_folders import azure_folder, is_azure
 from coveo_provider.documents.permissions.posix import Owned
 from coveo_provider.documents.uris import shown_uri
 from coveo_provider.errors import DatasetError
@@ -189,8 +190,9 @@ def stored_files(storage: Any, root: str, wanted: Wanted) -> Iterator[FoundFile]
             name, kind = str(info["name"]), info.get("type")
             path = _below(name, top)
             if path == folder:
-                # Object storage has no folders: "x/" of no size stands for one. No library opens what "x//…" names.
-                if name.endswith("/") and (kind == "directory" or info.get("size")):
+                # Object storage has no folders: "x/" of no size stands for one. No library opens what "x//…" names,
+                # of which that of Google tells "x" either way.
+                if (kind == "directory" or info.get("size")) if name.endswith("/") else _hides(storage, info):
                     _refuse_nameless(top, folder, wanted)
                 continue
             if kind == "directory":
@@ -248,7 +250,8 @@ def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mappi
     """Return what lies in a folder of a storage; ``None`` where it is gone."""
     try:
         storage.invalidate_cache(place)  # what a listing said may be old
-        found = sorted(storage.ls(place, detail=True), key=lambda info: str(info["name"]))
+        infos = azure_folder(storage, place) if is_azure(storage) else storage.ls(place, detail=True)
+        found = sorted(infos, key=lambda info: str(info["name"]))
         storage.invalidate_cache(place)  # which would keep the list of every folder
     except FileNotFoundError:
         if not folder:
@@ -258,6 +261,11 @@ def _listed(storage: Any, place: str, wanted: Wanted, folder: str) -> list[Mappi
     except OSError as error:
         raise _unlisted(place, error) from None
     return found
+
+
+def _hides(storage: Any, info: Mapping[str, Any]) -> bool:
+    """Return whether a folder that lists itself has objects with an empty name in it."""
+    return info.get("type") == "directory" and bool(storage.find(info["name"], prefix="/"))
 
 
 def _below(name: str, top: str) -> str:

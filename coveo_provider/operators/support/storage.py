@@ -96,15 +96,20 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
     except DatasetError:
         raise
     except ImportError as error:
-        raise DatasetError(
-            f"{name}: {shown_uri(uri)} cannot be read: {error}. A provider of Airflow's reads it: "
-            "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
-        ) from None
+        raise library_missing(uri, name, error) from None
     except (OSError, ValueError) as error:
         reason = without_secrets(uri, str(error))
         raise DatasetError(
             f"{name}: {shown_uri(uri)} cannot be read: {type(error).__name__}: {reason}"
         ) from None
+
+
+def library_missing(uri: str, name: str, error: ImportError) -> DatasetError:
+    """Return what to raise where the library of a URI's storage is not installed."""
+    return DatasetError(
+        f"{name}: {shown_uri(uri)} cannot be read: {error}. An extra of airflow-provider-coveo brings its "
+        "library: [s3] for s3://, [gcs] for gs://, [azure] for abfs://, [sftp] for sftp://"
+    )
 
 
 def flat(uris: Any, name: str) -> Iterator[str]:
