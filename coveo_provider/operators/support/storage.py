@@ -97,8 +97,8 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise DatasetError(
-            f"{name}: {shown_uri(uri)} cannot be read: {error}. A provider of Airflow's reads it: "
-            "apache-airflow-providers-amazon[s3fs] for s3://, -google for gs://, -microsoft-azure for abfs://"
+            f"{name}: {shown_uri(uri)} cannot be read: {error}. The extra of its storage installs what reads it: "
+            "pip install 'airflow-provider-coveo[s3]', or [gcs], [azure] or [sftp], where the task runs"
         ) from None
     except (OSError, ValueError) as error:
         reason = without_secrets(uri, str(error))
