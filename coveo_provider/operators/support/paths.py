@@ -81,16 +81,10 @@ def _refuse_without_library(scheme: str, text: str) -> None:
         return
     try:
         get_filesystem_class(scheme)
-    except ImportError:
+    except ImportError as error:
         extra = _EXTRAS.get(scheme)
-        cure = (
-            f"pip install 'airflow-provider-coveo[{extra}]', where the task runs"
-            if extra
-            else "install the provider of Airflow's for it"
-        )
-        raise DatasetError(
-            f"{shown_uri(text)} cannot be read or written: what {scheme}:// takes is not installed: {cure}"
-        ) from None
+        cure = f": pip install 'airflow-provider-coveo[{extra}]', where the task runs" if extra else ""
+        raise DatasetError(f"{shown_uri(text)} cannot be read or written: {error}{cure}") from None
 
 
 def folder_at(uri: Any, name: str = "") -> ObjectStoragePath:
