@@ -242,7 +242,9 @@ def _no_answer(name: str, url: str, error: Exception) -> CoveoError:
     if isinstance(error, requests.exceptions.ProxyError):
         return Unreachable(name, "the proxy refused", False)
     if any(isinstance(cause, NewConnectionError) for cause in causes):
-        return Unreachable(name, f"no connection could be made to {_place(url)}", False)
+        local = is_loopback(urlsplit(url).hostname or "")
+        asked = ", where nothing listens. Is coveo-sandbox running?" if local else ""
+        return Unreachable(name, f"no connection could be made to {_place(url)}{asked}", False)
     if isinstance(error, requests.exceptions.ReadTimeout):
         return Unreachable(name, "the answer took too long", True)
     return Unreachable(name, f"the connection broke: {_kind(causes[-1])}", True)

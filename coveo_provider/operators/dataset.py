@@ -18,7 +18,7 @@ from coveo_provider.operators.support.fields import look_at_fields, of_load, ref
 from coveo_provider.operators.support.inputs import DELETIONS, open_input
 from coveo_provider.operators.support.lineage import Lineage, data_read
 from coveo_provider.operators.support.mapped_tasks import mappable
-from coveo_provider.operators.support.run_reports import tell_held
+from coveo_provider.operators.support.run_reports import count_held, tell_held
 from coveo_provider.operators.support.storage import list_parts, manifests_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class CoveoCheckDatasetOperator(SourceOperator):
             return self._checked()
         with self.claim(context).begun("loading it"):
             checked = self._checked()
-            tell_held(self, context)
+            tell_held(context, count_held(self))
             return checked
 
     def _checked(self) -> list[str] | list[list[str]]:

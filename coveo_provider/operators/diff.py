@@ -23,7 +23,7 @@ from coveo_provider.operators.support.fields import look_at_fields, of_files, re
 from coveo_provider.operators.support.lineage import Lineage, data_written
 from coveo_provider.operators.support.mapped_tasks import mappable, parts_of
 from coveo_provider.operators.support.paths import folder_at
-from coveo_provider.operators.support.run_reports import tell_held
+from coveo_provider.operators.support.run_reports import count_held, tell_held
 from coveo_provider.operators.support.states import owner_of_state, run_key, run_to_remember, state_at
 from coveo_provider.operators.support.storage import manifests_of
 from coveo_provider.operators.support.values import number, truth
@@ -43,7 +43,8 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
     :class:`~coveo_provider.operators.finalize.CoveoFinalizeOperator` remembered when the last run had gone
     through. What is new or changed becomes one dataset, the ids of what is gone another, so that a nightly run over
     a million documents sends the thousand that moved. It sends everything on a first run, when what was remembered
-    is lost or damaged, and when the mapping changed; the source's older items are then deleted by age.
+    is lost or damaged, when the mapping changed, and when the source holds fewer items than the last load left; the
+    source's older items are then deleted by age.
 
     A file that ``contentUri`` names counts as changed when its size or time is another one, or its hash where the
     storage has one; ``content_stamp="hash"`` of the transform compares the bytes.
@@ -140,15 +141,16 @@ class CoveoDiffOperator(AskingOperator, SourceOperator):
         claim = self.claim(context)
         with claim.begun(_STEP):
             claim.own(self.content_owner or owner_of_state(self.state), _STEP)
-            arguments = self._compare_and_announce(context)
-            tell_held(self, context)
+            held = count_held(self)
+            arguments = self._compare_and_announce(context, held)
+            tell_held(context, held)
             return arguments
 
-    def _compare_and_announce(self, context: Context) -> list[dict[str, Any]]:
+    def _compare_and_announce(self, context: Context, held: int | None) -> list[dict[str, Any]]:
         datasets = whole_datasets(self.documents)
         state = state_at(self.state)
         current = run_to_remember(self, datasets)
-        basis = read_basis(state, current)
+        basis = read_basis(state, current, held)
         # What this run announced itself is no change: the plan may be older than that, or was made anew since.
         key = run_key(context)
         self._refuse_unplanned({basis.fingerprint(current, without) for without in ("", key)})

@@ -21,8 +21,8 @@ from coveo_provider.operators.support.dataset_writing import Recipe
 from coveo_provider.operators.support.lineage import Lineage, data_at, data_written
 from coveo_provider.operators.support.mapped_tasks import mappable
 from coveo_provider.operators.support.output_folders import prepared_output
-from coveo_provider.operators.support.paths import folder_at, misspelt
-from coveo_provider.operators.support.storage import library_missing, open_file
+from coveo_provider.operators.support.paths import folder_at, library_missing, misspelt
+from coveo_provider.operators.support.storage import open_file
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

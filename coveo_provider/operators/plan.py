@@ -202,7 +202,8 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
         datasets = whole_datasets(self.documents)
         state = state_at(self.state)
         current = run_to_remember(self, datasets)
-        basis = read_basis(state, current)
+        held = count_held(self)
+        basis = read_basis(state, current, held)
         last = basis.last if basis.last is not None and basis.last.is_of(current) else None
         if last is not None and last.hash_version != current.hash_version:
             last = None
@@ -224,7 +225,7 @@ class CoveoPlanOperator(AskingOperator, SourceOperator, SkipMixin):
                 "everything": bool(reason),
                 "reason": reason,
                 "documents": _counts(current, last, difference),
-                "held": count_held(self),
+                "held": held,
                 "by": inspection.groups(),
                 "former": _former(last, inspection),
                 **self._looked_at(inspection),

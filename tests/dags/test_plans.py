@@ -12,6 +12,7 @@ import pytest
 
 from coveo_provider._compat import TaskAwaitingInput
 from coveo_provider.errors import ConfigurationError
+from coveo_provider.hooks.coveo import CoveoHook
 from coveo_provider.operators import CoveoDiffOperator, CoveoPlanOperator
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.task_groups import catalog_refresh, incremental_push
@@ -69,6 +70,20 @@ def plan_of(run: Run) -> dict[str, Any]:
     if run.state == "success":
         assert run.xcom("plan", "return_value") == plan
     return plan
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_plan_tells_of_items_that_somebody_else_deleted(shop: Shop, name: str) -> None:
+    """It is a plan to send everything, and what follows agrees, also where no row changed."""
+    nightly = shop(name)
+    hook, gone = CoveoHook(), sorted(nightly.held())[:2]
+    _ = hook.delete(gone, "files") if name == "incremental_push" else hook.update("products", deletions=gone)
+    assert len(nightly.held()) == 8
+
+    run = nightly.night(approve="never", plan_only=False)
+
+    assert run.state == "success"
+    assert nightly.held() == nightly.wanted()
 
 
 @pytest.mark.parametrize("name", GROUPS)

@@ -206,7 +206,7 @@ def test_testing_a_connection_names_the_missing_privilege(sandbox: Sandbox, conn
     [
         ({"password": "wrong-key"}, ["401", "API key"]),
         ({"login": "nobody"}, ["404", "organization id"]),
-        ({"host": "http://127.0.0.1:9"}, ["no connection could be made"]),
+        ({"host": "http://127.0.0.1:9"}, ["no connection could be made", "Is coveo-sandbox running?"]),
         ({"login": ""}, ["organization id is missing"]),
     ],
 )

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from coveo_provider._compat import AirflowSkipException
 from coveo_provider.documents import DocumentMapping
+from coveo_provider.operators import CoveoPushBatchOperator
+from coveo_provider.operators import diff as diff_module
+from coveo_provider.operators import verify as verify_module
 from tests.conftest import Connect
 from tests.operators.nights import Nights
 
@@ -89,3 +93,35 @@ def test_a_state_of_another_organization_leads_to_a_full_run(nights: Nights, con
     night.diff()
 
     assert nights.told["reason"] == "what is remembered is of another organization"
+
+
+def test_items_that_somebody_else_deleted_are_sent_again(nights: Nights) -> None:
+    """Also where no row changed: a green run would else stand for a source that lacks some of its items."""
+    nights.put(1)
+    nights.put(2)
+    nights.run()
+    gone = [{"documentId": "product://002"}]
+    CoveoPushBatchOperator(task_id="gone", source_id="files", deletions=gone).execute({})
+    nights.sandbox.settle()
+
+    nights.run()
+
+    assert nights.told["reason"].startswith("the source holds 1 item, fewer than the 2 of the last load")
+    assert nights.held() == nights.expected()
+    with pytest.raises(AirflowSkipException, match="none is new or changed"):
+        nights.run()
+
+
+def test_a_count_that_nobody_verified_is_no_reason_to_send_everything(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's count may come late, and was looked at in the end of a verified load only."""
+    nights.put(1)
+    nights.put(2)
+    monkeypatch.setattr(verify_module.CoveoVerifyOperator, "_held", lambda self: None)
+    nights.run()
+    monkeypatch.setattr(diff_module, "count_held", lambda operator: 0)
+    nights.put(2, price=3)
+
+    assert nights.run()
+    assert nights.told["full"] is False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,9 +20,11 @@ from coveo_provider.operators import (
     CoveoPushBatchOperator,
     CoveoPushItemOperator,
     CoveoSetSourceStatusOperator,
+    CoveoTransformOperator,
     CoveoUpdateStreamOperator,
     CoveoUploadChunkOperator,
 )
+from coveo_provider.operators.support import paths
 from coveo_provider.sandbox import Answer, Cut, Sandbox
 from tests.conftest import WritePart, products
 from tests.operators.conftest import run
@@ -70,6 +74,23 @@ def test_a_refusal_names_source_and_remedy(
     assert f"{operator.source_id}" in f"{failed.value} {logged}"
     for secret in (connected.api_key, "X-Amz-Signature", "X-Amz-Credential"):
         assert secret not in f"{failed.value} {logged}"
+
+
+@pytest.mark.parametrize("argument", ["source", "output"])
+@pytest.mark.parametrize(("scheme", "extra"), [("s3", "s3"), ("gs", "gcs"), ("abfs", "azure")])
+def test_a_storage_without_its_library_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, extra: str, argument: str
+) -> None:
+    """Whichever argument names it, and before anything is read."""
+    (tmp_path / "shoes.csv").write_text("documentId\nproduct://1\n")
+    places: dict[str, Any] = {"source": f"file://{tmp_path}/shoes.csv", "output": f"file://{tmp_path}/out"}
+    places[argument] = f"{scheme}://there@bucket/shoes"
+    for library in ("s3fs", "gcsfs", "adlfs"):
+        monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(paths, "has_fs", lambda scheme: False)
+
+    with pytest.raises(Exception, match=rf"{argument}: {scheme}://.*airflow-provider-coveo\[{extra}\]"):
+        run(CoveoTransformOperator(task_id="t", **places))
 
 
 @pytest.mark.parametrize("task", ["upload", "update", "merge", "push"])

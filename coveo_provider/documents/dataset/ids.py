@@ -121,7 +121,10 @@ def _refuse_among(
         )
         least = "at least " if total > len(suspects) else ""
         more = f"; and {least}{len(twice) - _NAMED:,} more" if len(twice) > _NAMED else ""
-        raise DatasetError(f"documentId must be unique, found {named}{more}")
+        raise DatasetError(
+            f"documentId must be unique, found {named}{more}. Make ids of columns that together are unique, or "
+            "leave out the rows that stand twice"
+        )
 
 
 def _suspected(part: Source, suspects: npt.NDArray[np.uint64]) -> Iterator[str]:

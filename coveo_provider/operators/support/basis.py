@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.state import LastRun, Pending, State
+from coveo_provider.documents.contract import counted
 from coveo_provider.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -52,8 +53,12 @@ class Basis:
         return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-def read_basis(state: State, current: LastRun) -> Basis:
-    """Return what the state tells of the source that ``current`` is about."""
+def read_basis(state: State, current: LastRun, held: int | None = None) -> Basis:
+    """
+    Return what the state tells of the source that ``current`` is about.
+
+    :param held: items that the source holds now; ``None`` where that is not known
+    """
     try:
         pending, last = state.pending(), state.last()
     except DatasetError as error:
@@ -65,7 +70,18 @@ def read_basis(state: State, current: LastRun) -> Basis:
         reason = "nothing is remembered of an earlier run"
     else:
         reason = last.unlike(current)
+        if reason is None and held is not None and not pending and held < (fewest := _fewest(last)):
+            reason = (
+                f"the source holds {counted(held, 'item')}, fewer than the {fewest:,} of the last load: somebody "
+                "else deleted some, or made the source anew"
+            )
     return Basis(last, pending, reason)
+
+
+def _fewest(last: LastRun) -> int:
+    """Return how many items are there since the last load; 0 where nobody saw them, as its count may come late."""
+    seen = bool(last.loads) and last.loads[0].held is not None
+    return last.rows - last.rejected if seen else 0
 
 
 def compare(

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import has_fs
-from fsspec.registry import known_implementations, registry
+from fsspec.registry import get_filesystem_class, known_implementations, registry
 
 from coveo_provider.documents.uris import (
     is_url,
@@ -19,6 +19,15 @@ from coveo_provider.documents.uris import (
 from coveo_provider.errors import DatasetError
 
 _CHAIN = "::"
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "abfs": "azure",
+    "abfss": "azure",
+    "sftp": "sftp",
+}
 
 
 def path_at(uri: Any, name: str = "") -> ObjectStoragePath:
@@ -47,6 +56,7 @@ def _path_at(text: str) -> ObjectStoragePath:
         root = "/" if not scheme or _CHAIN in local else f"file://{place}/"
         return ObjectStoragePath(root) / local
     name = path.strip("/")
+    _refuse_without_library(scheme, text)
     try:
         found = ObjectStoragePath(text)
         if not is_url(text) and not found.path.endswith(name):
@@ -59,6 +69,28 @@ def _path_at(text: str) -> ObjectStoragePath:
             + ("spell :: as %3A%3A" if is_url(text) else "give the file another name")
         )
     return found
+
+
+def _refuse_without_library(scheme: str, text: str) -> None:
+    """
+    Refuse a storage that neither a provider of Airflow's nor a library reads, and say what to install.
+
+    Its library would be missed at the first look at the storage, in its own words.
+    """
+    if has_fs(scheme) or scheme in registry or scheme not in known_implementations:
+        return
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        raise library_missing(text, "", error) from None
+
+
+def library_missing(uri: str, name: str, error: ImportError) -> DatasetError:
+    """Return what to raise where the library of a URI's storage is not installed."""
+    extra = _EXTRAS.get(uri.partition("://")[0].lower())
+    cure = f": pip install 'airflow-provider-coveo[{extra}]', where the task runs" if extra else ""
+    place = f"{name}: {shown_uri(uri)}" if name else shown_uri(uri)
+    return DatasetError(f"{place} cannot be read or written: {error}{cure}")
 
 
 def folder_at(uri: Any, name: str = "") -> ObjectStoragePath:

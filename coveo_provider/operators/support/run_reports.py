@@ -36,12 +36,10 @@ _SENT = (
 _OUTCOME = ("verified", "indexed", "deleted", "refused", "unknown", "refused_file")
 
 
-def tell_held(operator: SourceOperator, context: Context) -> None:
-    """Leave in XCom how many items the source holds before a load; nothing where the key may not ask."""
+def tell_held(context: Context, held: int | None) -> None:
+    """Leave in XCom how many items the source holds before a load; nothing where that is not known."""
     instance: Any = context.get("ti")
-    if instance is None:
-        return
-    if (held := count_held(operator)) is not None:
+    if instance is not None and held is not None:
         instance.xcom_push(HELD, held)
 
 

@@ -17,7 +17,14 @@ from coveo_provider.documents.extracts.formats import RAW_SUFFIXES
 from coveo_provider.documents.uris import shown_uri, without_secrets
 from coveo_provider.errors import DatasetError
 from coveo_provider.operators.support.frames import is_frame
-from coveo_provider.operators.support.paths import folder_at, folder_of, is_storage, misspelt, path_at
+from coveo_provider.operators.support.paths import (
+    folder_at,
+    folder_of,
+    is_storage,
+    library_missing,
+    misspelt,
+    path_at,
+)
 
 _PARQUET = ".parquet"
 LISTS = ("[", "(")
@@ -102,14 +109,6 @@ def _errors_named(uri: str, name: str) -> Iterator[None]:
         raise DatasetError(
             f"{name}: {shown_uri(uri)} cannot be read: {type(error).__name__}: {reason}"
         ) from None
-
-
-def library_missing(uri: str, name: str, error: ImportError) -> DatasetError:
-    """Return what to raise where the library of a URI's storage is not installed."""
-    return DatasetError(
-        f"{name}: {shown_uri(uri)} cannot be read: {error}. An extra of airflow-provider-coveo brings its "
-        "library: [s3] for s3://, [gcs] for gs://, [azure] for abfs://, [sftp] for sftp://"
-    )
 
 
 def flat(uris: Any, name: str) -> Iterator[str]:

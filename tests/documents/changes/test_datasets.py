@@ -43,7 +43,8 @@ def test_an_id_in_two_datasets_is_refused(tmp_path: Path) -> None:
         refuse_shared_ids([products, others, variants])
     assert str(raised.value) == (
         f"documentId must be unique, found p:2 2 times in {tmp_path}/products/part-00000.parquet and "
-        f"{tmp_path}/variants/part-00000.parquet"
+        f"{tmp_path}/variants/part-00000.parquet. Make ids of columns that together are unique, or leave out the "
+        "rows that stand twice"
     )
     refuse_shared_ids([products, others])
     refuse_shared_ids([products])
