@@ -65,7 +65,7 @@ class CoveoOperator(BaseOperator):
     checkpoint = Checkpoint()
     """What this try had done before it waited."""
 
-    progress: Progress
+    progress = Progress({})
     """Keeps that for a retry after a crash, where Airflow can."""
 
     lineage = Lineage()

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from coveo_provider.documents.encoding.chunks import Chunk
 
 _KEY = "coveo_progress"
@@ -85,10 +83,9 @@ class Progress:
     :param context: the task's
     """
 
-    def __init__(self, context: Context) -> None:
-        values: Mapping[str, Any] = context
-        self._store: Any = values.get("task_state_store")
-        self._instance: Any = values.get("ti")
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store: Any = context.get("task_state_store")
+        self._instance: Any = context.get("ti")
 
     @property
     def can_keep(self) -> bool:
