@@ -67,6 +67,19 @@ def waiting(small: SmallAirflow, run: str) -> dict[str, Any]:
     return {name: asked[name] for name in asking & asked.keys()}
 
 
+def is_seen(small: SmallAirflow, run: str, task: str) -> bool:
+    """
+    Return whether the scheduler took note that a task ended to wait.
+
+    Where an answer comes before that, quicker than any person's, it takes the task to have died and fails it.
+    """
+    event = (
+        f"task instance TaskInstanceKey(dag_id='nightly', task_id='{task}', run_id='{run.rpartition('/')[2]}'"
+    )
+    lines = (small.home / "scheduler.log").read_text(errors="replace").splitlines()
+    return any("Received executor event" in line and event in line for line in lines)
+
+
 def answer(small: SmallAirflow, run: str, task: str, option: str) -> None:
     path = f"{run}/taskInstances/{task}/-1/hitlDetails"
     assert small.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
@@ -84,6 +97,7 @@ def test_two_tasks_ask_and_each_does_as_it_is_told(small_airflow: SmallAirflow, 
     asked = waiting(small, run)
     assert set(asked) == {"push_rebuild.delete_older", "catalog_load.close"}
     assert "3 documents, 10 held" in asked["catalog_load.close"]["subject"]
+    small.wait_for("the scheduler", lambda: all(is_seen(small, run, name) for name in asked), SECONDS)
     pool = small.call("GET", "pools/default_pool")
     assert (pool["running_slots"], pool["queued_slots"]) == (0, 0)
 

@@ -111,7 +111,8 @@ class Tab:
         self.page.on("console", self._listen)
 
     def _note(self, request: Any) -> None:
-        if "/coveo" in request.frame.url and not request.url.startswith((self.server.url, "data:")):
+        own = (self.server.url, f"blob:{self.server.url}", "data:")
+        if "/coveo" in request.frame.url and not request.url.startswith(own):
             self.foreign.append(request.url)
 
     def _listen(self, message: Any) -> None:
