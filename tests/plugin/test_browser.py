@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 import requests
@@ -111,7 +111,8 @@ class Tab:
         self.page.on("console", self._listen)
 
     def _note(self, request: Any) -> None:
-        own = (self.server.url, f"blob:{self.server.url}", "data:")
+        # The page around the frame makes blobs of its own, which carry the origin without the server's path.
+        own = (self.server.url, f"blob:{urljoin(self.server.url, '/')}", "data:")
         if "/coveo" in request.frame.url and not request.url.startswith(own):
             self.foreign.append(request.url)
 
