@@ -10,7 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
@@ -29,6 +29,9 @@ SINCE = "coveo_since"
 
 _HOPELESS = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"}
 _SECRET = 3  # characters that are worth hiding
+_MYSQL = {"MySQLdb", "pymysql", "mysql"}  # whose drivers these are; MariaDB has the same
+_WRONG_IN_MYSQL = {1054, 1142, 1143, 1305, 1370, 1792}  # no such column or function, no right to it, a write
+_SLOW_READER = 3_600  # seconds that a server waits for rows to be taken, as parts are written meanwhile
 _PASSING = re.compile("locked|busy|unable to open|disk")
 _SECRETS = re.compile("pass|secret|token|key|credential|pwd", re.IGNORECASE)
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
@@ -80,6 +83,8 @@ class Database:
         """End what a refused query left behind: PostgreSQL takes no other one before."""
         with suppress(Exception):
             self._connection.rollback()
+        if self._driver in _MYSQL:
+            _begin_mysql(self._connection)
 
     def cancel(self) -> None:
         """Ask the database to break off what it does for this connection, where its driver can."""
@@ -185,7 +190,8 @@ class Database:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             # SQLite's errors of syntax are of the kind that others have for what may pass.
             is_sqlite = type(error).__module__ == "sqlite3" and not _PASSING.search(text)
-            if kinds & _HOPELESS or is_sqlite:
+            is_mysql = self._type == "mysql" and error.args and error.args[0] in _WRONG_IN_MYSQL
+            if kinds & _HOPELESS or is_sqlite or is_mysql:
                 raise DatasetError(f"{where}: {reason}") from None
             raise DatabaseUnavailable(where, reason) from None
 
@@ -282,7 +288,7 @@ def _hook(conn_id: Any) -> tuple[Any, str, set[str]]:
 
 
 def _prepare(connection: Any, driver: str) -> None:
-    """Let all queries of a connection to PostgreSQL see one moment, and change nothing."""
+    """Let all queries of a connection to PostgreSQL or MySQL see one moment, and change nothing."""
     if driver == "psycopg2":
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         extras, extensions = import_module("psycopg2.extras"), import_module("psycopg2.extensions")
@@ -302,6 +308,19 @@ def _prepare(connection: Any, driver: str) -> None:
         for name, oid, array in _own_types(connection):
             if connection.adapters.types.get(oid) is None:
                 types.TypeInfo(name, oid, array).register(connection)
+    elif driver in _MYSQL:
+        _begin_mysql(connection)
+
+
+def _begin_mysql(connection: Any) -> None:
+    """Begin a transaction that sees one moment and changes nothing, as far as what resembles MySQL knows such."""
+    for statement in (
+        f"SET SESSION net_write_timeout = {_SLOW_READER}",
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    ):
+        with suppress(Exception), closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
 
 
 def _own_types(connection: Any) -> list[tuple[str, int, int]]:
