@@ -29,9 +29,7 @@ SINCE = "coveo_since"
 
 _HOPELESS = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"}
 _SECRET = 3  # characters that are worth hiding
-_MYSQL = {"MySQLdb", "pymysql", "mysql"}  # whose drivers these are; MariaDB has the same
 _WRONG_IN_MYSQL = {1054, 1142, 1143, 1305, 1370, 1792}  # no such column or function, no right to it, a write
-_SLOW_READER = 3_600  # seconds that a server waits for rows to be taken, as parts are written meanwhile
 _PASSING = re.compile("locked|busy|unable to open|disk")
 _SECRETS = re.compile("pass|secret|token|key|credential|pwd", re.IGNORECASE)
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
@@ -40,6 +38,18 @@ _TYPED = {"psycopg2", "psycopg"}  # whose types of columns are the same in a que
 _PLACES = re.compile(
     "(?:.*__)?(?:account|catalog|database|dbname|project|project_id|schema|service_name|sid)"
 )
+
+# A server waits for an hour for the next rows to be taken, as parts are written meanwhile.
+_BEGIN_MYSQL = (
+    "SET SESSION net_write_timeout = 3600",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+_BEGIN_POSTGRES = ("SET LOCAL idle_in_transaction_session_timeout = '1h'",)
+_BEGIN = {
+    **dict.fromkeys(("MySQLdb", "pymysql", "mysql"), _BEGIN_MYSQL),
+    **dict.fromkeys(("psycopg2", "psycopg"), _BEGIN_POSTGRES),
+}
 
 _OWN_TYPES = """
 SELECT typname, oid, typarray FROM pg_catalog.pg_type
@@ -71,6 +81,7 @@ class Database:
             self._connection = self._hook.get_conn()
             self._driver = type(self._connection).__module__.partition(".")[0]
             _prepare(self._connection, self._driver)
+            _begin(self._connection, self._driver)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,8 +94,7 @@ class Database:
         """End what a refused query left behind: PostgreSQL takes no other one before."""
         with suppress(Exception):
             self._connection.rollback()
-        if self._driver in _MYSQL:
-            _begin_mysql(self._connection)
+        _begin(self._connection, self._driver)
 
     def cancel(self) -> None:
         """Ask the database to break off what it does for this connection, where its driver can."""
@@ -288,7 +298,7 @@ def _hook(conn_id: Any) -> tuple[Any, str, set[str]]:
 
 
 def _prepare(connection: Any, driver: str) -> None:
-    """Let all queries of a connection to PostgreSQL or MySQL see one moment, and change nothing."""
+    """Let all queries of a connection to PostgreSQL see one moment, and change nothing; know its types."""
     if driver == "psycopg2":
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         extras, extensions = import_module("psycopg2.extras"), import_module("psycopg2.extensions")
@@ -308,19 +318,17 @@ def _prepare(connection: Any, driver: str) -> None:
         for name, oid, array in _own_types(connection):
             if connection.adapters.types.get(oid) is None:
                 types.TypeInfo(name, oid, array).register(connection)
-    elif driver in _MYSQL:
-        _begin_mysql(connection)
 
 
-def _begin_mysql(connection: Any) -> None:
-    """Begin a transaction that sees one moment and changes nothing, as far as what resembles MySQL knows such."""
-    for statement in (
-        f"SET SESSION net_write_timeout = {_SLOW_READER}",
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-    ):
-        with suppress(Exception), closing(connection.cursor()) as cursor:
-            cursor.execute(statement)
+def _begin(connection: Any, driver: str) -> None:
+    """Begin a transaction as a long read needs it, as far as what resembles PostgreSQL or MySQL knows such."""
+    for statement in _BEGIN.get(driver, ()):
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(statement)
+        except Exception:  # noqa: BLE001  Redshift, TiDB and others lack some of it
+            with suppress(Exception):
+                connection.rollback()
 
 
 def _own_types(connection: Any) -> list[tuple[str, int, int]]:
