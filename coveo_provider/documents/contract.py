@@ -57,7 +57,10 @@ RESERVED_KEYS = {
 CONTENT_URI = "contentUri"
 """Our own key, never sent: the URI of a file that the loader reads and sends as the document's content."""
 
-DOCUMENT_KEYS = {**RESERVED_KEYS, CONTENT_URI.lower(): CONTENT_URI}
+CONTENT_OWNERS = "contentUriOwners"
+"""Our own key, never sent: whose this file and the folders above it were when a list of files found it."""
+
+DOCUMENT_KEYS = {**RESERVED_KEYS, CONTENT_URI.lower(): CONTENT_URI, CONTENT_OWNERS.lower(): CONTENT_OWNERS}
 """What is no metadata in a documents dataset, by lower-case spelling."""
 
 DELETE_CHILDREN = "deleteChildren"

@@ -63,6 +63,8 @@ class ContentFile:
     :param compression: how its content is to be sent
     :param roots: the folders below which it must lie; none allows every place
     :param links: whether links below these may be followed to it
+    :param owners: whose it was when it was listed, as ``owners_text`` of ``permissions/posix.py`` has it; empty
+        where that decides about nothing
     :param token: what stands for it in the document's JSON
     """
 
@@ -71,6 +73,7 @@ class ContentFile:
     compression: str
     roots: tuple[str, ...] = field(default=(), repr=False)
     links: bool = True
+    owners: str = field(default="", repr=False)
     token: str = field(default_factory=new_token, repr=False)
 
 

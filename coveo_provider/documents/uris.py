@@ -123,6 +123,11 @@ def shown_uri(uri: str) -> str:
     return bare if _query_start(uri) is None else f"{bare}?…"
 
 
+def shown_path(path: str) -> str:
+    """Return a path of this machine as errors name it, whatever bytes it has."""
+    return shown_uri(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
 def holds_password(uri: str) -> bool:
     """Return whether something stands before the host that is no mere name of a connection."""
     return bool(_secret_user(uri))

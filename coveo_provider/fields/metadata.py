@@ -202,7 +202,7 @@ class _Columns:
             if key in profiles:
                 dtype = self._part.schema.field(name).type
                 profiles[key].add_type(dtype)
-                if not all_fit("LONG", dtype) and _is_whole(dtype):
+                if not all_fit("LONG", dtype) and _has_whole(dtype):
                     large[key] = name
         for batch in self._part.batches(list(large.values())) if large else ():
             for key, name in large.items():
@@ -319,7 +319,21 @@ def _is_whole(dtype: pa.DataType) -> bool:
     return bool(pt.is_integer(dtype.value_type if pt.is_dictionary(dtype) else dtype))
 
 
+def _has_whole(dtype: pa.DataType) -> bool:
+    """Return whether values of a type are whole numbers, or are objects that may have some."""
+    dtype = plain_type(dtype)
+    if pt.is_struct(dtype):
+        return any(_has_whole(each.type) for each in dtype)
+    return _has_whole(dtype.item_type) if pt.is_map(dtype) else _is_whole(dtype)
+
+
 def _bounds(column: pa.Array) -> list[int]:
-    """Return the smallest and the largest of whole numbers; none where there is no value."""
-    least_and_most = pc.min_max(spelled_out(plain(column))).as_py()
-    return [one for one in least_and_most.values() if one is not None]
+    """Return the smallest and the largest of whole numbers, of those in objects, too; none where there are none."""
+    column = spelled_out(plain(column))
+    if pt.is_map(column.type):
+        return _bounds(column.items)
+    if pt.is_struct(column.type):
+        return [number for each in column.flatten() for number in _bounds(each)]
+    if not pt.is_integer(column.type):
+        return []
+    return [one for one in pc.min_max(column).as_py().values() if one is not None]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from coveo_provider.documents.extracts.file_walk import FoundFile, Wanted
     from coveo_provider.documents.extracts.readers import Batch
+    from coveo_provider.documents.extracts.share import Share
     from coveo_provider.documents.extracts.transformation import Transform
     from coveo_provider.documents.mapping.document_mapping import DocumentMapping
     from coveo_provider.documents.permissions.folders import FolderPermissions
@@ -182,7 +183,7 @@ class CoveoListFilesOperator(CoveoOperator):
             self.log,
             empty=f"source: of the files below {shown_uri(self.root)}, {_told(wanted)}, the folder holds",
             known_stamps=lambda: share.stamps,
-            watch=None if permissions is None else _refuse_unprotected,
+            finish=lambda batch, documents: _protected(batch, documents, share),
         )
         if passed := _told(wanted):
             self.log.info("Passed over: %s", passed)
@@ -316,8 +317,14 @@ class CoveoListFilesOperator(CoveoOperator):
         return rows
 
 
-def _refuse_unprotected(batch: Batch, documents: Any) -> None:
-    """Refuse documents whose permissions a function or mapping dropped: everybody would see them."""
+def _protected(batch: Batch, documents: Any, share: Share) -> Any:
+    """
+    Return documents with what their permissions were decided by.
+
+    :raises DatasetError: a function or mapping dropped the permissions, so that everybody would see them
+    """
+    if share.permissions is None:
+        return documents
     name = next((name for name in documents.column_names if name.lower() == PERMISSIONS), None)
     lost = len(documents) if name is None else documents.column(name).null_count
     if lost:
@@ -325,6 +332,7 @@ def _refuse_unprotected(batch: Batch, documents: Any) -> None:
             f"{batch.where}: transform or mapping left {counted(lost, 'document')} without permissions, which "
             "everybody could see. Keep the column: keep=('permissions', …) in the mapping"
         )
+    return share.with_owners(documents)
 
 
 def _patterns(patterns: Any, argument: str) -> list[str]:

@@ -57,6 +57,11 @@ def spec(metadata: Metadata) -> FieldSpec:
         (pa.array([2**63], pa.uint64()), FieldSpec("a", "STRING")),
         (pa.array([1], pa.int8()), FieldSpec("a", "LONG")),
         (pa.array([1.5], pa.float32()), FieldSpec("a", "DOUBLE")),
+        (pa.array([{"x": 0, "y": 2**31}, None]), FieldSpec("a", "LONG_64", dictionary=True)),
+        (
+            pa.array([[("x", 2**63)], []], pa.map_(pa.string(), pa.uint64())),
+            FieldSpec("a", "STRING", dictionary=True),
+        ),
         (pa.array([Decimal("1.50")]), FieldSpec("a", "DOUBLE")),
         (pa.array([True]), FieldSpec("a", "STRING")),
         (pa.array(["x"]).dictionary_encode(), FieldSpec("a", "STRING")),

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import unquote_to_bytes
 
 import fsspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -679,6 +680,49 @@ class TestPermissions:
             pytest.raises(AirflowFailException, match=r"salaries\.pdf has an access"),
         ):
             listed(share, tmp_path / "out", permissions=PosixPermissions(everyone=None))
+
+    @pytest.mark.parametrize("way", ["whole", "changes", "mapped"])
+    @pytest.mark.parametrize("made", ["hr/salaries.pdf", "hr", ""])
+    def test_what_is_made_private_after_the_list_is_not_sent_to_those_of_before(
+        self, secured: Sandbox, share: Path, tmp_path: Path, made: str, way: str
+    ) -> None:
+        """And filled with a secret then, which the old permissions would show to all."""
+        kept = DocumentMapping("x://{title}", keep=("contentUri", "permissions"))
+        options: dict[str, Any] = {"permissions": PosixPermissions(everyone="all")}
+        if way == "mapped":
+            options["mapping"] = kept
+        documents: Any = listed(share, tmp_path / "out", **options)
+        if way == "changes":
+            compare: dict[str, Any] = {"documents": documents, "state": str(tmp_path / "state")}
+            diff = CoveoDiffOperator(task_id="d", source_id="files2", output=str(tmp_path / "c"), **compare)
+            (unit,) = run(diff)
+            documents = unit["documents"]
+        (share / made).chmod(0o700)
+        (share / "hr/salaries.pdf").write_text("secret")
+
+        with pytest.raises(
+            AirflowFailException, match=r"hr/salaries.pdf has another owner|a\.txt has another"
+        ):
+            run(CoveoPushBatchOperator(task_id="p", source_id="files2", documents=documents))
+        assert secured.count("files2") == 0
+
+        again = listed(share, tmp_path / "again", **options)
+        run(CoveoPushBatchOperator(task_id="p", source_id="files2", documents=again))
+        secured.settle()
+        assert secured.count("files2") == 4
+        assert "owner" not in str([secured.item("files2", one) for one in secured.items("files2")]).lower()
+
+    def test_a_list_of_rows_keeps_whose_files_are(
+        self, secured: Sandbox, share: Path, tmp_path: Path
+    ) -> None:
+        """As one pushes that reads the dataset and hands it on."""
+        parts = listed(share, tmp_path / "out", permissions=PosixPermissions(everyone="all"))
+        documents = [*rows(parts).values()]
+        (share / "a.txt").chmod(0o600)
+        for load in (documents, pd.DataFrame(documents)):
+            with pytest.raises(AirflowFailException, match=r"a\.txt has another owner"):
+                run(CoveoPushBatchOperator(task_id="p", source_id="files2", documents=load))
+        assert secured.count("files2") == 0
 
     def test_a_storage_has_no_owners(self, remote: Staging, tmp_path: Path) -> None:
         fsspec.filesystem("memory").pipe_file("/bucket/share/a.txt", b"a")

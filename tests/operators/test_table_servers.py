@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.operators import CoveoTransformOperator
+from coveo_provider.operators.support.databases import Database
 from coveo_provider.sandbox import Sandbox
 from tests.operators.staging import rows_of
 from tests.operators.tables import TableNights
@@ -154,6 +156,25 @@ def test_what_is_committed_late_is_read(
 
     assert shop.held() == shop.expected()
     assert (shop.told["changed"], shop.told["gone"]) == (1, 1)
+
+
+def test_a_worker_that_takes_its_time_loses_no_rows(warehouse: Any) -> None:
+    """The server may end a transaction that is idle: while a large part is stored, no row is asked for."""
+    warehouse.execute("SELECT current_database()")
+    change = f'ALTER DATABASE "{warehouse.fetchone()[0]}"'
+    warehouse.execute(f"{change} SET idle_in_transaction_session_timeout = '500ms'")
+    try:
+        with Database("warehouse") as database:
+            for _ in range(2):
+                query = "SELECT n FROM generate_series(1, 20000) AS n"
+                batches = database.batches(query, None, "sql", batch_rows=5_000)
+                count = len(next(batches).rows)
+                time.sleep(1.5)  # of a part that is written
+                count += sum(len(batch.rows) for batch in batches)
+                assert count == 20_000
+                database.begin_again()
+    finally:
+        warehouse.execute(f"{change} RESET idle_in_transaction_session_timeout")
 
 
 _READ = """

@@ -17,6 +17,7 @@ from coveo_provider.documents.contents.files import extension_of
 from coveo_provider.documents.contract import (
     BODY_KEYS,
     COMPRESSION_TYPE,
+    CONTENT_OWNERS,
     CONTENT_URI,
     DEFAULT_COMPRESSION,
     DOCUMENT_ID,
@@ -56,6 +57,7 @@ def with_placeholders(
     }
     ids = batch.column(names[DOCUMENT_ID])
     bodies = [(key, batch.column(names[key])) for key in BODY_KEYS if key in names]
+    owners = _texts(batch, CONTENT_OWNERS, where) if CONTENT_OWNERS in batch.schema.names else None
     files = {}
     for row, uri in enumerate(_texts(batch, names[CONTENT_URI], where)):
         if uri is None:
@@ -63,6 +65,7 @@ def with_placeholders(
         identifier = ids[row].as_py()
         name = shown(identifier) if identifier else f"in row {first_row + row:,} of {where}"
         values = {key: texts[row] for key, texts in filled.items()}
+        values[CONTENT_OWNERS] = None if owners is None else owners[row]
         files[row], placeholder = _placeholder(
             name, uri, {**values, **{key: True for key, array in bodies if array[row].is_valid}}
         )
@@ -90,7 +93,8 @@ def document_with_placeholder(
         return document, None
     values = {key: None if is_absent(document[name]) else document[name] for key, name in names.items()}
     uri = values[CONTENT_URI]
-    without_uri = {name: value for name, value in document.items() if name != names[CONTENT_URI]}
+    own = {names[key] for key in (CONTENT_URI, CONTENT_OWNERS) if key in names}
+    without_uri = {name: value for name, value in document.items() if name not in own}
     if uri is None:
         return without_uri, None
     name = shown(values[DOCUMENT_ID]) if values.get(DOCUMENT_ID) else place
@@ -117,7 +121,8 @@ def _placeholder(name: str, uri: str, values: Mapping[str, Any]) -> tuple[Conten
             raise DocumentError(name, f"has {CONTENT_URI} and {key}: expected one body property at most")
     compression, extension = values.get(COMPRESSION_TYPE), values.get(FILE_EXTENSION)
     # A compression that is none of those known is refused by what encodes the document.
-    file = ContentFile(name, uri, DEFAULT_COMPRESSION if compression is None else str(compression).upper())
+    kind = DEFAULT_COMPRESSION if compression is None else str(compression).upper()
+    file = ContentFile(name, uri, kind, owners=str(values.get(CONTENT_OWNERS) or ""))
     return file, {
         FILE_ID: file.token,
         COMPRESSION_TYPE: file.compression,

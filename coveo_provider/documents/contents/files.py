@@ -57,7 +57,8 @@ class ContentSpool:
     containers of one load.
 
     :param open_file: opens the file of a URI, if it lies below one of some folders, for reading in binary, as a
-        context manager; with ``links=False`` no file that a link leads to; called in threads
+        context manager; with ``links=False`` no file that a link leads to, with ``owners`` none that is of others;
+        called in threads
     :param folder: where to put the files; the system's temporary folder when ``None``
     """
 
@@ -103,7 +104,10 @@ class ContentSpool:
             _refuse_too_large(file, source)
 
     def _opening(self, file: ContentFile) -> AbstractContextManager[IO[bytes]]:
-        return self._open(file.uri, file.roots, **({} if file.links else {"links": False}))
+        bounds: dict[str, bool | str] = {} if file.links else {"links": False}
+        if file.owners:
+            bounds["owners"] = file.owners
+        return self._open(file.uri, file.roots, **bounds)
 
     def _compressed(self, file: ContentFile) -> Content:
         compressor = _COMPRESSORS[file.compression]()

@@ -15,6 +15,7 @@ import pyarrow.types as pt
 from coveo_provider.documents.contract import (
     BINARY_DATA,
     BODY_KEYS,
+    CONTENT_OWNERS,
     CONTENT_URI,
     DELETION_KEYS,
     DOCUMENT_ID,
@@ -147,7 +148,7 @@ def _kind(key: str, dtype: pa.DataType) -> Kind:
                 " (only compressedBinaryData may hold bytes)" if key in BODY_KEYS and is_binary(dtype) else ""
             )
             raise DatasetError(f"column {key} holds {dtype}, expected strings{hint}{_as_text(dtype)}")
-        return Kind.CONTENT if key == CONTENT_URI else Kind.PLAIN
+        return {CONTENT_URI: Kind.CONTENT, CONTENT_OWNERS: Kind.ABSENT}.get(key, Kind.PLAIN)
     kind = _metadata_kind(dtype)
     if kind is not None and pt.is_struct(dtype):
         _refuse_equal_fields(key, dtype)

@@ -11,6 +11,7 @@ from coveo_provider.documents.contract import (
     BINARY_DATA,
     BODY_KEYS,
     COMPRESSION_TYPE,
+    CONTENT_OWNERS,
     CONTENT_URI,
     DOCUMENT_ID,
     DOCUMENT_KEYS,
@@ -64,9 +65,9 @@ def _body(document: Mapping[str, Any], name: str) -> dict[str, Any]:
             raise DocumentError(name, f"{key}: {error}") from None
         if cleaned is ABSENT:
             continue
-        if key == CONTENT_URI:  # whoever reads the file puts its content here instead
+        if key in (CONTENT_URI, CONTENT_OWNERS):  # whoever reads the file puts its content here instead
             raise DocumentError(
-                name, f"{CONTENT_URI} names a file, which is read by operators only; pass {BINARY_DATA}"
+                name, f"{key} names a file, which is read by operators only; pass {BINARY_DATA}"
             )
         body[key] = cleaned
     return body

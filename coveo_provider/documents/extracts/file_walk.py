@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -23,12 +23,10 @@ from coveo_provider.documents.contents.roots import OutsideRoots, refuse_place
 from coveo_provider.documents.dataset.files import stamp_in
 from coveo_provider.documents.extracts.azure_folders import azure_folder, is_azure
 from coveo_provider.documents.permissions.posix import Owned
-from coveo_provider.documents.uris import shown_uri
+from coveo_provider.documents.uris import shown_path, shown_uri
 from coveo_provider.errors import DatasetError
 
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "timeModified")
-_ACL = "system.posix_acl_access"
-_NO_LISTS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # of the file system; or it is gone
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def local_files(
     """
     top = os.stat(root)
     folders: list[tuple[str, tuple[Owned, ...], tuple[tuple[int, int], ...]]] = [
-        ("", (_owned(top, root),) if owners else (), ((top.st_dev, top.st_ino),))
+        ("", (Owned.by(top, root),) if owners else (), ((top.st_dev, top.st_ino),))
     ]
     while folders:
         folder, above, passed = folders.pop()
@@ -150,7 +148,7 @@ def local_files(
                 if here in passed:
                     wanted.passed_over["links that lead back to a folder above them"] += 1
                     continue
-                owned = (*above, _owned(status, full)) if owners else ()
+                owned = (*above, Owned.by(status, full)) if owners else ()
                 below.append((path, owned, (*passed, here)))
             elif not stat.S_ISREG(status.st_mode):
                 wanted.passed_over["pipes, sockets and devices"] += 1
@@ -160,7 +158,7 @@ def local_files(
                     status.st_size,
                     _written(status.st_mtime),
                     "" if is_link else stamp_in({"size": status.st_size, "mtime": status.st_mtime}),
-                    (*above, _owned(status, full)) if owners else (),
+                    (*above, Owned.by(status, full)) if owners else (),
                 )
                 if wanted.takes(found):
                     yield found
@@ -292,7 +290,7 @@ def _refuse_link(path: str, roots: Sequence[str]) -> None:
     try:
         refuse_place(os.path.realpath(path), roots)
     except OutsideRoots as error:
-        raise DatasetError(f"the link {_readable(path)} {error}. Or leave it out with exclude") from None
+        raise DatasetError(f"the link {shown_path(path)} {error}. Or leave it out with exclude") from None
 
 
 def _written(time: float) -> datetime | None:
@@ -306,14 +304,14 @@ def _written(time: float) -> datetime | None:
 def _unlisted(folder: str, error: OSError) -> DatasetError:
     why = "permission denied" if isinstance(error, PermissionError) else type(error).__name__
     return DatasetError(
-        f"the folder {_readable(folder)} cannot be listed: {why}. What is in it would look deleted, so nothing was "
-        "made. Let the worker's user read it, or leave it out with exclude"
+        f"the folder {shown_path(folder)} cannot be listed: {why}. What is in it would look deleted, so nothing "
+        "was made. Let the worker's user read it, or leave it out with exclude"
     )
 
 
 def _lost(folder: str) -> DatasetError:
     return DatasetError(
-        f"the folder {_readable(folder)} was unmounted or moved while it was walked. What is in it would look "
+        f"the folder {shown_path(folder)} was unmounted or moved while it was walked. What is in it would look "
         "deleted, so nothing was made. Run the task again once it is back"
     )
 
@@ -331,29 +329,10 @@ def _status(path: str, wanted: Wanted, follow_links: bool) -> tuple[os.stat_resu
             status = os.stat(path)
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.ELOOP}:
-            raise DatasetError(f"{_readable(path)} cannot be looked at: {type(error).__name__}") from None
+            raise DatasetError(f"{shown_path(path)} cannot be looked at: {type(error).__name__}") from None
         wanted.passed_over["gone while the share was walked, or links that lead nowhere"] += 1
         return None, is_link
     return status, is_link
-
-
-def _owned(status: os.stat_result, path: str) -> Owned:
-    """Return whose a file or folder is, as far as its owner, group and mode say all of it."""
-    names: Callable[[str], list[str]] | None = getattr(os, "listxattr", None)
-    try:
-        listed = _ACL in names(path) if names is not None else False
-    except OSError as error:
-        if error.errno not in _NO_LISTS:
-            raise DatasetError(
-                f"{_readable(path)}: its access control list cannot be looked at: {type(error).__name__}"
-            ) from None
-        listed = False
-    if listed:
-        raise DatasetError(
-            f"{_readable(path)} has an access control list, which owner, group and mode do not tell. Give "
-            "permissions by a table of folders (FolderPermissions), or leave it out with exclude"
-        )
-    return Owned(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
 
 
 def _moment(info: Mapping[str, Any]) -> datetime | None:
@@ -370,7 +349,3 @@ def _moment(info: Mapping[str, Any]) -> datetime | None:
 def _in_one_line(path: str) -> str:
     """Return a path for patterns, which pass over line ends: nothing else has a null character in its place."""
     return path.replace("\n", "\0")
-
-
-def _readable(path: str) -> str:
-    return shown_uri(os.fsencode(path).decode("utf-8", "backslashreplace"))

@@ -277,6 +277,8 @@ def _plain(value: Any, query: str, column: str, row: int) -> Any:
         return bytes(value)
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return [_plain(member, query, column, row) for member in value]
+    if isinstance(value, (set, frozenset)):  # of MySQL; Python has another order of them in each process
+        return sorted(_plain(member, query, column, row) for member in value)
     if isinstance(value, Mapping):
         return {key: _plain(member, query, column, row) for key, member in value.items()}
     if callable(read := getattr(value, "read", None)):  # a large object of Oracle's driver

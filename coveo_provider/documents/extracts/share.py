@@ -11,11 +11,18 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from coveo_provider.documents.contents.files import extension_of
-from coveo_provider.documents.contract import CONTENT_URI, DOCUMENT_ID, FILE_EXTENSION, PARENT_ID, PERMISSIONS
+from coveo_provider.documents.contract import (
+    CONTENT_OWNERS,
+    CONTENT_URI,
+    DOCUMENT_ID,
+    FILE_EXTENSION,
+    PARENT_ID,
+    PERMISSIONS,
+)
 from coveo_provider.documents.extracts.file_walk import FoundFile
 from coveo_provider.documents.extracts.readers import Batch
 from coveo_provider.documents.permissions.folders import FolderPermissions
-from coveo_provider.documents.permissions.posix import Owned, PosixPermissions
+from coveo_provider.documents.permissions.posix import Owned, PosixPermissions, owners_text
 from coveo_provider.documents.uris import local_path, parts_of
 from coveo_provider.errors import DatasetError
 
@@ -48,6 +55,7 @@ class Share:
     :param permissions: who may see a file; ``None`` for documents without permissions
     :param batch_rows: the most rows of one batch
     :param stamps: of the files of the last batch, by URI: what tells this state of them from any other
+    :param owners: of the same files, whose they are where that decides about permissions
     :param entries: folders of the table of permissions that decided about a file so far
     """
 
@@ -56,6 +64,7 @@ class Share:
     permissions: PosixPermissions | FolderPermissions | None
     batch_rows: int
     stamps: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
     entries: set[str] = field(default_factory=set)
 
     def batches(self, files: Iterable[FoundFile]) -> Iterator[Batch]:
@@ -74,9 +83,20 @@ class Share:
         if rows:
             yield self._batch(rows, first, known)
 
+    def with_owners(self, documents: pa.Table) -> pa.Table:
+        """Return documents of the last batch with whose their files are, where that decides about permissions."""
+        name = next((one for one in documents.column_names if one.lower() == CONTENT_URI.lower()), None)
+        if name is None or not self.owners:
+            return documents
+        owners = [self.owners.get(uri) for uri in documents.column(name).to_pylist()]
+        return documents.append_column(CONTENT_OWNERS, pa.array(owners, pa.string()))
+
     def _batch(self, files: list[FoundFile], first: int, known: _Texts | None) -> Batch:
         uris = [self._uri(file) for file in files]
         self.stamps = {uri: file.stamp for uri, file in zip(uris, files, strict=True) if file.stamp}
+        self.owners = {
+            uri: owners_text(file.owned) for uri, file in zip(uris, files, strict=True) if file.owned
+        }
         names = [file.path.rpartition("/")[2] for file in files]
         columns = [
             [self.id_prefix + encoded(file.path) for file in files],

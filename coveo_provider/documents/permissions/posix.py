@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import grp
+import os
 import pwd
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from coveo_provider.documents.permissions.models import PermissionIdentity, Permissions, PermissionSet
-from coveo_provider.errors import ConfigurationError
+from coveo_provider.documents.uris import shown_path
+from coveo_provider.errors import ConfigurationError, DatasetError
 
+_ACL = "system.posix_acl_access"
+_NO_LISTS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOENT}  # of the file system; or it is gone
 _READ, _ENTER = 4, 1  # of three bits: of the owner, the group, all others
 _NAME = "{name}"
 
@@ -28,6 +34,57 @@ class Owned:
     user: int
     group: int
     mode: int
+
+    @classmethod
+    def by(cls, status: os.stat_result, path: str) -> Owned:
+        """
+        Return whose a file or folder is, as far as its owner, group and mode say all of it.
+
+        :raises DatasetError: it has an access control list besides
+        """
+        names: Callable[[str], list[str]] | None = getattr(os, "listxattr", None)
+        try:
+            listed = _ACL in names(path) if names is not None else False
+        except OSError as error:
+            if error.errno not in _NO_LISTS:
+                raise DatasetError(
+                    f"{shown_path(path)}: its access control list cannot be looked at: {type(error).__name__}"
+                ) from None
+            listed = False
+        if listed:
+            raise DatasetError(
+                f"{shown_path(path)} has an access control list, which owner, group and mode do not tell. Give "
+                "permissions by a table of folders (FolderPermissions), or leave it out with exclude"
+            )
+        return cls(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+
+
+def owners_text(owned: Sequence[Owned]) -> str:
+    """Return in one text whose a file is, after the folders above it."""
+    return "/".join(f"{one.user}:{one.group}:{one.mode:o}" for one in owned)
+
+
+def refuse_other_owners(path: str, file: os.stat_result, owners: str) -> None:
+    """
+    Make sure that a file and the folders above it are whose they were.
+
+    Who may see its document was decided by that; what is written into a file once it is private is not for them.
+
+    :param path: of the file
+    :param file: what the file says that is open
+    :param owners: whose it was, as :func:`owners_text` has it
+    :raises DatasetError: they are not
+    """
+    above: list[Owned] = []
+    folder = path
+    for _ in range(owners.count("/")):
+        folder = os.path.dirname(folder)
+        above.insert(0, Owned.by(os.stat(folder), folder))
+    if owners_text([*above, Owned.by(file, path)]) != owners:
+        raise DatasetError(
+            f"{shown_path(path)} has another owner, group or mode than when it was listed, or a folder above "
+            "it has, so who may see it is not known. Nothing of it was sent; list the share again"
+        )
 
 
 @dataclass(frozen=True)

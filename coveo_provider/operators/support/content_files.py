@@ -36,7 +36,9 @@ def allowed_roots() -> tuple[str, ...]:
 
 
 @contextmanager
-def open_content(uri: str, roots: tuple[str, ...] = (), *, links: bool = True) -> Iterator[IO[bytes]]:
+def open_content(
+    uri: str, roots: tuple[str, ...] = (), *, links: bool = True, owners: str = ""
+) -> Iterator[IO[bytes]]:
     """
     Open a file for reading, wherever ``ObjectStoragePath`` reads. May be called in threads.
 
@@ -45,7 +47,9 @@ def open_content(uri: str, roots: tuple[str, ...] = (), *, links: bool = True) -
 
     :param roots: the folders below which it must lie, besides those of the setting; none allows every place
     :param links: whether links below these may be followed to it
+    :param owners: whose it has to be still, as ``owners_text`` of ``permissions/posix.py`` has it
     :raises OutsideRoots: it lies elsewhere, or a link leads to it
+    :raises DatasetError: it is of others than before
     :raises FileChanged: it changed while it was read
     :raises Exception: whatever the storage's library has for what went wrong
     """
@@ -70,6 +74,10 @@ def open_content(uri: str, roots: tuple[str, ...] = (), *, links: bool = True) -
             _refuse_place(real, roots)
             if not links:
                 refuse_link(path, real, roots)
+            if owners:
+                from coveo_provider.documents.permissions.posix import refuse_other_owners
+
+                refuse_other_owners(path, os.fstat(file.fileno()), owners)
         before = stamp() if looked_at else None
         yield file
         if looked_at and stamp() != before:

@@ -10,7 +10,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
@@ -29,6 +29,7 @@ SINCE = "coveo_since"
 
 _HOPELESS = {"ProgrammingError", "DataError", "IntegrityError", "NotSupportedError"}
 _SECRET = 3  # characters that are worth hiding
+_WRONG_IN_MYSQL = {1054, 1142, 1143, 1305, 1370, 1792}  # no such column or function, no right to it, a write
 _PASSING = re.compile("locked|busy|unable to open|disk")
 _SECRETS = re.compile("pass|secret|token|key|credential|pwd", re.IGNORECASE)
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*|[A-Z_][A-Z0-9_]*")
@@ -37,6 +38,18 @@ _TYPED = {"psycopg2", "psycopg"}  # whose types of columns are the same in a que
 _PLACES = re.compile(
     "(?:.*__)?(?:account|catalog|database|dbname|project|project_id|schema|service_name|sid)"
 )
+
+# A server waits for an hour for the next rows to be taken, as parts are written meanwhile.
+_BEGIN_MYSQL = (
+    "SET SESSION net_write_timeout = 3600",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+_BEGIN_POSTGRES = ("SET LOCAL idle_in_transaction_session_timeout = '1h'",)
+_BEGIN = {
+    **dict.fromkeys(("MySQLdb", "pymysql", "mysql"), _BEGIN_MYSQL),
+    **dict.fromkeys(("psycopg2", "psycopg"), _BEGIN_POSTGRES),
+}
 
 _OWN_TYPES = """
 SELECT typname, oid, typarray FROM pg_catalog.pg_type
@@ -68,6 +81,7 @@ class Database:
             self._connection = self._hook.get_conn()
             self._driver = type(self._connection).__module__.partition(".")[0]
             _prepare(self._connection, self._driver)
+            _begin(self._connection, self._driver)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,6 +94,7 @@ class Database:
         """End what a refused query left behind: PostgreSQL takes no other one before."""
         with suppress(Exception):
             self._connection.rollback()
+        _begin(self._connection, self._driver)
 
     def cancel(self) -> None:
         """Ask the database to break off what it does for this connection, where its driver can."""
@@ -185,7 +200,8 @@ class Database:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             # SQLite's errors of syntax are of the kind that others have for what may pass.
             is_sqlite = type(error).__module__ == "sqlite3" and not _PASSING.search(text)
-            if kinds & _HOPELESS or is_sqlite:
+            is_mysql = self._type == "mysql" and error.args and error.args[0] in _WRONG_IN_MYSQL
+            if kinds & _HOPELESS or is_sqlite or is_mysql:
                 raise DatasetError(f"{where}: {reason}") from None
             raise DatabaseUnavailable(where, reason) from None
 
@@ -282,7 +298,7 @@ def _hook(conn_id: Any) -> tuple[Any, str, set[str]]:
 
 
 def _prepare(connection: Any, driver: str) -> None:
-    """Let all queries of a connection to PostgreSQL see one moment, and change nothing."""
+    """Let all queries of a connection to PostgreSQL see one moment, and change nothing; know its types."""
     if driver == "psycopg2":
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         extras, extensions = import_module("psycopg2.extras"), import_module("psycopg2.extensions")
@@ -302,6 +318,17 @@ def _prepare(connection: Any, driver: str) -> None:
         for name, oid, array in _own_types(connection):
             if connection.adapters.types.get(oid) is None:
                 types.TypeInfo(name, oid, array).register(connection)
+
+
+def _begin(connection: Any, driver: str) -> None:
+    """Begin a transaction as a long read needs it, as far as what resembles PostgreSQL or MySQL knows such."""
+    for statement in _BEGIN.get(driver, ()):
+        try:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(statement)
+        except Exception:  # noqa: BLE001  Redshift, TiDB and others lack some of it
+            with suppress(Exception):
+                connection.rollback()
 
 
 def _own_types(connection: Any) -> list[tuple[str, int, int]]:

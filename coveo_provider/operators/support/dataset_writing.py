@@ -98,7 +98,7 @@ class Recipe:
         *,
         empty: str,
         found: Callable[[], Mapping[str, Any]] = dict,
-        watch: Callable[[Batch, Any], None] | None = None,
+        finish: Callable[[Batch, Any], Any] = lambda _, documents: documents,
         add_rest: Callable[[PartWriter], None] | None = None,
         known_stamps: Callable[[], Mapping[str, str]] = dict,
     ) -> Manifest:
@@ -108,7 +108,7 @@ class Recipe:
         :param folder: prepared, with the incomplete manifest in it
         :param empty: what holds the rows, for the error when none is left
         :param found: what else the manifest is to say, asked for once all was read
-        :param watch: is told of each batch the table that it became
+        :param finish: takes each batch and the table that it became, and returns what is written of it
         :param add_rest: writes what the dataset has besides, once all was read
         :param known_stamps: returns, by URI, what a list of files says of the states of those in the last batch
         :raises DataError: names the rows at fault; the manifest stays incomplete
@@ -131,9 +131,7 @@ class Recipe:
                 read += len(batch.rows)
                 rows = rows_of(batch, transform=self.transform, mapping=self.mapping)
                 dates.look(rows)
-                if watch is not None:
-                    watch(batch, rows)
-                progress.step(*writer.add(rows, batch.where))
+                progress.step(*writer.add(finish(batch, rows), batch.where))
             if add_rest is not None:
                 add_rest(writer)
             parts = writer.finish()

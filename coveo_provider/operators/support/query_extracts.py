@@ -204,7 +204,7 @@ class QueryExtract:
                 self._log,
                 empty="sql: the query returns",
                 found=lambda: self._found(reading),
-                watch=reading.watch,
+                finish=reading.finish,
             )
 
     def _write_successor(
@@ -259,7 +259,7 @@ class QueryExtract:
                 self._log,
                 empty="sql: after what changed, the table has",
                 found=lambda: self._found(reading),
-                watch=reading.watch,
+                finish=reading.finish,
                 add_rest=add_rest,
             )
 
@@ -440,10 +440,10 @@ class _Reading:
                 str(error)
             ) from None  # of another type or shape than before, which may be that of all rows
 
-    def watch(self, batch: Batch, documents: Any) -> None:
+    def finish(self, batch: Batch, documents: Any) -> Any:
         """Take note of the ids that rows got; each row has to be one document for that."""
         if self.watermark is None:
-            return
+            return documents
         if len(documents) != len(batch.rows):
             raise DatasetError(
                 f"{batch.where}: the function given as transform made {counted(len(documents), 'document')} of "
@@ -452,6 +452,7 @@ class _Reading:
             )
         if self._succession is not None:
             self._succession.add_read(documents)
+        return documents
 
     def refuse_missing(self) -> None:
         if self.watermark is not None:

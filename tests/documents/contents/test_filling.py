@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pytest
@@ -228,6 +231,28 @@ def test_names_of_files_are_not_sent() -> None:
     with pytest.raises(DocumentError, match="contentUri names a file"):
         encode_document({"documentId": "file://a", "CONTENTURI": "x://a"})
     assert encode_document({"documentId": "file://a", "contentUri": None}) == b'{"documentId":"file://a"}'
+
+
+def test_whose_a_file_is_goes_to_whoever_opens_it(tmp_path: Path) -> None:
+    """And is no metadata, with a file or without."""
+    batch = batch_of(
+        documentId=["x://1", "x://2", "x://3"],
+        contentUri=["x://a.txt", "x://b.txt", None],
+        contentUriOwners=["0:0:755/1:1:644", None, "0:0:700"],
+    )
+    opened = []
+
+    @contextmanager
+    def open_file(uri: str, roots: tuple[str, ...], **bounds: Any) -> Iterator[IO[bytes]]:
+        opened.append((uri, bounds))
+        yield io.BytesIO(b"text")
+
+    with ContentSpool(open_file, str(tmp_path)) as spool:
+        (sent,) = fill(encode(batch), spool, LIMIT)
+    assert b"wners" not in bytes(sent.data)
+    assert sorted(opened) == [("x://a.txt", {"owners": "0:0:755/1:1:644"}), ("x://b.txt", {})]
+    alone = encode(batch_of(documentId=["x://1"], contentUriOwners=["0:0:700"]))
+    assert bytes(alone.data) == b'{"documentId":"x://1"},'
 
 
 # One document
