@@ -79,7 +79,7 @@ def _lost(
     operator: CoveoOperator, source_id: str, metadata: Metadata, fields: Mapping[str, Field], *, create: bool
 ) -> list[str]:
     """Return in words what the service would drop, after the fields were made that can be."""
-    lost = keys_without_field(operator, source_id, metadata.keys, fields)
+    lost = metadata.filled(keys_without_field(operator, source_id, metadata.keys, fields))
     if create and lost:
         specs = metadata.specs(lost)
         fields = create_missing(operator, specs, fields)
