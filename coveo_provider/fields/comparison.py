@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coveo_provider.api.types import Field
@@ -52,7 +52,7 @@ def compare_fields(
     declared: Sequence[FieldSpec],
     metadata: Metadata | None,
     fields: Mapping[str, Field],
-    mapped: Collection[str] = (),
+    mapped: Mapping[str, Sequence[Field]] | None = None,
 ) -> FieldsPlan:
     """
     Return what is to be done so that all metadata is kept, and what is declared is there.
@@ -61,8 +61,9 @@ def compare_fields(
     will do that takes all of its values.
 
     :param fields: the organization's, by name
-    :param mapped: keys that a mapping rule of the source reads, in lower case
+    :param mapped: keys that a mapping rule of the source reads, in lower case, each with the fields that it fills
     """
+    mapped = mapped or {}
     plan = FieldsPlan()
     names = {spec.name for spec in declared}
     derived: list[FieldSpec] = []
@@ -73,7 +74,7 @@ def compare_fields(
         derived = metadata.specs(sorted({*lost, *known}))
         wanted = {name: one for name, one in fields.items() if name in metadata.keys}
         made = {one.name: field_of(one) for one in declared}
-        plan.clashes = [one.told() for one in metadata.unfit({**made, **wanted})]
+        plan.clashes = [one.told() for one in metadata.unfit({**made, **wanted}, mapped)]
     for spec in declared:
         _compare(spec, fields.get(spec.name), plan, strict=True)
     for spec in derived:

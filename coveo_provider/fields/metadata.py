@@ -130,21 +130,31 @@ class Metadata:
         specs = (profile.spec(key) for key, profile in profiles.items())
         return [spec for spec in specs if spec is not None]
 
-    def unfit(self, fields: Mapping[str, Field]) -> list[Unfit]:
+    def unfit(
+        self, fields: Mapping[str, Field], mapped: Mapping[str, Sequence[Field]] | None = None
+    ) -> list[Unfit]:
         """
         Return the keys with values that their field does not take.
 
         Of a file only those columns are read whose type leaves that open.
 
         :param fields: the organization's, by name
+        :param mapped: the fields that mapping rules fill from keys, by key in lower case
         """
-        known = {key: fields[key] for key in self.keys if key in fields and fields[key].type}
+        found = self._unfit({key: fields[key] for key in self.keys if key in fields})
+        for key, filled in (mapped or {}).items():
+            for one in filled if key in self.keys else ():
+                found += self._unfit({key: one})
+        return found
+
+    def _unfit(self, fields: Mapping[str, Field]) -> list[Unfit]:
+        known = {key: one for key, one in fields.items() if one.type}
         found: dict[str, Unfit] = {}
         for source in self._sources:
             for identifier, key, value in source.suspects(known):
                 if _takes(known[key], value):
                     continue
-                one = found.setdefault(key, Unfit(self.keys[key], _expected(known[key], value)))
+                one = found.setdefault(key, Unfit(self.keys[key], _expected(key, known[key], value)))
                 one.count += 1
                 if len(one.examples) < EXAMPLES:
                     one.examples.append((shown(identifier), _short(value)))
@@ -171,15 +181,13 @@ def _takes(known: Field, value: Any) -> bool:
     return fits(known.type, value)
 
 
-def _expected(known: Field, value: Any) -> str:
+def _expected(key: str, known: Field, value: Any) -> str:
+    filled = "" if known.name == key else f", {known.name}, that a mapping rule fills from it"
     if isinstance(value, Mapping) and not known.dictionary:
-        return "objects, and its field is no dictionary field"
+        return f"objects, and its field{filled} is no dictionary field"
     expected = EXPECTED.get(known.type, "")
-    return (
-        f"a field of type {known.type}, which takes {expected}"
-        if expected
-        else f"a field of type {known.type}"
-    )
+    takes = f", which takes {expected}" if expected else ""
+    return f"a field of type {known.type}{filled}{takes}"
 
 
 def _short(value: Any) -> str:

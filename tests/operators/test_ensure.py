@@ -141,6 +141,44 @@ def test_a_key_that_can_be_no_field_is_told(connected: Sandbox, capsys: pytest.C
     assert "mappings={'…': '%[Prix €]'}" in capsys.readouterr().out
 
 
+def test_a_rule_that_is_there_and_stays_does_not_count_as_the_one_declared(connected: Sandbox) -> None:
+    """What is declared besides would not be read: its metadata is missing, and the difference is told."""
+    source = connected.state.sources.get("products")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": None, "field": "prix", "content": ["%[old]"]}]
+    connected.state.fields.create([{"name": "prix", "type": "DOUBLE"}])
+
+    told = ensure(
+        source_id="products", documents=[{"documentId": "a:b", "Prix €": 5}], mappings={"prix": "%[Prix €]"}
+    )
+
+    assert told["missing"] == ["Prix €"]
+    assert told["differs"] == ["mapping of prix: it is filled from %[old], not from %[Prix €]"]
+    assert source.mappings[0]["content"] == ["%[old]"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_values_that_a_mapping_rule_brings_have_to_fit_its_field(connected: Sandbox, there: bool) -> None:
+    """Whether the field is there or is to be made; one that is derived from the dataset has no type to go by."""
+    if there:
+        connected.state.fields.create([{"name": "prix", "type": "DOUBLE"}])
+    before = state_of(connected)
+    rows = [{"documentId": "a:b", "Prix €": "12,5", "Größe": "40", "size_eu": "41"}]
+
+    wanted: dict[str, Any] = {
+        **{"source_id": "products", "documents": rows, "fields": [FieldSpec("prix", "DOUBLE")]},
+        "mappings": {"prix": "%[Prix €]", "size_eu": "%[Größe]"},
+    }
+    with pytest.raises(
+        AirflowFailException, match=r'Prix €: 1 value .* DOUBLE, prix, that .* such as "12,5"'
+    ):
+        ensure(**wanted)
+
+    assert state_of(connected) == before
+    rows[0]["Prix €"] = "12.5"
+    assert ensure(**wanted)["created"]["mappings"] == ["prix", "size_eu"]
+
+
 @pytest.mark.parametrize("update", [False, True])
 def test_flags_change_on_demand_only(connected: Sandbox, update: bool) -> None:
     """And nothing else of the field does."""
@@ -253,6 +291,8 @@ def test_a_name_that_stands_twice_or_in_other_capitals_is_refused(connected: San
         ({**SHOES, "fields": {"price": {"type": "LONG", "facets": True}}}, "'facets' is none of"),
         ({**SHOES, "fields": [FieldSpec("a"), FieldSpec("a", "LONG")]}, "a is declared twice"),
         ({**SHOES, "mappings": {"price": "Prix €"}}, r"write '%\[Prix €\]'"),
+        ({**SHOES, "mappings": {"price": None}}, "'price' is filled from texts such as"),
+        ({**SHOES, "mappings": {5: "%[Prix €]"}}, "5 is filled from texts such as"),
         ({**SHOES, "mappings": {"price": "%[Prix €]"}}, "there is no such field"),
         ({**SHOES, "visibility": "SECURED", "documents": [{"documentId": "no id"}], "fields": {"a": 1}}, "a"),
     ],
