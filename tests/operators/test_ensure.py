@@ -12,7 +12,11 @@ import pytest
 
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.fields import FieldSpec
-from coveo_provider.operators import CoveoEnsureSourceOperator, CoveoUpdateStreamOperator
+from coveo_provider.operators import (
+    CoveoEnsureSourceOperator,
+    CoveoSecurityProviderOperator,
+    CoveoUpdateStreamOperator,
+)
 from coveo_provider.sandbox import Answer, Cut, Sandbox
 from tests.conftest import Connect, WritePart
 from tests.operators.conftest import run
@@ -352,19 +356,28 @@ def test_exactly_the_privilege_that_is_missing_is_named(
     assert made(sandbox) == {"color": "STRING", "price": "DOUBLE"}
 
 
-@pytest.mark.parametrize("route", ["platform.source.create", "fields.create.each", "mapping.create"])
+@pytest.mark.parametrize(
+    "route",
+    ["platform.source.create", "platform.provider.create", "fields.create.each", "mapping.create"],
+)
 def test_an_answer_that_is_lost_after_the_work_was_done_is_no_failure(
     connected: Sandbox, waits: list[float], route: str
 ) -> None:
     """What was made is recognised, and stands there once."""
     connected.faults.add(route=route, action=Cut("after"), times=1)
 
-    told = ensure(fields={"price": "DOUBLE"}, mappings={"price": "%[Prix €]"}, **SHOES)
+    told = ensure(
+        fields={"price": "DOUBLE"},
+        mappings={"price": "%[Prix €]"},
+        security_provider="My Directory",
+        **SHOES,
+    )
 
     assert made(connected) == {"price": "DOUBLE"}
     [source] = [one for one in connected.state.sources.listed() if one.name == "Shoes"]
     assert source.id == told["source_id"]
     assert [one["field"] for one in source.mappings] == ["price"]
+    assert source.providers == ["My Directory"]
 
 
 def test_two_at_once_make_one_source(connected: Sandbox) -> None:
@@ -375,6 +388,31 @@ def test_two_at_once_make_one_source(connected: Sandbox) -> None:
     assert len({one["source_id"] for one in told}) == 1
     assert made(connected) == {"price": "DOUBLE", "a": "LONG"}
     assert len([one for one in connected.state.sources.listed() if one.name == "Shoes"]) == 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_many_at_once_link_their_sources_to_one_provider(connected: Sandbox, there: bool) -> None:
+    """Its model is replaced as a whole, so that each would undo the links of the others."""
+    if there:
+        run(CoveoSecurityProviderOperator(task_id="provider", provider_id="My Directory"))
+
+    def one(number: int) -> None:
+        ensure(source=f"S{number}", kind="PUSH", visibility="SECURED", security_provider="My Directory")
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(one, range(5)))
+
+    linked = [one.name for one in connected.state.sources.listed() if "My Directory" in one.providers]
+    assert sorted(linked) == [f"S{number}" for number in range(5)]
+
+
+def test_a_provider_that_others_write_again_and_again_is_told(connected: Sandbox, waits: list[float]) -> None:
+    """A link that does not stay is no success."""
+    run(CoveoSecurityProviderOperator(task_id="provider", provider_id="My Directory"))
+    model = json.dumps({"id": "My Directory", "type": "EXPANDED", "referencedBy": []})
+    connected.faults.add(route="platform.provider.get", action=Answer(200, model), times=100)
+    with pytest.raises(AirflowFailException, match="each time the link was gone again"):
+        ensure(source_id="products", security_provider="My Directory")
 
 
 def test_a_field_that_another_made_of_another_type_meanwhile_is_refused(connected: Sandbox) -> None:
