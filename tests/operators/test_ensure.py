@@ -415,6 +415,21 @@ def test_a_provider_that_others_write_again_and_again_is_told(connected: Sandbox
         ensure(source_id="products", security_provider="My Directory")
 
 
+@pytest.mark.parametrize("route", ["fields.create.each", "fields.update.each"])
+def test_a_field_of_which_the_answer_tells_nothing_was_not_taken(connected: Sandbox, route: str) -> None:
+    """The organization is asked; what is not as declared there is no success."""
+    connected.state.fields.create([{"name": "color", "type": "STRING"}])
+    told = [{"successful": True, "resourceModel": {"name": "price"}}]
+    answer = json.dumps({"batchOperationResourcesStatus": told if "create" in route else []})
+    connected.faults.add(route=route, action=Answer(200, answer), times=1)
+    with pytest.raises(AirflowFailException, match=r"(width|color).*the answer tells nothing of it"):
+        ensure(
+            source_id="products",
+            fields={"price": "DOUBLE", "size": "LONG_64", "width": "LONG", "color": {"facet": True}},
+            update=True,
+        )
+
+
 def test_a_field_that_another_made_of_another_type_meanwhile_is_refused(connected: Sandbox) -> None:
     """It was not there when it was looked for, and is when it is to be made."""
     empty = json.dumps({"items": [], "totalEntries": 0, "totalPages": 1})
