@@ -151,7 +151,11 @@ def _source(model: Mapping[str, Any], source_id: str) -> Source:
         managed_by=_managed_by(model),
         refreshed_at=_text(information.get("lastRefreshEndDate")),
         mappings=tuple(
-            MappingRule(_text(one.get("fieldName")), tuple(map(str, _list(one.get("rules")))))
+            MappingRule(
+                _text(one.get("fieldName")),
+                tuple(map(str, _list(one.get("rules")))),
+                "" if one.get("kind") == "COMMON" else _text(one.get("type")),
+            )
             for one in map(_mapping, _list(model.get("mappings")))
             if one.get("fieldName")
         ),

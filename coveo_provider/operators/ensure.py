@@ -187,7 +187,7 @@ class CoveoEnsureSourceOperator(CoveoOperator):
                 'Declare visibility="SECURED" for a new source, or leave permissions out'
             )
         known = self.client.fields()
-        there = source.mappings if source is not None else ()
+        there = [one for one in source.mappings if not one.item_type] if source is not None else []
         rules = [rule for rule in wanted if rule.field not in {one.field for one in there}]
         fields = {**{spec.name: field_of(spec) for spec in specs}, **known}
         # A rule may fill a field, too, that is derived from the dataset: the key is read, whatever its type.

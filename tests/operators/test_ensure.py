@@ -161,6 +161,19 @@ def test_a_rule_that_is_there_and_stays_does_not_count_as_the_one_declared(conne
     assert source.mappings[0]["content"] == ["%[old]"]
 
 
+def test_a_rule_for_items_of_one_type_is_not_the_one_declared(connected: Sandbox) -> None:
+    """It stays, and that for items of every type is added."""
+    source = connected.state.sources.get("products")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": "Boot", "field": "prix", "content": ["%[Prix €]"]}]
+
+    for changed in (True, False):
+        told = ensure(source_id="products", fields={"prix": "DOUBLE"}, mappings={"prix": "%[Prix €]"})
+        assert told["changed"] is changed
+
+    assert [(one["type"], one["field"]) for one in source.mappings] == [("Boot", "prix"), (None, "prix")]
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_values_that_a_mapping_rule_brings_have_to_fit_its_field(connected: Sandbox, there: bool) -> None:
     """Whether the field is there or is to be made; one that is derived from the dataset has no type to go by."""

@@ -151,6 +151,18 @@ def test_what_a_mapping_rule_reads_is_kept_if_its_field_takes_it(
         assert connected.items("files") == {"product://1": {key: shoe[key] for key in shoe if key != "Color"}}
 
 
+def test_a_mapping_rule_for_items_of_one_type_does_not_do_for_all(connected: Sandbox) -> None:
+    """The service drops the key from the others."""
+    source = connected.state.sources.get("files")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": "Boot", "field": "price", "content": ["%[color]"]}]
+    push = CoveoPushBatchOperator(
+        task_id="a", source_id="files", documents=[{"documentId": "a:b", "color": 5}], fields="fail"
+    )
+    with pytest.raises(AirflowFailException, match="the service drops: color"):
+        run(push)
+
+
 @pytest.mark.parametrize("status", [403, 503])
 def test_what_cannot_be_asked_is_a_warning_or_an_error(
     connected: Sandbox, waits: list[float], capsys: pytest.CaptureFixture[str], status: int

@@ -133,11 +133,11 @@ def fields_filled(rules: Iterable[MappingRule], fields: Mapping[str, Field]) -> 
     """
     Return the keys that mapping rules read, in lower case, each with the fields that its values fill as they are.
 
-    A rule of a field that is not there fills nothing.
+    A rule of a field that is not there fills nothing, and one for items of one type does not do it for all.
     """
     filled: dict[str, list[Field]] = {}
     for rule in rules:
-        for text in rule.content if rule.field in fields else ():
+        for text in rule.content if rule.field in fields and not rule.item_type else ():
             for key in _READ.findall(text):
                 alone = [fields[rule.field]] if _READ.fullmatch(text) else []
                 filled.setdefault(key.lower(), []).extend(alone)
