@@ -25,7 +25,7 @@ from coveo_provider.fields.comparison import compare_fields, field_of
 from coveo_provider.fields.metadata import Metadata, without_field
 from coveo_provider.fields.specs import TYPES, FieldSpec, can_be_field
 from coveo_provider.fields.values import fits
-from coveo_provider.operators import CoveoPushBatchOperator
+from coveo_provider.operators import CoveoEnsureSourceOperator, CoveoPushBatchOperator
 from coveo_provider.sandbox import Sandbox
 from tests.conftest import Connect
 from tests.operators.conftest import run
@@ -396,6 +396,34 @@ def test_all_metadata_of_any_frame_is_kept_by_the_fields_that_are_made_for_it(
             specs = Metadata({Section.ADD_OR_UPDATE: [Part(file, "part")]}).specs(map(str.lower, frame))
         types = {one["name"]: one["type"] for one in strict.state.fields.all()}
         assert types == {one.name: one.type for one in specs}
+
+
+@given(
+    st.lists(
+        st.dictionaries(KEYS, st.none() | VALUES.flatmap(lambda one: one), min_size=1, max_size=3).filter(
+            lambda row: len({key.lower() for key in row}) == len(row)
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_fields_that_are_ensured_for_any_mixture_keep_all_of_it_and_are_ensured_once(
+    strict: Sandbox, connect: Connect, found: list[dict[str, Any]]
+) -> None:
+    """Values of a key are of another kind in each row; a second run finds nothing to do."""
+    connect(strict)
+    strict.reset()
+    strict.state.fields.delete([one["name"] for one in strict.state.fields.all()])
+    documents = [{"documentId": f"doc://{n}", **row} for n, row in enumerate(found)]
+
+    run(CoveoEnsureSourceOperator(task_id="first", source_id="files", documents=documents))
+    run(CoveoPushBatchOperator(task_id="push", source_id="files", documents=documents, fields="fail"))
+
+    strict.settle()
+    assert [one.meta["error"] for one in strict.logs("files") if one.task == "MAPPING"] == []
+    told = run(CoveoEnsureSourceOperator(task_id="second", source_id="files", documents=documents))
+    assert (told["changed"], told["differs"], told["missing"]) == (False, [], [])
 
 
 @given(frames(), st.data())
