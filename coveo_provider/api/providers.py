@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coveo_provider.api import routes
 from coveo_provider.api.answers import Answer
 from coveo_provider.api.caller import Caller
-from coveo_provider.errors import ConfigurationError, NotFound, UnexpectedAnswer
+from coveo_provider.errors import ApiError, ConfigurationError, NotFound, SafetyStop, UnexpectedAnswer
 
 EMAIL_PROVIDER = "Email Security Provider"
 """The provider that aliases usually lead to; every organization has it (docs 87)."""
 
 _STATUS = frozenset({"statistics", "currentStatus", "lastRefreshOperation"})
 """What the platform says along with a provider's model, and does not take back."""
+
+_TAKEN = frozenset({400, 409, 412})
+"""What the API may answer to the creation of a provider that is there."""
+
+_LOOKS = 10
+_PAUSE = (0.5, 1.5)  # seconds: longer than another task takes between reading a model and writing it
 
 
 class ProviderCalls(Caller):
@@ -58,24 +65,43 @@ class ProviderCalls(Caller):
         """
         Create a provider, or add to the one there is: no other source of its is unlinked, no setting is lost.
 
+        A model is replaced as a whole, so of two tasks that link their sources at once the later one undoes the
+        link of the other: each looks again after a moment, and writes its own anew.
+
         :param source_ids: sources whose items name its identities
         :param cascades_to: providers that aliases of its identities lead to
         :param case_sensitive: whether names that differ in case are different; ``None`` leaves it as it is
         :return: whether anything was created or changed
+        :raises SafetyStop: others undid the link again and again
         """
+        sources, cascades = list(source_ids), list(cascades_to)
+        changed = self._write_provider(provider_id, sources, cascades, case_sensitive)
+        for _ in range(_LOOKS if changed and sources else 0):
+            self.policy.sleep(random.uniform(*_PAUSE))
+            links = self.get_security_provider(provider_id).get("referencedBy")
+            if len(_linked(links, sources)) == len(_linked(links, ())):
+                return True
+            self._write_provider(provider_id, sources, cascades, case_sensitive)
+        if changed and sources:
+            raise SafetyStop(
+                f"security provider {provider_id} was linked to {', '.join(sources)} {_LOOKS} times, and each time "
+                "the link was gone again: other tasks write it, too. Let them run one after the other"
+            )
+        return changed
+
+    def _write_provider(
+        self,
+        provider_id: str,
+        source_ids: Sequence[str],
+        cascades_to: Sequence[str],
+        case_sensitive: bool | None,
+    ) -> bool:
+        """Create a provider or add to it, and return whether there was anything to write."""
+        answered = self._provider(provider_id)
         model: dict[str, Any]
-        try:
-            answered = self.get_security_provider(provider_id)
-        except NotFound as error:
-            if error.code in {
-                "",
-                "ORGANIZATION_NOT_FOUND",
-            }:  # only the API's own word is reason to create one
-                raise
-            exists = False
+        if answered is None:
             model = {"id": provider_id, "displayName": provider_id, "type": "EXPANDED", "nodeRequired": False}
         else:
-            exists = True
             model = {key: value for key, value in answered.items() if key not in _STATUS}
         wanted: dict[str, Any] = {
             **model,
@@ -84,11 +110,27 @@ class ProviderCalls(Caller):
         }
         if case_sensitive is not None:
             wanted["caseSensitive"] = case_sensitive
-        if not exists:
+        if answered is not None:
+            if wanted != model:
+                self.update_security_provider(provider_id, wanted)
+            return wanted != model
+        try:
             self.create_security_provider(wanted)
-        elif wanted != model:
-            self.update_security_provider(provider_id, wanted)
-        return not exists or wanted != model
+        except ApiError as error:
+            # Another task made it meanwhile; or an attempt did whose answer was lost.
+            if error.status not in _TAKEN or self._provider(provider_id) is None:
+                raise
+            self._write_provider(provider_id, source_ids, cascades_to, case_sensitive)
+        return True
+
+    def _provider(self, provider_id: str) -> dict[str, Any] | None:
+        """Return the model of a provider, ``None`` when the API itself says that there is none."""
+        try:
+            return self.get_security_provider(provider_id)
+        except NotFound as error:
+            if error.code in {"", "ORGANIZATION_NOT_FOUND"}:
+                raise
+            return None
 
 
 def _linked(links: object, source_ids: Iterable[str]) -> list[dict[str, Any]]:

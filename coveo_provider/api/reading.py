@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from coveo_provider.api.answers import Answer, parse_json
@@ -151,7 +151,11 @@ def _source(model: Mapping[str, Any], source_id: str) -> Source:
         managed_by=_managed_by(model),
         refreshed_at=_text(information.get("lastRefreshEndDate")),
         mappings=tuple(
-            MappingRule(_text(one.get("fieldName")), tuple(map(str, _list(one.get("rules")))))
+            MappingRule(
+                _text(one.get("fieldName")),
+                tuple(map(str, _list(one.get("rules")))),
+                "" if one.get("kind") == "COMMON" else _text(one.get("type")),
+            )
             for one in map(_mapping, _list(model.get("mappings")))
             if one.get("fieldName")
         ),
@@ -195,17 +199,20 @@ def field_page(answer: Answer) -> tuple[list[Field], int]:
     return list(map(_field, models)), pages
 
 
-def refused_fields(answer: Answer) -> dict[str, str]:
+def refused_fields(answer: Answer, names: Sequence[str]) -> dict[str, str]:
     """
     Return why each field of a batch was refused, by its name; those that were taken are left out.
 
-    :raises UnexpectedAnswer: it does not tell of each
+    :param names: of the batch; one that the answer leaves out was not taken, as far as anybody knows
+    :raises UnexpectedAnswer: it tells of none
     """
     content = answer.fields()
     entries = content.get("batchOperationResourcesStatus")
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise UnexpectedAnswer(answer.route, "batchOperationResourcesStatus")
-    refused = {}
+    told = {_text(_mapping(one.get("resourceModel")).get("name")).lower() for one in entries}
+    untold = [one for one in names if one not in told] if len(entries) < len(names) else []
+    refused = dict.fromkeys(untold, "the answer tells nothing of it")
     for one in entries:
         if one.get("successful") is not True and one.get("operationResult") != "SUCCESS":
             why = " ".join(_text(one.get("errorDetails")).split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -135,7 +136,8 @@ class SourceCalls(Caller):
     def _each_field(self, route: Route, models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         refused: dict[str, str] = {}
         for batch in _batches(models):
-            refused.update(self._ask(route, reading.refused_fields, body=_json(batch)))
+            read = partial(reading.refused_fields, names=[str(one.get("name")).lower() for one in batch])
+            refused.update(self._ask(route, read, body=_json(batch)))
         return refused
 
 

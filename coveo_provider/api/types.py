@@ -179,10 +179,12 @@ class MappingRule:
     A rule of a source: its field is filled from metadata of other names (docs 115).
 
     :param content: what fills it, ``%[key]`` for the metadata of a key; of several the first that has a value
+    :param item_type: the type of the items that it is for; empty for those of every type
     """
 
     field: str
     content: tuple[str, ...]
+    item_type: str = ""
 
 
 @dataclass(frozen=True)

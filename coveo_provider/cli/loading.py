@@ -157,14 +157,14 @@ def fields(
     from coveo_provider.fields.comparison import compare_fields
     from coveo_provider.fields.metadata import Metadata
     from coveo_provider.operators.support.datasets import open_parts
-    from coveo_provider.operators.support.fields import keys_read
+    from coveo_provider.operators.support.fields import fields_filled
     from coveo_provider.operators.support.storage import list_parts
 
     uri = uri_of(dataset, "DATASET")
     client = hook_of(conn_id).client
     rules = source_at(client, source).mappings if source else ()
     known = client.fields()
-    read = keys_read(rules)
+    read = fields_filled(rules, known)
     with open_parts(list_parts(uri, "DATASET"), uri) as parts:
         metadata = Metadata({Section.ADD_OR_UPDATE: parts})
         compared = compare_fields([], metadata, known, read)
@@ -179,14 +179,14 @@ def fields(
 
 
 def _field_rows(
-    metadata: Metadata, known: Mapping[str, Field], read: set[str], compared: FieldsPlan
+    metadata: Metadata, known: Mapping[str, Field], read: Mapping[str, Sequence[Field]], compared: FieldsPlan
 ) -> Iterator[dict[str, Any]]:
     """Return for each key of the metadata what field it needs, and what the organization has."""
     from coveo_provider.documents.contract import DOCUMENT_KEYS
 
     specs = {spec.name: spec for spec in metadata.specs(metadata.keys)}
     differs = {one.field.name: one.told() for one in compared.differs}
-    unfit = {one.key.lower(): one.told() for one in metadata.unfit(known)}
+    unfit = {one.key.lower(): one.told() for one in metadata.unfit(known, read)}
     for key, spelled in sorted(metadata.keys.items()):
         if key in DOCUMENT_KEYS:
             continue

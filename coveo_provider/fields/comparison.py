@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from coveo_provider.api.types import Field
@@ -52,7 +52,7 @@ def compare_fields(
     declared: Sequence[FieldSpec],
     metadata: Metadata | None,
     fields: Mapping[str, Field],
-    mapped: Collection[str] = (),
+    mapped: Mapping[str, Sequence[Field]] | None = None,
 ) -> FieldsPlan:
     """
     Return what is to be done so that all metadata is kept, and what is declared is there.
@@ -61,24 +61,30 @@ def compare_fields(
     will do that takes all of its values.
 
     :param fields: the organization's, by name
-    :param mapped: keys that a mapping rule of the source reads, in lower case
+    :param mapped: keys that a mapping rule of the source reads, in lower case, each with the fields that it fills
     """
+    mapped = mapped or {}
     plan = FieldsPlan()
     names = {spec.name for spec in declared}
     derived: list[FieldSpec] = []
     if metadata is not None:
-        lost = without_field(metadata.keys, {*fields, *names}, mapped)
+        lost = metadata.filled(without_field(metadata.keys, {*fields, *names}, mapped))
         plan.nameless = [metadata.keys[key] for key in lost if not can_be_field(key)]
         known = {key for key in metadata.keys if key in fields and key not in names}
         derived = metadata.specs(sorted({*lost, *known}))
         wanted = {name: one for name, one in fields.items() if name in metadata.keys}
-        made = {one.name: Field(one.name, one.type, dictionary=one.dictionary is True) for one in declared}
-        plan.clashes = [one.told() for one in metadata.unfit({**made, **wanted})]
+        made = {one.name: field_of(one) for one in declared}
+        plan.clashes = [one.told() for one in metadata.unfit({**made, **wanted}, mapped)]
     for spec in declared:
         _compare(spec, fields.get(spec.name), plan, strict=True)
     for spec in derived:
         _compare(spec, fields.get(spec.name), plan, strict=False)
     return plan
+
+
+def field_of(spec: FieldSpec) -> Field:
+    """Return the field that is made as declared."""
+    return Field(spec.name, spec.type, dictionary=spec.dictionary is True, model=spec.model())
 
 
 def _compare(spec: FieldSpec, found: Field | None, plan: FieldsPlan, *, strict: bool) -> None:

@@ -13,7 +13,7 @@ import pyarrow.types as pt
 from coveo_provider.documents.values.arrow_types import is_list
 from coveo_provider.documents.values.plain_arrays import plain_type
 from coveo_provider.fields.specs import FieldSpec
-from coveo_provider.fields.values import is_absent, within
+from coveo_provider.fields.values import is_whole, is_whole_type, python_value, within
 
 _NUMBERS = frozenset({"whole", "decimal"})
 
@@ -23,8 +23,9 @@ class Profile:
     What the values of one key are, over all documents.
 
     Whole numbers become ``LONG``, ``LONG_64`` where one needs more than 32 bits, and ``STRING`` beyond 64; other
-    numbers ``DOUBLE``; moments and dates ``DATE``; everything else, and a mixture, ``STRING``. A list of anything
-    is a multi-value ``STRING``, as the service has no other; an object a dictionary of the type of its values.
+    numbers ``DOUBLE``, and ``STRING`` where whole ones among them would lose digits in it; moments and dates
+    ``DATE``; everything else, and a mixture, ``STRING``. A list of anything is a multi-value ``STRING``, as the
+    service has no other; an object a dictionary of the type of its values.
     """
 
     def __init__(self) -> None:
@@ -51,16 +52,17 @@ class Profile:
             self._kinds.add(_kind_of_type(dtype))
 
     def add_value(self, value: Any) -> None:
-        """Take a value of Python."""
+        """Take a value of Python, numpy or pandas."""
+        value = python_value(value)
         if isinstance(value, Mapping):
-            self._object = True
+            self._object |= bool(value)
             for one in value.values():
                 self.add_value(one)
         elif isinstance(value, (list, tuple)):
-            self._list = True
+            self._list |= bool(value)
             for one in value:
                 self.add_value(one)
-        elif not is_absent(value):
+        elif value is not None:
             kind = _kind_of_value(value)
             self._kinds.add(kind)
             if kind == "whole":
@@ -88,12 +90,13 @@ class Profile:
                     return kind
             return "STRING"
         if self._kinds <= _NUMBERS:
-            return "DOUBLE"
+            exact = within(self._low, "DOUBLE") and within(self._high, "DOUBLE")
+            return "DOUBLE" if exact else "STRING"
         return "DATE" if self._kinds == {"moment"} else "STRING"
 
 
 def _kind_of_type(dtype: pa.DataType) -> str:
-    if pt.is_integer(dtype):
+    if is_whole_type(dtype):
         return "whole"
     if pt.is_floating(dtype) or pt.is_decimal(dtype):
         return "decimal"
@@ -101,9 +104,7 @@ def _kind_of_type(dtype: pa.DataType) -> str:
 
 
 def _kind_of_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "text"
-    if isinstance(value, int):
+    if is_whole(value):
         return "whole"
     if isinstance(value, (float, Decimal)):
         return "decimal"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
@@ -15,16 +17,17 @@ from coveo_provider.api.types import Field
 from coveo_provider.documents.contract import DOCUMENT_ID, DOCUMENT_KEYS, Section, counted, shown
 from coveo_provider.documents.dataset.tables import Part
 from coveo_provider.documents.encoding.columns import plan_documents
-from coveo_provider.documents.encoding.partial_updates import plan_partial_updates, row_texts, value_texts
+from coveo_provider.documents.encoding.partial_updates import plan_partial_updates
 from coveo_provider.documents.encoding.rows import Rows
 from coveo_provider.documents.records import Kind
+from coveo_provider.documents.values.arrow_types import is_list
 from coveo_provider.documents.values.json_values import json_text
 from coveo_provider.documents.values.plain_arrays import plain, plain_type, spelled_out
 from coveo_provider.documents.values.python_values import python_values, without_zones
 from coveo_provider.errors import DatasetError
 from coveo_provider.fields.derive import Profile
 from coveo_provider.fields.specs import FieldSpec, can_be_field
-from coveo_provider.fields.values import BITS, EXPECTED, all_fit, fits, is_absent, within
+from coveo_provider.fields.values import BITS, EXPECTED, all_fit, fits, is_whole_type, scalars, within
 
 EXAMPLES = 3
 """Documents that are named for each key whose values do not fit."""
@@ -101,6 +104,20 @@ class Metadata:
             for key in one.names():
                 self.keys.setdefault(key.lower(), key)
 
+    def filled(self, keys: Iterable[str]) -> list[str]:
+        """
+        Return the keys that have a value in some document: without one there is nothing that could be dropped.
+
+        Only a file's columns may have none, such as one of numbers where all are missing.
+
+        :param keys: as :attr:`keys` has them, or in lower case
+        """
+        wanted = [*keys]
+        empty = {key.lower() for key in wanted}
+        for source in self._sources:
+            empty -= source.filled(empty) if empty else empty
+        return [key for key in wanted if key.lower() not in empty]
+
     def specs(self, keys: Iterable[str]) -> list[FieldSpec]:
         """
         Return the fields that some keys need; those that can be no field's name, or have no value, are left out.
@@ -113,21 +130,31 @@ class Metadata:
         specs = (profile.spec(key) for key, profile in profiles.items())
         return [spec for spec in specs if spec is not None]
 
-    def unfit(self, fields: Mapping[str, Field]) -> list[Unfit]:
+    def unfit(
+        self, fields: Mapping[str, Field], mapped: Mapping[str, Sequence[Field]] | None = None
+    ) -> list[Unfit]:
         """
         Return the keys with values that their field does not take.
 
         Of a file only those columns are read whose type leaves that open.
 
         :param fields: the organization's, by name
+        :param mapped: the fields that mapping rules fill from keys, by key in lower case
         """
-        known = {key: fields[key] for key in self.keys if key in fields and fields[key].type}
+        found = self._unfit({key: fields[key] for key in self.keys if key in fields})
+        for key, filled in (mapped or {}).items():
+            for one in filled if key in self.keys else ():
+                found += self._unfit({key: one})
+        return found
+
+    def _unfit(self, fields: Mapping[str, Field]) -> list[Unfit]:
+        known = {key: one for key, one in fields.items() if one.type}
         found: dict[str, Unfit] = {}
         for source in self._sources:
             for identifier, key, value in source.suspects(known):
                 if _takes(known[key], value):
                     continue
-                one = found.setdefault(key, Unfit(self.keys[key], _expected(known[key], value)))
+                one = found.setdefault(key, Unfit(self.keys[key], _expected(key, known[key], value)))
                 one.count += 1
                 if len(one.examples) < EXAMPLES:
                     one.examples.append((shown(identifier), _short(value)))
@@ -147,20 +174,20 @@ def without_field(keys: Iterable[str], fields: Iterable[str], mapped: Iterable[s
 
 
 def _takes(known: Field, value: Any) -> bool:
+    if not any(True for _ in scalars(value)):
+        return True
     if isinstance(value, Mapping) and not known.dictionary:
         return False
     return fits(known.type, value)
 
 
-def _expected(known: Field, value: Any) -> str:
+def _expected(key: str, known: Field, value: Any) -> str:
+    filled = "" if known.name == key else f", {known.name}, that a mapping rule fills from it"
     if isinstance(value, Mapping) and not known.dictionary:
-        return "objects, and its field is no dictionary field"
+        return f"objects, and its field{filled} is no dictionary field"
     expected = EXPECTED.get(known.type, "")
-    return (
-        f"a field of type {known.type}, which takes {expected}"
-        if expected
-        else f"a field of type {known.type}"
-    )
+    takes = f", which takes {expected}" if expected else ""
+    return f"a field of type {known.type}{filled}{takes}"
 
 
 def _short(value: Any) -> str:
@@ -174,6 +201,8 @@ def _short(value: Any) -> str:
 
 class _Source(Protocol):
     def names(self) -> list[str]: ...
+
+    def filled(self, keys: Iterable[str]) -> set[str]: ...
 
     def profile(self, profiles: Mapping[str, Profile]) -> None: ...
 
@@ -196,14 +225,26 @@ class _Columns:
     def names(self) -> list[str]:
         return list(self._names.values())
 
+    def filled(self, keys: Iterable[str]) -> set[str]:
+        empty = {key: self._names[key] for key in keys if key in self._names}
+        found: set[str] = set()
+        while empty and (
+            seen := next(
+                filter(None, map(partial(_seen, empty), self._part.batches([*empty.values()]))), None
+            )
+        ):
+            found |= seen
+            empty = {key: name for key, name in empty.items() if key not in seen}  # and read no more of it
+        return found
+
     def profile(self, profiles: Mapping[str, Profile]) -> None:
         large = {}
-        for key, name in self._names.items():
-            if key in profiles:
-                dtype = self._part.schema.field(name).type
-                profiles[key].add_type(dtype)
-                if not all_fit("LONG", dtype) and _has_whole(dtype):
-                    large[key] = name
+        for key in self.filled(profiles):
+            name = self._names[key]
+            dtype = self._part.schema.field(name).type
+            profiles[key].add_type(dtype)
+            if not all_fit("LONG", dtype) and _has_whole(dtype):
+                large[key] = name
         for batch in self._part.batches(list(large.values())) if large else ():
             for key, name in large.items():
                 profiles[key].add_numbers(_bounds(batch.column(name)))
@@ -244,8 +285,11 @@ class _RowDocuments:
         return [
             key
             for key in self._rows.names()
-            if key.lower() not in DOCUMENT_KEYS and not all(map(is_absent, self._rows.column(key)))
+            if key.lower() not in DOCUMENT_KEYS and any(True for _ in scalars(self._rows.column(key)))
         ]
+
+    def filled(self, keys: Iterable[str]) -> set[str]:
+        return {*keys}.intersection(name.lower() for name in self.names())
 
     def profile(self, profiles: Mapping[str, Profile]) -> None:
         for _, key, value in self._values(profiles):
@@ -270,6 +314,9 @@ class _Changes:
     def names(self) -> list[str]:
         return list(dict.fromkeys(name for _, _, name, _ in self._entries() if isinstance(name, str)))
 
+    def filled(self, keys: Iterable[str]) -> set[str]:
+        return {*keys}.intersection(name.lower() for name in self.names())
+
     def profile(self, profiles: Mapping[str, Profile]) -> None:
         for _, key, value in self._values(profiles):
             profiles[key].add_value(value)
@@ -279,28 +326,28 @@ class _Changes:
 
     def _values(self, wanted: Iterable[str]) -> Iterator[Value]:
         keys = {*wanted}
-        for identifier, operator, name, text in self._entries():
+        for identifier, operator, name, value in self._entries():
             if operator not in _REMOVALS and isinstance(name, str) and name.lower() in keys:
-                yield identifier, name.lower(), _parsed(text)
+                yield identifier, name.lower(), value
 
-    def _entries(self) -> Iterator[tuple[Any, Any, Any, str | None]]:
+    def _entries(self) -> Iterator[tuple[Any, Any, Any, Any]]:
+        names: Iterable[str] = (DOCUMENT_ID, "operator", "field", "value")
         if isinstance(self._source, Rows):
-            for identifier, row in zip(self._source.column(DOCUMENT_ID), self._source, strict=True):
-                yield identifier, *row_texts(row)
+            yield from zip(*map(self._source.column, names), strict=True)
             return
         columns = {one.key: one for one in plan_partial_updates(self._source.schema, self._source.name)}
-        names = [columns[key].name for key in (DOCUMENT_ID, "operator", "field")]
-        value = columns["value"]
-        for batch in self._source.batches([*names, value.name]):
-            texts = value_texts(batch.column(value.name), value.kind)
-            yield from zip(*(batch.column(name).to_pylist() for name in names), texts, strict=True)
+        names = [columns[key].name for key in names]
+        for batch in self._source.batches(names):
+            *others, values = (batch.column(name) for name in names)
+            found = python_values(without_zones(spelled_out(plain(values))))
+            if columns["value"].kind is Kind.JSON_TEXT:
+                found = [_parsed(text) for text in found]
+            yield from zip(*(one.to_pylist() for one in others), found, strict=True)
 
 
 def _parsed(text: str | None) -> Any:
-    import orjson
-
     try:
-        return None if text is None else orjson.loads(text)
+        return None if text is None else json.loads(text)  # orjson makes floats of what is beyond 64 bits
     except ValueError:
         return None  # refused where entries are checked
 
@@ -316,7 +363,7 @@ def _has_objects(dtype: pa.DataType) -> bool:
 
 def _is_whole(dtype: pa.DataType) -> bool:
     dtype = plain_type(dtype)
-    return bool(pt.is_integer(dtype.value_type if pt.is_dictionary(dtype) else dtype))
+    return is_whole_type(dtype.value_type if pt.is_dictionary(dtype) else dtype)
 
 
 def _has_whole(dtype: pa.DataType) -> bool:
@@ -334,6 +381,24 @@ def _bounds(column: pa.Array) -> list[int]:
         return _bounds(column.items)
     if pt.is_struct(column.type):
         return [number for each in column.flatten() for number in _bounds(each)]
-    if not pt.is_integer(column.type):
+    if not is_whole_type(column.type):
         return []
-    return [one for one in pc.min_max(column).as_py().values() if one is not None]
+    return [int(one) for one in pc.min_max(column).as_py().values() if one is not None]
+
+
+def _seen(names: Mapping[str, str], batch: pa.RecordBatch) -> set[str]:
+    return {key for key, name in names.items() if _has_value(batch.column(name))}
+
+
+def _has_value(column: pa.Array) -> bool:
+    """Return whether any value of a column is sent: null and NaN are not, nor what has nothing else in it."""
+    column = spelled_out(plain(column))
+    if pt.is_map(column.type):
+        return _has_value(column.items)
+    if pt.is_struct(column.type):
+        return any(map(_has_value, column.flatten()))
+    if is_list(column.type):
+        return _has_value(column.flatten())
+    if pt.is_floating(column.type):
+        column = column.filter(pc.invert(pc.is_nan(column.cast(pa.float64()))))
+    return bool(column.null_count < len(column))

@@ -13,7 +13,7 @@ from coveo_provider.errors import ConfigurationError, CoveoError, DatasetError, 
 from coveo_provider.links import SOURCE_LINKS
 from coveo_provider.operators.support.base import CoveoOperator
 from coveo_provider.operators.support.exposure import keeps_somebody_out
-from coveo_provider.operators.support.fields import create_missing, few, keys_read
+from coveo_provider.operators.support.fields import create_missing, few, fields_filled, keys_read
 from coveo_provider.operators.support.inputs import open_input
 from coveo_provider.operators.support.values import truth
 
@@ -166,7 +166,7 @@ class CoveoEnsureSourceOperator(CoveoOperator):
         """Ask for all there is, and return what is to be done; nothing is made yet."""
         from coveo_provider.api.types import SourceKind, SourceVisibility
         from coveo_provider.documents.contract import Section
-        from coveo_provider.fields.comparison import compare_fields
+        from coveo_provider.fields.comparison import compare_fields, field_of
         from coveo_provider.fields.metadata import Metadata
         from coveo_provider.fields.specs import declared
 
@@ -187,12 +187,15 @@ class CoveoEnsureSourceOperator(CoveoOperator):
                 'Declare visibility="SECURED" for a new source, or leave permissions out'
             )
         known = self.client.fields()
-        there = source.mappings if source is not None else ()
-        mapped = keys_read([*there, *wanted])
+        there = [one for one in source.mappings if not one.item_type] if source is not None else []
+        rules = [rule for rule in wanted if rule.field not in {one.field for one in there}]
+        fields = {**{spec.name: field_of(spec) for spec in specs}, **known}
+        # A rule may fill a field, too, that is derived from the dataset: the key is read, whatever its type.
+        mapped = {**dict.fromkeys(keys_read(rules), ()), **fields_filled([*there, *rules], fields)}
         plan = _Plan(
             source,
             compare_fields(specs, metadata, known, mapped),
-            rules=[rule for rule in wanted if rule.field not in {one.field for one in there}],
+            rules=rules,
             other_rules=[
                 (rule, one)
                 for rule in wanted
@@ -349,11 +352,7 @@ class CoveoEnsureSourceOperator(CoveoOperator):
         lines += [
             f"differs  {one.told()}{self._what_becomes_of(one.field.system)}" for one in plan.fields.differs
         ]
-        lines += [
-            f"differs  mapping of {rule.field}: it is filled from {', '.join(one.content)}, not from "
-            f"{', '.join(rule.content)}; change it in the Administration Console"
-            for rule, one in plan.other_rules
-        ]
+        lines += [f"differs  {told}; change it in the Administration Console" for told in _other_rules(plan)]
         lines += [
             f"missing  metadata {key!r} can be no field's name, and the service drops it: fill a field from it, "
             f"mappings={{'…': '%[{key}]'}}, or rename the column"
@@ -398,7 +397,10 @@ class CoveoEnsureSourceOperator(CoveoOperator):
                 "mappings": [rule.field for rule in plan.rules],
             },
             "updated": list(updated),
-            "differs": [one.told() for one in plan.fields.differs if one.field.name not in updated],
+            "differs": [
+                *(one.told() for one in plan.fields.differs if one.field.name not in updated),
+                *_other_rules(plan),
+            ],
             "missing": list(plan.fields.nameless),
             "changed": bool(made or updated) and not dry_run,
             "dry_run": dry_run,
@@ -407,6 +409,13 @@ class CoveoEnsureSourceOperator(CoveoOperator):
 
 def _id_of(plan: _Plan) -> str:
     return "" if plan.source is None else plan.source.source_id
+
+
+def _other_rules(plan: _Plan) -> list[str]:
+    return [
+        f"mapping of {rule.field}: it is filled from {', '.join(one.content)}, not from {', '.join(rule.content)}"
+        for rule, one in plan.other_rules
+    ]
 
 
 def _rules(mappings: Any) -> list[MappingRule]:
@@ -423,8 +432,8 @@ def _rules(mappings: Any) -> list[MappingRule]:
         raise ConfigurationError(f"mappings is a mapping of fields to '%[key]', not {mappings!r}")
     rules = []
     for name, content in mappings.items():
-        texts = [content] if isinstance(content, str) else list(content)
-        if not texts or not all(isinstance(one, str) and one for one in texts):
+        texts = list(content) if isinstance(content, (list, tuple)) else [content]
+        if not texts or not isinstance(name, str) or not all(isinstance(one, str) and one for one in texts):
             raise ConfigurationError(
                 f"mappings: {name!r} is filled from texts such as '%[key]', not {content!r}"
             )

@@ -77,10 +77,11 @@ def test_fields(connected: Sandbox, coveo: Coveo, tmp_path: Path, write_part: An
     row = {"documentId": "file://a", "price": 1.5, "width": "L", "shop": 5, "my key": "x", "Colour": "red"}
     write_part([row])
     client = CoveoHook().client
-    client.create_fields([{"name": "width", "type": "LONG"}, {"name": "shop", "type": "LONG"}])
+    client.create_fields([{"name": name, "type": "LONG"} for name in ("width", "shop")])
+    client.create_fields([{"name": "tint", "type": "STRING"}])
     from coveo_provider.api.types import MappingRule
 
-    client.add_mapping_rule("files", MappingRule("shop", ("%[colour]",)))
+    client.add_mapping_rule("files", MappingRule("tint", ("%[colour]",)))
 
     found = coveo("fields", "dataset", "--source", "files", "--json")
 

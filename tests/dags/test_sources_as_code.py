@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, chain
 
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.errors import ConfigurationError
-from coveo_provider.operators import CoveoEnsureSourceOperator, CoveoTransformOperator
+from coveo_provider.operators import (
+    CoveoCheckDatasetOperator,
+    CoveoEnsureSourceOperator,
+    CoveoTransformOperator,
+    CoveoUpdateStreamOperator,
+)
 from coveo_provider.sandbox import Sandbox
 from coveo_provider.task_groups import (
     catalog_load,
@@ -135,6 +140,36 @@ def test_what_does_not_fit_stops_the_run_before_anything_is_sent(sandbox: Sandbo
 
     assert (state, states["check"], states["push"]) == ("failed", "failed", "upstream_failed")
     assert {call.method for call in sandbox.calls if call.route != "fields.search"} <= {"GET"}
+
+
+@pytest.mark.parametrize("what", ["its own choice", "partial updates", "rows"])
+def test_a_task_after_one_that_checked_still_looks_at_what_that_one_did_not(
+    sandbox: Sandbox, tmp_path: Path, what: str
+) -> None:
+    """The check warns of the dataset only: what is stricter, or sends something else, asks itself."""
+    change = {"documentId": "product://9", "operator": "fieldValueReplace", "field": "shade", "value": "dark"}
+    options: dict[str, dict[str, Any]] = {
+        "its own choice": {"fields": "fail"},
+        "partial updates": {"partial_updates": [change]},
+        "rows": {},
+    }
+    with DAG("as_code", schedule=None, default_args={"retries": 0}) as dag:
+        documents = transform(tmp_path).output
+        check = CoveoCheckDatasetOperator(
+            task_id="check", source_id="products", documents=documents, stream=True, exclusive=False
+        )
+        send = CoveoUpdateStreamOperator.partial(task_id="send", source_id="products", **options[what])
+        if what == "rows":
+            chain(check, send.expand(documents=[[{"documentId": "a:b", "shade": "dark"}]]))
+        else:
+            send.expand(documents=check.output)
+
+    state, _ = ran(dag)
+
+    assert state == ("failed" if what == "its own choice" else "success")
+    assert [call.route for call in sandbox.calls].count("fields.search") == 2
+    sandbox.settle()
+    assert sandbox.count("products") == {"its own choice": 0, "partial updates": len(ROWS), "rows": 1}[what]
 
 
 @pytest.mark.parametrize(

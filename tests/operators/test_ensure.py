@@ -12,7 +12,11 @@ import pytest
 
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.fields import FieldSpec
-from coveo_provider.operators import CoveoEnsureSourceOperator, CoveoUpdateStreamOperator
+from coveo_provider.operators import (
+    CoveoEnsureSourceOperator,
+    CoveoSecurityProviderOperator,
+    CoveoUpdateStreamOperator,
+)
 from coveo_provider.sandbox import Answer, Cut, Sandbox
 from tests.conftest import Connect, WritePart
 from tests.operators.conftest import run
@@ -141,6 +145,57 @@ def test_a_key_that_can_be_no_field_is_told(connected: Sandbox, capsys: pytest.C
     assert "mappings={'…': '%[Prix €]'}" in capsys.readouterr().out
 
 
+def test_a_rule_that_is_there_and_stays_does_not_count_as_the_one_declared(connected: Sandbox) -> None:
+    """What is declared besides would not be read: its metadata is missing, and the difference is told."""
+    source = connected.state.sources.get("products")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": None, "field": "prix", "content": ["%[old]"]}]
+    connected.state.fields.create([{"name": "prix", "type": "DOUBLE"}])
+
+    told = ensure(
+        source_id="products", documents=[{"documentId": "a:b", "Prix €": 5}], mappings={"prix": "%[Prix €]"}
+    )
+
+    assert told["missing"] == ["Prix €"]
+    assert told["differs"] == ["mapping of prix: it is filled from %[old], not from %[Prix €]"]
+    assert source.mappings[0]["content"] == ["%[old]"]
+
+
+def test_a_rule_for_items_of_one_type_is_not_the_one_declared(connected: Sandbox) -> None:
+    """It stays, and that for items of every type is added."""
+    source = connected.state.sources.get("products")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": "Boot", "field": "prix", "content": ["%[Prix €]"]}]
+
+    for changed in (True, False):
+        told = ensure(source_id="products", fields={"prix": "DOUBLE"}, mappings={"prix": "%[Prix €]"})
+        assert told["changed"] is changed
+
+    assert [(one["type"], one["field"]) for one in source.mappings] == [("Boot", "prix"), (None, "prix")]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_values_that_a_mapping_rule_brings_have_to_fit_its_field(connected: Sandbox, there: bool) -> None:
+    """Whether the field is there or is to be made; one that is derived from the dataset has no type to go by."""
+    if there:
+        connected.state.fields.create([{"name": "prix", "type": "DOUBLE"}])
+    before = state_of(connected)
+    rows = [{"documentId": "a:b", "Prix €": "12,5", "Größe": "40", "size_eu": "41"}]
+
+    wanted: dict[str, Any] = {
+        **{"source_id": "products", "documents": rows, "fields": [FieldSpec("prix", "DOUBLE")]},
+        "mappings": {"prix": "%[Prix €]", "size_eu": "%[Größe]"},
+    }
+    with pytest.raises(
+        AirflowFailException, match=r'Prix €: 1 value .* DOUBLE, prix, that .* such as "12,5"'
+    ):
+        ensure(**wanted)
+
+    assert state_of(connected) == before
+    rows[0]["Prix €"] = "12.5"
+    assert ensure(**wanted)["created"]["mappings"] == ["prix", "size_eu"]
+
+
 @pytest.mark.parametrize("update", [False, True])
 def test_flags_change_on_demand_only(connected: Sandbox, update: bool) -> None:
     """And nothing else of the field does."""
@@ -253,6 +308,8 @@ def test_a_name_that_stands_twice_or_in_other_capitals_is_refused(connected: San
         ({**SHOES, "fields": {"price": {"type": "LONG", "facets": True}}}, "'facets' is none of"),
         ({**SHOES, "fields": [FieldSpec("a"), FieldSpec("a", "LONG")]}, "a is declared twice"),
         ({**SHOES, "mappings": {"price": "Prix €"}}, r"write '%\[Prix €\]'"),
+        ({**SHOES, "mappings": {"price": None}}, "'price' is filled from texts such as"),
+        ({**SHOES, "mappings": {5: "%[Prix €]"}}, "5 is filled from texts such as"),
         ({**SHOES, "mappings": {"price": "%[Prix €]"}}, "there is no such field"),
         ({**SHOES, "visibility": "SECURED", "documents": [{"documentId": "no id"}], "fields": {"a": 1}}, "a"),
     ],
@@ -312,19 +369,28 @@ def test_exactly_the_privilege_that_is_missing_is_named(
     assert made(sandbox) == {"color": "STRING", "price": "DOUBLE"}
 
 
-@pytest.mark.parametrize("route", ["platform.source.create", "fields.create.each", "mapping.create"])
+@pytest.mark.parametrize(
+    "route",
+    ["platform.source.create", "platform.provider.create", "fields.create.each", "mapping.create"],
+)
 def test_an_answer_that_is_lost_after_the_work_was_done_is_no_failure(
     connected: Sandbox, waits: list[float], route: str
 ) -> None:
     """What was made is recognised, and stands there once."""
     connected.faults.add(route=route, action=Cut("after"), times=1)
 
-    told = ensure(fields={"price": "DOUBLE"}, mappings={"price": "%[Prix €]"}, **SHOES)
+    told = ensure(
+        fields={"price": "DOUBLE"},
+        mappings={"price": "%[Prix €]"},
+        security_provider="My Directory",
+        **SHOES,
+    )
 
     assert made(connected) == {"price": "DOUBLE"}
     [source] = [one for one in connected.state.sources.listed() if one.name == "Shoes"]
     assert source.id == told["source_id"]
     assert [one["field"] for one in source.mappings] == ["price"]
+    assert source.providers == ["My Directory"]
 
 
 def test_two_at_once_make_one_source(connected: Sandbox) -> None:
@@ -335,6 +401,46 @@ def test_two_at_once_make_one_source(connected: Sandbox) -> None:
     assert len({one["source_id"] for one in told}) == 1
     assert made(connected) == {"price": "DOUBLE", "a": "LONG"}
     assert len([one for one in connected.state.sources.listed() if one.name == "Shoes"]) == 1
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_many_at_once_link_their_sources_to_one_provider(connected: Sandbox, there: bool) -> None:
+    """Its model is replaced as a whole, so that each would undo the links of the others."""
+    if there:
+        run(CoveoSecurityProviderOperator(task_id="provider", provider_id="My Directory"))
+
+    def one(number: int) -> None:
+        ensure(source=f"S{number}", kind="PUSH", visibility="SECURED", security_provider="My Directory")
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(one, range(5)))
+
+    linked = [one.name for one in connected.state.sources.listed() if "My Directory" in one.providers]
+    assert sorted(linked) == [f"S{number}" for number in range(5)]
+
+
+def test_a_provider_that_others_write_again_and_again_is_told(connected: Sandbox, waits: list[float]) -> None:
+    """A link that does not stay is no success."""
+    run(CoveoSecurityProviderOperator(task_id="provider", provider_id="My Directory"))
+    model = json.dumps({"id": "My Directory", "type": "EXPANDED", "referencedBy": []})
+    connected.faults.add(route="platform.provider.get", action=Answer(200, model), times=100)
+    with pytest.raises(AirflowFailException, match="each time the link was gone again"):
+        ensure(source_id="products", security_provider="My Directory")
+
+
+@pytest.mark.parametrize("route", ["fields.create.each", "fields.update.each"])
+def test_a_field_of_which_the_answer_tells_nothing_was_not_taken(connected: Sandbox, route: str) -> None:
+    """The organization is asked; what is not as declared there is no success."""
+    connected.state.fields.create([{"name": "color", "type": "STRING"}])
+    told = [{"successful": True, "resourceModel": {"name": "price"}}]
+    answer = json.dumps({"batchOperationResourcesStatus": told if "create" in route else []})
+    connected.faults.add(route=route, action=Answer(200, answer), times=1)
+    with pytest.raises(AirflowFailException, match=r"(width|color).*the answer tells nothing of it"):
+        ensure(
+            source_id="products",
+            fields={"price": "DOUBLE", "size": "LONG_64", "width": "LONG", "color": {"facet": True}},
+            update=True,
+        )
 
 
 def test_a_field_that_another_made_of_another_type_meanwhile_is_refused(connected: Sandbox) -> None:

@@ -120,17 +120,47 @@ def test_a_key_that_no_field_can_have_is_refused_where_fields_are_made(connected
         run(CoveoPushBatchOperator(task_id="a", source_id="files", documents=documents, fields="create"))
 
 
-def test_what_a_mapping_rule_reads_is_kept(connected: Sandbox) -> None:
-    """The source's rules are asked for only when a key has no field."""
+@pytest.mark.parametrize("kind", ["STRING", "DOUBLE", None])
+@pytest.mark.parametrize("content", ["%[color]", "%[Color] shade"])
+def test_what_a_mapping_rule_reads_is_kept_if_its_field_takes_it(
+    connected: Sandbox, kind: str | None, content: str
+) -> None:
+    """The source's rules are asked for only when a key has no field; the field they fill may be missing."""
     source = connected.state.sources.get("files")
     assert source is not None
-    source.mappings = [{"id": "r", "type": None, "field": "shade", "content": ["%[color]"]}]
+    source.mappings = [{"id": "r", "type": None, "field": "shade", "content": [content]}]
+    if kind:
+        connected.state.fields.create([{"name": "shade", "type": kind}])
     shoe = {**SHOE, "price": 1}
+    push = CoveoPushBatchOperator(task_id="a", source_id="files", documents=[shoe], fields="fail")
 
-    run(CoveoPushBatchOperator(task_id="a", source_id="files", documents=[shoe], fields="fail"))
+    why = None if kind else "the service drops: Color"
+    if kind == "DOUBLE" and content == "%[color]":
+        why = "Color: 1 value of a field of type DOUBLE, shade, that a mapping rule fills from it"
+    if why:
+        with pytest.raises(AirflowFailException, match=why):
+            run(push)
+    else:
+        run(push)
 
     connected.settle()
-    assert connected.items("files") == {"product://1": shoe}
+    assert connected.items("files") == ({} if why else {"product://1": shoe})
+    if why:  # that is what it was refused for
+        run(CoveoPushBatchOperator(task_id="b", source_id="files", documents=[shoe], fields="off"))
+        connected.settle()
+        assert connected.items("files") == {"product://1": {key: shoe[key] for key in shoe if key != "Color"}}
+
+
+def test_a_mapping_rule_for_items_of_one_type_does_not_do_for_all(connected: Sandbox) -> None:
+    """The service drops the key from the others."""
+    source = connected.state.sources.get("files")
+    assert source is not None
+    source.mappings = [{"id": "r", "type": "Boot", "field": "price", "content": ["%[color]"]}]
+    push = CoveoPushBatchOperator(
+        task_id="a", source_id="files", documents=[{"documentId": "a:b", "color": 5}], fields="fail"
+    )
+    with pytest.raises(AirflowFailException, match="the service drops: color"):
+        run(push)
 
 
 @pytest.mark.parametrize("status", [403, 503])

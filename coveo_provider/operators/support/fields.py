@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,11 @@ def _lost(
     operator: CoveoOperator, source_id: str, metadata: Metadata, fields: Mapping[str, Field], *, create: bool
 ) -> list[str]:
     """Return in words what the service would drop, after the fields were made that can be."""
-    lost = keys_without_field(operator, source_id, metadata.keys, fields)
+    from coveo_provider.fields.metadata import without_field
+
+    lost = without_field(metadata.keys, fields)
+    mapped = _mapped(operator, source_id, fields) if lost else {}
+    lost = metadata.filled(without_field(lost, (), mapped))
     if create and lost:
         specs = metadata.specs(lost)
         fields = create_missing(operator, specs, fields)
@@ -90,14 +94,14 @@ def _lost(
         told.append(
             f"metadata without a field, which the service drops: {few(metadata.keys[key] for key in lost)}"
         )
-    if unfit := metadata.unfit(fields):
+    if unfit := metadata.unfit(fields, mapped):
         each = "; ".join(one.told() for one in unfit[:_NAMES])
         told.append(f"values that their field does not take, which the service may drop: {each}")
     return told
 
 
 def keys_without_field(
-    operator: CoveoOperator, source_id: str, keys: Iterable[str], fields: Collection[str]
+    operator: CoveoOperator, source_id: str, keys: Iterable[str], fields: Mapping[str, Field]
 ) -> list[str]:
     """
     Return the keys of metadata for which the organization has no field, and that no mapping rule reads.
@@ -107,19 +111,37 @@ def keys_without_field(
     from coveo_provider.fields.metadata import without_field
 
     lost = without_field(keys, fields)
-    if not lost:
-        return []
+    return without_field(lost, (), _mapped(operator, source_id, fields)) if lost else []
+
+
+def _mapped(
+    operator: CoveoOperator, source_id: str, fields: Mapping[str, Field]
+) -> Mapping[str, Sequence[Field]]:
     try:
-        rules = operator.client.get_source(source_id, once=True).mappings
+        return fields_filled(operator.client.get_source(source_id, once=True).mappings, fields)
     except CoveoError as error:
         operator.log.info("The mapping rules of source %s are not known: %s", source_id, error)
-        return lost
-    return without_field(lost, (), keys_read(rules))
+        return {}
 
 
 def keys_read(rules: Iterable[MappingRule]) -> set[str]:
     """Return the keys of metadata that mapping rules read, in lower case."""
     return {key.lower() for rule in rules for text in rule.content for key in _READ.findall(text)}
+
+
+def fields_filled(rules: Iterable[MappingRule], fields: Mapping[str, Field]) -> dict[str, Sequence[Field]]:
+    """
+    Return the keys that mapping rules read, in lower case, each with the fields that its values fill as they are.
+
+    A rule of a field that is not there fills nothing, and one for items of one type does not do it for all.
+    """
+    filled: dict[str, list[Field]] = {}
+    for rule in rules:
+        for text in rule.content if rule.field in fields and not rule.item_type else ():
+            for key in _READ.findall(text):
+                alone = [fields[rule.field]] if _READ.fullmatch(text) else []
+                filled.setdefault(key.lower(), []).extend(alone)
+    return dict(filled)
 
 
 def create_missing(
@@ -132,7 +154,7 @@ def create_missing(
 
     :raises SafetyStop: one was refused
     """
-    from coveo_provider.api.types import Field
+    from coveo_provider.fields.comparison import field_of
 
     if not specs:
         return dict(fields)
@@ -155,10 +177,7 @@ def create_missing(
         operator.log.info("Field %s was there already when it was to be created", name)
     if made:
         operator.log.info("Created %s", few((spec.described() for spec in made), most=50))
-    own = {
-        spec.name: Field(spec.name, spec.type, dictionary=spec.dictionary is True, model=spec.model())
-        for spec in specs
-    }
+    own = {spec.name: field_of(spec) for spec in specs}
     return {**own, **found}
 
 

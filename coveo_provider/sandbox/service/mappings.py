@@ -62,9 +62,15 @@ def of_type(rules: list[Rule], kind: str | None) -> list[dict[str, Any]]:
     return [answer(one) for one in rules if one["type"] == kind]
 
 
-def keys_read(rules: list[Rule]) -> set[str]:
-    """Give the metadata keys that rules read, ``%[key]``, in lower case."""
-    return {key.lower() for one in rules for text in one["content"] for key in _READ.findall(text)}
+def fields_filled(rules: list[Rule]) -> dict[str, list[tuple[str, bool]]]:
+    """Give for each key that rules read, ``%[key]``, in lower case, the fields, and whether it fills them alone."""
+    filled: dict[str, list[tuple[str, bool]]] = {}
+    for one in rules:
+        for text in one["content"]:
+            for key in _READ.findall(text):
+                alone = _READ.fullmatch(text) is not None
+                filled.setdefault(key.lower(), []).append((one["field"].lower(), alone))
+    return filled
 
 
 def answer(rule: Rule) -> dict[str, Any]:

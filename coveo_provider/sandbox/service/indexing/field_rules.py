@@ -8,12 +8,14 @@ word (docs 115). Here each that is dropped is a WARNING in the item's log, so th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from coveo_provider.sandbox.service import jsontext
 from coveo_provider.sandbox.service.indexing.item_rules import RESERVED, Warned
+
+Filled = Mapping[str, Sequence[tuple[str, bool]]]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -25,7 +27,7 @@ def keep(
     text: bytes,
     models: Mapping[str, Mapping[str, Any]],
     *,
-    mapped: Collection[str] = (),
+    mapped: Filled | None = None,
     only: Iterable[str] | None = None,
 ) -> tuple[bytes, tuple[Warned, ...]]:
     """
@@ -33,7 +35,8 @@ def keep(
 
     :param text: the item's JSON
     :param models: the organization's fields by name, those of every organization among them
-    :param mapped: keys, in lower case, that a mapping rule of the source reads: they are kept as they came
+    :param mapped: keys, in lower case, that a mapping rule of the source reads, with the names of the fields that
+        it fills, and whether by the key alone: they are kept as they came where these take them
     :param only: metadata keys to look at; all of them when left out
     """
     members = jsontext.members(text)
@@ -42,8 +45,7 @@ def keep(
         key: why
         for key in looked_at
         if key.lower() not in RESERVED
-        and key.lower() not in mapped
-        and (why := _problem(key, members[key], models))
+        and (why := _problem(key, members[key], models, (mapped or {}).get(key.lower(), ())))
     }
     if not warnings:
         return text, ()
@@ -51,11 +53,19 @@ def keep(
     return jsontext.join(left), tuple(("MAPPING", warnings[key]) for key in sorted(warnings))
 
 
-def _problem(key: str, text: bytes, models: Mapping[str, Mapping[str, Any]]) -> str:
+def _problem(
+    key: str, text: bytes, models: Mapping[str, Mapping[str, Any]], filled: Iterable[tuple[str, bool]]
+) -> str:
     """Say why a metadata value reaches no field; empty when it does."""
-    model = models.get(key.lower())
-    if model is None:
+    own = models.get(key.lower())
+    found = [(own, True)] if own else [(models[name], alone) for name, alone in filled if name in models]
+    if not found:
         return f"{key!r} is dropped: the organization has no field of this name"
+    return next(filter(None, (_misfit(key, text, model) for model, alone in found if alone)), "")
+
+
+def _misfit(key: str, text: bytes, model: Mapping[str, Any]) -> str:
+    """Say why a field does not take a metadata value; empty when it does."""
     value, kind = jsontext.parse(text), model["type"]
     if type(value) is dict and not model.get("keyValue", False):
         return f"{key!r} is dropped: an object, and its field is no dictionary field"

@@ -99,7 +99,9 @@ class ItemWriter:
         """Give what drops the metadata that no field takes by now; None where fields do not matter."""
         if self._models is None:
             return None
-        return partial(field_rules.keep, models=self._models(), mapped=mappings.keys_read(source.mappings))
+        return partial(
+            field_rules.keep, models=self._models(), mapped=mappings.fields_filled(source.mappings)
+        )
 
     def _with_fields_only(self, source: Source, items: list[Item]) -> list[Item]:
         """Drop metadata that no field takes, where fields matter, and say so in the items' warnings."""
