@@ -19,7 +19,8 @@ from coveo_provider.identities.directories.entries import Entry, EntryKind
 _AT_ONCE = 20_000
 _NAMED = 3
 _ADDRESS = r"^[^@\s:<>]+@[^@\s:<>]+$"
-"""Not ``SMTP:ann@acme.example`` of ``proxyAddresses``: nobody logs in by that."""
+_GUEST = "#EXT#@"
+"""Nobody logs in by ``SMTP:ann@acme.example`` of ``proxyAddresses``, nor by the name that Entra gives a guest."""
 _USER, _GROUP, _OTHER, _UNKNOWN = (int(kind) for kind in EntryKind)
 
 Entries = Callable[[], Iterable[Entry]]
@@ -373,7 +374,11 @@ class _Taker:
             .with_row_index("row")
             .with_columns(
                 emails=pl.col("emails").list.eval(
-                    pl.element().filter(pl.element().str.contains(_ADDRESS)).unique(maintain_order=True)
+                    pl.element()
+                    .filter(
+                        pl.element().str.contains(_ADDRESS) & ~pl.element().str.contains(_GUEST, literal=True)
+                    )
+                    .unique(maintain_order=True)
                 )
             )
         )
