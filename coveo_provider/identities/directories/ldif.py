@@ -364,13 +364,18 @@ def _is_disabled(record: Record) -> bool | None:
     return any(told) if any(told) or flags is not None else None
 
 
+def relative_id(sid: str) -> str | None:
+    """Return the last number of the SID of something in a domain; ``None`` of another text."""
+    return sid.rpartition("-")[2] if sid.startswith("S-1-5-21-") else None
+
+
 def _relative_id(record: Record) -> str | None:
     """Return the last number of a group's SID, by which users name their primary group."""
     if token := record.text("primarygrouptoken"):
         return token
     for value in record.values.get("objectsid", ()):
-        if value.startswith(b"S-1-5-21-"):
-            return value.rpartition(b"-")[2].decode("ascii", "replace")
+        if (rid := relative_id(value.decode("ascii", "replace"))) is not None:
+            return rid
         # One of a domain: revision 1, authority 5, and 21 as the first of five numbers of four bytes.
         if len(value) == 28 and value[:2] == b"\x01\x05" and value[8:12] == b"\x15\0\0\0":
             return str(int.from_bytes(value[-4:], "little"))
