@@ -226,6 +226,31 @@ def test_guards_stop_before_anything_is_sent(secured: Sandbox, push: Any) -> Non
     assert not sent(push({"HR": {"ann", "bob"}}))[0]
 
 
+def test_an_identity_of_both_datasets_counts_once(
+    secured: Sandbox, write_part: WritePart, tmp_path: Path
+) -> None:
+    """Counted twice, half of what is held could go unseen."""
+
+    def pushed(count: int, **guards: Any) -> None:
+        names = [f"p{number}" for number in range(count)]
+        users = [{"name": name, "type": "USER", "members": None} for name in names]
+        run(
+            CoveoSecurityExpansionOperator(
+                task_id="identities",
+                provider_id=PROVIDER,
+                members=write_part([group("HR", *names), *users], f"m{count}.parquet"),
+                mappings=write_part([alias(name) for name in names], f"a{count}.parquet"),
+                state=(tmp_path / "state").as_uri(),
+                **guards,
+            )
+        )
+        secured.settle()
+
+    pushed(9)
+    with pytest.raises(AirflowFailException, match=r"max_shrink=0\.2"):
+        pushed(5, max_shrink=0.2)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
