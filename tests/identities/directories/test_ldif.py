@@ -144,6 +144,7 @@ _FOREIGN = f"CN=S-1-5-21-9,CN=ForeignSecurityPrincipals,{DOMAIN}"
         (ldif(*_GOOD, "dn: CN=x\nmail: a\ndn: CN=y\n"), "blank line"),
         (ldif(*_GOOD, "dn: CN=x\nmail: a\n"), "no objectClass"),
         (ldif(*_GOOD, "dn: CN=x\nobjectClass: group\nmember: Ann Lee\n"), "no distinguished name"),
+        (ldif(*_GOOD, "dn: CN=\\FF,DC=x\nobjectClass: group\n"), r"line \d+: dn .*no distinguished name"),
         (ldif(*_GOOD, "dn: CN=x\nobjectClass: groupOfURLs\nmemberURL: ldap:///x\n"), "dynamic"),
         (ldif(*_GOOD, user("ann")), "twice"),
         (ldif(*_GOOD, user("ann", ou="Other")), "would both be 'ann'"),
