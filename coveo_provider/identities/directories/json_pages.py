@@ -60,8 +60,15 @@ class Pages(ABC):
             beginning = stream.read(4_096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
             stream.seek(0)
             if file.name.lower().removesuffix(GZ).endswith(_LINES):
+                empty = True
                 for where, body in _bodies(lines(stream, file.name), f"{file.name}, line"):
+                    empty = False
                     yield from self._of_body(where, body)
+                if empty:
+                    refuse(
+                        file.name,
+                        "is empty: not even a page without resources stands there. Did the export fail?",
+                    )
             elif beginning == b"{":
                 array = RecordArray(stream, file.name, self.spelled)
                 kinds: Counter[EntryKind] = Counter()

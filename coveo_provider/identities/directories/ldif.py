@@ -132,7 +132,7 @@ def records(
     :raises DatasetError: as :func:`ldif_entries`
     """
     record: Record | None = None
-    passed_over, ended = False, True
+    passed_over, ended, empty = False, True, True
     for number, line in _lines(stream, name):
         if line.startswith(b"#"):
             if line.rstrip() == _LDAPSEARCH:
@@ -153,6 +153,7 @@ def records(
                 else f"{line[:60]!r}, expected attribute: value"
             )
             refuse(where, f"is {what}")
+        empty = empty and attribute.strip() == b"version"
         key, *options = attribute.decode("utf-8", "replace").strip().lower().split(";")
         if record is None:
             ended = _ends_search(key, rest, ended)
@@ -170,6 +171,8 @@ def records(
             _refuse_range(options, key, where, record.dn)
             record.values.setdefault(key, []).append(_value(rest, key, where))
     _refuse_no_result(ended, name)
+    if empty:
+        refuse(name, "holds no entry, nor the result of a search that found none. Did the export fail?")
     if record is not None:
         yield record
 

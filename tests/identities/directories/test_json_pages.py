@@ -116,6 +116,14 @@ def test_resources_one_a_line() -> None:
     assert groups_of(found)["IT"] == {"ann"}
 
 
+@pytest.mark.parametrize("file", ["all.ndjson", "all.json"])
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_one_of_several_files_that_is_empty_is_refused(file: str, text: str) -> None:
+    body = json.dumps(SCIM_USERS if file == "all.json" else scim_page(SCIM_USERS))
+    with pytest.raises(DatasetError, match=r"is empty|is not JSON"):
+        census(body, text, kind="scim", file=file)
+
+
 def test_groups_known_from_their_members_only() -> None:
     found = census(json.dumps(SCIM_USERS), kind="scim", file="users.json")
     assert groups_of(found) == {"IT": {"ann"}}

@@ -237,6 +237,15 @@ def test_a_search_that_did_not_come_to_its_end_is_refused(texts: tuple[str, ...]
         census("\n".join(texts))
 
 
+@pytest.mark.parametrize("text", ["", "\n", "version: 1\n\n", "# dc1.acme.example\n"])
+def test_one_of_several_files_that_is_empty_is_refused(text: str) -> None:
+    """The other one holds together; who or what was to be in this one would lose access."""
+    people = ldif(user("ann", f"memberOf: CN=IT,OU=Groups,{DOMAIN}"))
+    with pytest.raises(DatasetError, match="holds no entry, nor the result"):
+        census(people, text)
+    assert groups_of(census(people, _RESULT)) == {"IT": {"ann"}}
+
+
 @pytest.mark.parametrize(
     "line", ["dn: CN=Zo\xeb,DC=acme\n", "dn: CN=x\nobjectClass: user\nmail: zo\xeb@x.y\n"]
 )
