@@ -339,6 +339,9 @@ ALLOW_HR = [{"allowedPermissions": [{"identity": "HR", "identityType": "Group"}]
             ["hr://no", "not in"],
         ),
         (ALLOW_HR, {"rules": [{"document": "x"}]}, ["a rule is"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": []}]}, ["only", "names no group"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": None}]}, ["only", "names no group"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": ""}]}, ["only", "names no group"]),
         (ALLOW_HR, {"rules": {"documents": "x"}}, ["rules must be a list"]),
         (ALLOW_HR, {"expected": 5}, ["expected must be a list"]),
         (

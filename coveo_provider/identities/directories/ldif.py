@@ -1,5 +1,5 @@
 """
-LDIF (RFC 2849), as ``ldapsearch``, ``ldifde`` and servers write it → entries, one at a time.
+LDIF (RFC 2849), as ``ldapsearch`` and servers write it → entries, one at a time.
 
 The package ``ldif`` reads a damaged base64 value as an empty one and names no line, and its check of a DN takes
 time that doubles with each ``+`` in it. So the few rules are written out here; the tests compare with what it does.
@@ -164,7 +164,11 @@ def records(
                 refuse(where, f"is {key!r}, expected dn at the beginning of an entry")
             continue
         if key in {"changetype", "control"}:
-            refuse(where, "is a change, not an entry. Export what the directory holds")
+            refuse(
+                where,
+                "is a change, not an entry. Export what the directory holds, such as with ldapsearch; ldifde "
+                "writes changes",
+            )
         if key == "dn":
             refuse(where, "begins an entry within another one; expected a blank line before it")
         if is_wanted(key):
