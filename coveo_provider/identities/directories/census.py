@@ -249,7 +249,7 @@ class _Taker:
         disabled = users.filter(pl.col("disabled"))
         self.counts |= {
             "disabled": len(disabled),
-            "others": int((entries["kind"] == _OTHER).sum()),
+            "others": int(entries["kind"].is_in([_OTHER, _UNKNOWN]).sum()),
         }
         untold = users.filter(pl.col("disabled").is_null())
         # A lock that only those have who are locked, as in 389 Directory, tells of the others, too.
