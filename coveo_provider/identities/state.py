@@ -7,8 +7,9 @@ What a provider holds, as of the last push that went through: below the folder t
     identities/<sha>.parquet    name, type and hash of every row of both datasets
     identities/pending/*.json   a push that was begun, and of which no success is known
 
-A push is announced before the first of it is sent. While one that failed may have sent part of something else,
-all is sent. Documents of a source may be remembered in the same folder: their files have other names.
+A push is announced before the first of it is sent. While one that failed may have sent part of something else, or
+was to make good such a one, all is sent. Documents of a source may be remembered in the same folder: their files
+have other names.
 """
 
 from __future__ import annotations
@@ -82,10 +83,16 @@ class PendingPush:
 
     :param key: of the run that began it
     :param content: SHA-256 of what it makes the provider hold
+    :param full: whether it sends everything, as what the provider holds was not known
     """
 
     key: str
     content: str
+    full: bool = False
+
+    def settled_by(self, content: str) -> bool:
+        """Return whether what changed since the last success settles it: it was a part of just that."""
+        return not self.full and self.content == content
 
 
 class IdentityState:

@@ -138,7 +138,12 @@ def _listed(value: Any, name: str) -> Sequence[Any]:
 def _rule(rule: Mapping[str, Any]) -> tuple[str, Iterable[str]]:
     if not isinstance(rule, Mapping) or not rule.keys() <= {"documents", "only"}:
         raise ConfigurationError(f"a rule is {{'documents': pattern, 'only': groups}}, not {rule!r}")
-    return str(rule.get("documents", "*")), rule.get("only", ())
+    only = rule.get("only", ())
+    if "only" in rule and not only:  # left out, it allows everybody who is logged in
+        raise ConfigurationError(
+            f"only of the rule {rule!r} names no group; leave it out if any user may see them"
+        )
+    return str(rule.get("documents", "*")), only
 
 
 def _case(case: Mapping[str, Any]) -> tuple[str | None, str | None, str, bool]:

@@ -46,7 +46,8 @@ class CoveoTransformIdentitiesOperator(CoveoOperator):
         suffix of LDIF and CSV
     :param name: attribute, column or key that is a user's name in the permissions of items; by default
         ``sAMAccountName`` (LDIF, CSV), ``userName`` (SCIM), ``userPrincipalName`` (Entra). ``dn`` of LDIF is the DN
-    :param group_name: likewise of a group; by default ``cn`` (LDIF, CSV), ``displayName`` (SCIM, Entra)
+    :param group_name: likewise of a group; by default ``cn`` (LDIF; CSV, of its DN where there is no such column),
+        ``displayName`` (SCIM, Entra)
     :param email: likewise of the address, or several in order of preference; by default ``mail`` (LDIF, Entra),
         ``mail`` or ``EmailAddress`` (CSV), ``emails`` (SCIM)
     :param member_of: column of CSV with the groups

@@ -190,7 +190,12 @@ class CoveoSecurityExpansionOperator(AskingOperator):
                     log=self.log.info,
                 )
             report = self._push(
-                context, chunks, uris, len(basis.survey), delete_older=basis.full, before=basis.announce
+                context,
+                chunks,
+                uris,
+                basis.current.identities,
+                delete_older=basis.full,
+                before=basis.announce,
             )
             basis.remember()
         return {

@@ -20,7 +20,7 @@ class CoveoPushIdentityOperator(CoveoOperator):
         (templated)
     :param members: its complete members, of the same shape; a ``GROUP`` needs them, as they replace what it has:
         ``[]`` for none (templated)
-    :param mappings: its aliases: the same with ``provider`` (templated)
+    :param mappings: its complete aliases: the same with ``provider``; ``[]`` for none (templated)
     :param well_knowns: groups it is granted (templated)
     :param disable: disable it instead
     :param coveo_conn_id: connection to the organization that owns the provider (templated)
@@ -77,13 +77,14 @@ class CoveoPushIdentityOperator(CoveoOperator):
             bodies = {"disable_identity": encode_identity(DisabledIdentityBody.from_json(head))}
         else:
             bodies = {}
-            if self.members or not self.mappings:
+            # An empty list is one that replaces, too: former members and aliases are taken back.
+            if self.members is not None or self.mappings is None:
                 members = {} if self.members is None else {"members": self.members}
                 identity = IdentityBody.from_json({**head, **members, **granted})
                 if self.members is None and identity.identity.type is IdentityType.GROUP:
                     raise DataError(f"identity {identity.identity.name!r}: {UNLISTED}")
                 bodies["put_identity"] = encode_identity(identity)
-            if self.mappings:
+            if self.mappings is not None:
                 body = {**head, "mappings": self.mappings, **granted}
                 bodies["put_alias"] = encode_identity(MappedIdentityBody.from_json(body))
         for call, encoded in bodies.items():

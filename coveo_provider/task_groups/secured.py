@@ -61,6 +61,7 @@ def secured_push(
     :param identity_state: URI of a folder that outlives runs: with it only identities that changed since the last
         run are pushed, a group with its whole list of members (templated)
     :param identities_full: whether to push all identities all the same (templated)
+    :param max_shrink: share that may go of the items, and of the identities of the provider (templated)
     :param visibility: ``"unchecked"`` does not ask whether the source is secured
     :param cascades_to: providers that aliases lead to (templated)
     :param case_sensitive: whether the provider tells names apart that differ in case only
@@ -111,6 +112,9 @@ def secured_push(
             delete_older=True,
             state=identity_state,
             full=identities_full,
+            max_shrink=max_shrink,
+            on_doubt=on_doubt,
+            answer_within=answer_within,
             **provider,
         )
         chain(

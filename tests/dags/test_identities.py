@@ -151,6 +151,19 @@ def test_identities_of_a_provider_have_one_state(company: Company) -> None:
     assert company.pushed(company.night()) == (False, 0, 0, 0)
 
 
+def test_an_export_of_half_of_the_company_costs_nobody_access(company: Company) -> None:
+    """What there is of it holds together, so only the number tells."""
+    company.night()
+    company.entries = [user("cleo")]
+    company.groups = {"Staff": ["cleo"]}
+
+    run = company.night(max_shrink=0.5)
+
+    assert run.states()["identities"] == "failed"
+    assert [call.route for call in company.sandbox.calls if call.route.startswith("identities")] == []
+    assert company.seen() == {"ann", "cleo"}
+
+
 @pytest.mark.long
 def test_an_export_that_is_cut_off_costs_nobody_access(company: Company) -> None:
     company.night()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from coveo_provider._compat import AirflowFailException
 from coveo_provider.errors import SourceBusy
 from coveo_provider.operators import CoveoPushIdentityOperator, CoveoSecurityExpansionOperator
-from coveo_provider.sandbox import Answer, Sandbox
+from coveo_provider.sandbox import Answer, Cut, Sandbox
 from tests.conftest import WritePart
 from tests.operators.conftest import run
 from tests.operators.test_claims import Cluster, cluster
@@ -133,6 +133,50 @@ def test_after_a_push_that_failed_everything_is_sent(secured: Sandbox, push: Any
     assert not sent(push({"HR": {"ann"}, "IT": {"ann"}}))[0]
 
 
+@pytest.mark.parametrize("first", [{"full": True}, {}])
+def test_what_a_failed_push_left_behind_is_made_good_by_the_second_try_after_it(
+    secured: Sandbox, push: Any, waits: list[float], first: dict[str, Any]
+) -> None:
+    """What the first try had sent may be held until a push of everything comes to its end, in the same run also."""
+    push({"HR": {"ann"}, "IT": {"ann"}})
+    secured.faults.add(route="identities.batch", action=Cut("after"), times=6)  # taken, and not known to be
+    with pytest.raises(Exception, match=r"."):
+        push({"HR": {"ann", "mallory"}, "IT": {"ann"}}, **first)
+    secured.faults.clear()
+    secured.faults.add(route="identities.batch", action=Answer(500), times=6)
+    with pytest.raises(Exception, match="500"):
+        push({"HR": {"ann"}, "IT": {"bob"}})
+    secured.faults.clear()
+
+    report = push({"HR": {"ann"}, "IT": {"bob"}})
+
+    assert held(secured) == {"HR": {"ann"}, "IT": {"bob"}}
+    assert sent(report)[0]
+
+
+def test_a_push_of_everything_that_failed_is_one_of_everything_again(
+    secured: Sandbox, push: Any, waits: list[float]
+) -> None:
+    """It was asked for because others had pushed: what they did is not known to the state."""
+    push({"HR": {"ann"}})
+    run(
+        CoveoPushIdentityOperator(
+            task_id="by_hand",
+            provider_id=PROVIDER,
+            identity={"name": "HR", "type": "GROUP"},
+            members=[{"name": "mallory", "type": "USER"}],
+        )
+    )
+    secured.faults.add(route="identities.batch", action=Answer(500), times=6)
+    with pytest.raises(Exception, match="500"):
+        push({"HR": {"ann"}}, full=True)
+    secured.faults.clear()
+
+    push({"HR": {"ann"}})
+
+    assert held(secured) == {"HR": {"ann"}}
+
+
 def test_a_provider_that_lost_identities_gets_everything(secured: Sandbox, push: Any) -> None:
     """Were it made anew by hand, a diff would leave nearly everybody without access."""
     push({"HR": {"ann"}, "IT": {"bob"}})
@@ -180,6 +224,31 @@ def test_guards_stop_before_anything_is_sent(secured: Sandbox, push: Any) -> Non
         push({"HR": {"ann"}}, max_shrink=0.1)
     assert [call.route for call in secured.calls if call.method != "GET"] == []
     assert not sent(push({"HR": {"ann", "bob"}}))[0]
+
+
+def test_an_identity_of_both_datasets_counts_once(
+    secured: Sandbox, write_part: WritePart, tmp_path: Path
+) -> None:
+    """Counted twice, half of what is held could go unseen."""
+
+    def pushed(count: int, **guards: Any) -> None:
+        names = [f"p{number}" for number in range(count)]
+        users = [{"name": name, "type": "USER", "members": None} for name in names]
+        run(
+            CoveoSecurityExpansionOperator(
+                task_id="identities",
+                provider_id=PROVIDER,
+                members=write_part([group("HR", *names), *users], f"m{count}.parquet"),
+                mappings=write_part([alias(name) for name in names], f"a{count}.parquet"),
+                state=(tmp_path / "state").as_uri(),
+                **guards,
+            )
+        )
+        secured.settle()
+
+    pushed(9)
+    with pytest.raises(AirflowFailException, match=r"max_shrink=0\.2"):
+        pushed(5, max_shrink=0.2)
 
 
 @pytest.mark.parametrize(
@@ -246,9 +315,12 @@ _CHARTS = st.dictionaries(
     st.sampled_from(["HR", "IT", "Ops"]), st.sets(st.sampled_from(["ann", "bob", "cleo"])), min_size=1
 ).filter(lambda chart: any(chart.values()))
 
+_FAULTS = [None, Answer(500), Cut("after")]
+"""Nothing, a push that was not taken, and one that was taken while its answer was lost."""
+
 
 @pytest.mark.long
-@given(charts=st.lists(st.tuples(_CHARTS, st.booleans()), min_size=2, max_size=5))
+@given(charts=st.lists(st.tuples(_CHARTS, st.sampled_from(_FAULTS)), min_size=2, max_size=5))
 @settings(
     max_examples=12,
     deadline=None,
@@ -256,12 +328,12 @@ _CHARTS = st.dictionaries(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_night_after_night(
-    secured: Sandbox, push: Any, waits: list[float], charts: list[tuple[Chart, bool]]
+    secured: Sandbox, push: Any, waits: list[float], charts: list[tuple[Chart, Answer | Cut | None]]
 ) -> None:
     """Whatever changes, and whichever push fails: after one that went through, the provider holds the chart."""
-    for chart, fails in charts:
-        if fails:
-            secured.faults.add(route="identities.batch", action=Answer(500), times=6)
+    for chart, fault in charts:
+        if fault is not None:
+            secured.faults.add(route="identities.batch", action=fault, times=6)
             try:
                 push(chart)
             except Exception:  # noqa: BLE001  nothing changed, so nothing was sent, or it failed

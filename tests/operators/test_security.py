@@ -250,6 +250,17 @@ def test_one_identity_at_a_time(secured: Sandbox) -> None:
     secured.settle()
     assert {"HR", "ann"} <= names(secured)
 
+    push("HR", "GROUP", members=[], mappings=[])
+    assert push("ann", "USER", mappings=[])["calls"] == ["put_alias"]
+    secured.settle()
+    held = {one.name: (one.members, one.aliases) for one in secured.identities(PROVIDER)}
+    assert held == {"HR": ((), ()), "ann": ((), ())}
+
+    push("HR", "GROUP", members=[{"name": "ann", "type": "USER"}])
+    assert push("HR", "GROUP", members=[], mappings=mappings)["calls"] == ["put_identity", "put_alias"]
+    secured.settle()
+    assert {one.name: one.members for one in secured.identities(PROVIDER)}["HR"] == ()
+
     push("HR", "GROUP", disable=True)
     secured.settle()
     assert "HR" not in names(secured)
@@ -328,6 +339,9 @@ ALLOW_HR = [{"allowedPermissions": [{"identity": "HR", "identityType": "Group"}]
             ["hr://no", "not in"],
         ),
         (ALLOW_HR, {"rules": [{"document": "x"}]}, ["a rule is"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": []}]}, ["only", "names no group"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": None}]}, ["only", "names no group"]),
+        (ALLOW_HR, {"rules": [{"documents": "*", "only": ""}]}, ["only", "names no group"]),
         (ALLOW_HR, {"rules": {"documents": "x"}}, ["rules must be a list"]),
         (ALLOW_HR, {"expected": 5}, ["expected must be a list"]),
         (

@@ -18,7 +18,10 @@ from coveo_provider.identities.directories.entries import Entry, EntryKind
 
 _AT_ONCE = 20_000
 _NAMED = 3
-_USER, _GROUP, _OTHER = (int(kind) for kind in EntryKind)
+_ADDRESS = r"^[^@\s:<>]+@[^@\s:<>]+$"
+_GUEST = "#EXT#@"
+"""Nobody logs in by ``SMTP:ann@acme.example`` of ``proxyAddresses``, nor by the name that Entra gives a guest."""
+_USER, _GROUP, _OTHER, _UNKNOWN = (int(kind) for kind in EntryKind)
 
 Entries = Callable[[], Iterable[Entry]]
 """Reads the export from its start."""
@@ -85,10 +88,10 @@ class _Taker:
     def taken(self) -> Census:
         entries, keys, edges = self._read()
         entries, keys = self._without_doubles(entries, keys)
-        entries, keys = self._with_named_groups(entries, keys)
+        entries, keys = self._with_named_groups(entries, keys, edges)
         self._refuse_empty(entries, edges)
         self._tell_disabled(entries)
-        kept = entries.filter((pl.col("kind") != _OTHER) & ~pl.col("disabled").fill_null(False))
+        kept = entries.filter(pl.col("kind").is_in([_USER, _GROUP]) & ~pl.col("disabled").fill_null(False))
         self._refuse_nameless(kept)
         self._refuse_equal_names(kept)
         linked = self._linked(entries, keys, edges)
@@ -196,9 +199,9 @@ class _Taker:
         return entries, clear.unique("key", keep="first").select("key", "entry")
 
     def _with_named_groups(
-        self, entries: pl.DataFrame, keys: pl.DataFrame
+        self, entries: pl.DataFrame, keys: pl.DataFrame, edges: pl.DataFrame
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Add the groups that stand nowhere but in what their members say."""
+        """Add the groups that stand nowhere but in what their members say; beside others, that looks cut off."""
         named = [(key, name) for key, name in self._named_only.items() if name is not None]
         found = pl.DataFrame(
             {
@@ -209,12 +212,18 @@ class _Taker:
         ).join(keys, on="key", how="anti")
         if found.is_empty():
             return entries, keys
-        self.warnings.append(
+        told = (
             f"{counted(len(found), 'group')} {'is' if len(found) == 1 else 'are'} known from memberOf of "
-            "their members "
-            f"only, such as {_listed(found['name'], 1)}: which groups are in them is not known. Export the "
-            "groups, too"
+            f"their members only, such as {_listed(found['name'], 1)}: which groups are in them is not known"
         )
+        affected = len(edges.join(found, left_on="group", right_on="key", how="semi"))
+        if (entries["kind"] == _GROUP).any() and affected > self._rules.max_unknown * len(edges):
+            raise DatasetError(
+                f"source: {told}, while the export holds other groups: is it cut off, or only of a part of the "
+                f"directory? If that is meant, raise max_unknown={self._rules.max_unknown:g}, the share of "
+                f"memberships that may be so; it is {affected:,} of {len(edges):,}"
+            )
+        self.warnings.append(f"{told}. Export the groups, too")
         start = int(entries["entry"].max() or 0) + 1  # type: ignore[arg-type]
         added = found.with_columns(
             entry=pl.int_range(start, start + len(found), dtype=pl.UInt32),
@@ -240,9 +249,17 @@ class _Taker:
         disabled = users.filter(pl.col("disabled"))
         self.counts |= {
             "disabled": len(disabled),
-            "others": int((entries["kind"] == _OTHER).sum()),
+            "others": int(entries["kind"].is_in([_OTHER, _UNKNOWN]).sum()),
         }
-        if users["disabled"].null_count() == len(users):
+        untold = users.filter(pl.col("disabled").is_null())
+        # A lock that only those have who are locked, as in 389 Directory, tells of the others, too.
+        if len(untold) and (~users["disabled"]).any():
+            raise DatasetError(
+                f"source: {counted(len(untold), 'user')} of {len(users):,}, such as {_listed(untold['label'])}, "
+                f"{'does' if len(untold) == 1 else 'do'} not tell whether the account is disabled, while others "
+                "do: may the reader see the attribute of all? Export it of all, or leave these out"
+            )
+        if len(untold) == len(users):
             self.warnings.append(
                 "no user tells whether the account is disabled, so all count as enabled: export "
                 "userAccountControl (AD), "
@@ -296,7 +313,8 @@ class _Taker:
                 kinds.unique("entry").rename({"entry": "inner", "kind": "inner_kind"}), on="inner", how="left"
             )
         )
-        known = (pl.col("outer_kind") == _GROUP).fill_null(False) & pl.col("inner").is_not_null()
+        known = (pl.col("outer_kind") == _GROUP) & (pl.col("inner_kind") != _UNKNOWN)
+        known = known.fill_null(False)
         self._look_at_primary(linked.filter((pl.col("said") == 2) & ~known))
         self._refuse_unknown(linked.filter((pl.col("said") != 2) & ~known), int((linked["said"] != 2).sum()))
         linked = linked.filter(known)
@@ -357,7 +375,9 @@ class _Taker:
             .with_columns(
                 emails=pl.col("emails").list.eval(
                     pl.element()
-                    .filter(pl.element().str.contains(r"^[^@\s]+@[^@\s]+$"))
+                    .filter(
+                        pl.element().str.contains(_ADDRESS) & ~pl.element().str.contains(_GUEST, literal=True)
+                    )
                     .unique(maintain_order=True)
                 )
             )

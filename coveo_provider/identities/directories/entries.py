@@ -11,11 +11,18 @@ from coveo_provider.errors import ConfigurationError, DatasetError
 
 
 class EntryKind(IntEnum):
-    """What an entry is; :attr:`OTHER` may be a member of groups, such as a computer, and sees nothing."""
+    """
+    What an entry is.
+
+    :attr:`OTHER` may be a member of groups, such as a computer, and sees nothing. Who is :attr:`UNKNOWN` may see
+    something: somebody of another domain, or of a class without a meaning here. As a member it counts as one that
+    the export does not hold.
+    """
 
     USER = 0
     GROUP = 1
     OTHER = 2
+    UNKNOWN = 3
 
 
 class GroupReference(NamedTuple):

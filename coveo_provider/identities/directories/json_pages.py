@@ -60,8 +60,15 @@ class Pages(ABC):
             beginning = stream.read(4_096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
             stream.seek(0)
             if file.name.lower().removesuffix(GZ).endswith(_LINES):
+                empty = True
                 for where, body in _bodies(lines(stream, file.name), f"{file.name}, line"):
+                    empty = False
                     yield from self._of_body(where, body)
+                if empty:
+                    refuse(
+                        file.name,
+                        "is empty: not even a page without resources stands there. Did the export fail?",
+                    )
             elif beginning == b"{":
                 array = RecordArray(stream, file.name, self.spelled)
                 kinds: Counter[EntryKind] = Counter()
@@ -175,15 +182,19 @@ class ScimPages(Pages):
 
     def check_page(self, where: str, page: Body, kinds: Counter[EntryKind]) -> None:
         """Note how many resources the service has."""
-        total = page.get("totalresults")
-        if isinstance(total, int) and not isinstance(total, bool):
-            if not kinds and total:
-                refuse(where, f"is a page without resources of {total:,}: it is not the one that was meant")
-            if len(kinds) == 1:
-                [kind] = kinds
-                self._total[kind] = max(total, self._total.get(kind, 0))
-            elif sum(kinds.values()) < total:
-                refuse(where, f"has {sum(kinds.values()):,} of {total:,} resources; export all pages")
+        told = _text(page, "totalResults")
+        if told is None:
+            return
+        if not told.isdecimal():
+            refuse(where, f"totalResults is {told!r}, expected a number")
+        total = int(told)
+        if not kinds and total:
+            refuse(where, f"is a page without resources of {total:,}: it is not the one that was meant")
+        if len(kinds) == 1:
+            [kind] = kinds
+            self._total[kind] = max(total, self._total.get(kind, 0))
+        elif sum(kinds.values()) < total:
+            refuse(where, f"has {sum(kinds.values()):,} of {total:,} resources; export all pages")
 
     def finish(self) -> None:
         """Refuse pages that are fewer than ``totalResults`` says."""
@@ -209,7 +220,15 @@ class EntraPages(Pages):
         if not isinstance(identifier, str) or not identifier:
             refuse(where, "has no id, expected a user or a group of Microsoft Graph; add id to $select")
         context = str(page.get("@odata.context", "")).lower()
+        if "@removed" in body or any(key.endswith("@delta") for key in body):
+            _refuse_delta(where)
         kind = _entra_kind(where, body, context)
+        for key in ("members", "memberOf"):
+            if f"transitive{key}".lower() in body and key.lower() not in body:
+                refuse(
+                    where,
+                    f"{identifier} has its {key} as transitive ones only, which are not read; export {key}",
+                )
         for key in ("members", "memberof", "transitivemembers", "transitivememberof"):
             if f"{key}{_NEXT}" in body:
                 _refuse_next(where, f"the {key} of {identifier}")
@@ -240,9 +259,11 @@ class EntraPages(Pages):
         )
 
     def check_page(self, where: str, page: Body, kinds: Counter[EntryKind]) -> None:
-        """Refuse a page with a link to the next."""
+        """Refuse a page with a link to the next, and one of changes."""
         if page.get(_NEXT):
             _refuse_next(where, "the list")
+        if page.get("@odata.deltalink") or "/$delta" in str(page.get("@odata.context", "")).lower():
+            _refuse_delta(where)
 
 
 _GROUP_TYPE = "#microsoft.graph.group"
@@ -257,7 +278,17 @@ def _refuse_next(where: str, what: str) -> None:
     )
 
 
+def _refuse_delta(where: str) -> None:
+    refuse(
+        where,
+        "holds what changed (a delta query), and all who did not change would lose access. Export all users and "
+        "groups, without delta",
+    )
+
+
 def _entra_kind(where: str, body: Body, context: str) -> EntryKind:
+    if body.get("deleteddatetime") is not None:
+        return EntryKind.OTHER
     if kind := body.get("@odata.type"):
         return {"#microsoft.graph.user": EntryKind.USER, _GROUP_TYPE: EntryKind.GROUP}.get(
             kind, EntryKind.OTHER

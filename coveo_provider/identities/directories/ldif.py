@@ -1,5 +1,5 @@
 """
-LDIF (RFC 2849), as ``ldapsearch``, ``ldifde`` and servers write it → entries, one at a time.
+LDIF (RFC 2849), as ``ldapsearch`` and servers write it → entries, one at a time.
 
 The package ``ldif`` reads a damaged base64 value as an empty one and names no line, and its check of a DN takes
 time that doubles with each ``+`` in it. So the few rules are written out here; the tests compare with what it does.
@@ -25,11 +25,14 @@ from coveo_provider.identities.directories.entries import (
     refuse,
     truth_of,
 )
-from coveo_provider.identities.directories.names import canonical_dn, domain_of, first_value
+from coveo_provider.identities.directories.names import canonical_dn, domain_of, first_value, parsed_dn
 
 DEFAULTS = Attributes(name="sAMAccountName", group_name="cn", emails=("mail",))
 
 _LONGEST_LINE = 64 * MIB
+_NAMED = 3
+_LDAPSEARCH = b"# extended LDIF"
+"""What a search of ldapsearch begins with that also writes its result."""
 _GROUPS = frozenset(
     {
         "group",
@@ -52,7 +55,20 @@ _USERS = frozenset(
         "residentialperson",
     }
 )
-_OTHERS = frozenset({"computer", "contact", "foreignsecurityprincipal"})
+_OTHERS = frozenset(
+    {
+        "computer",
+        "contact",
+        "device",
+        "iphost",
+        "publicfolder",
+        "msds-managedserviceaccount",
+        "msds-groupmanagedserviceaccount",
+        "msds-delegatedmanagedserviceaccount",
+    }
+)
+_DELETED = re.compile(r"\\0ADEL:", re.IGNORECASE)
+"""In the DN of what Active Directory keeps of a deleted entry."""
 _MEMBERS = ("member", "uniquemember")
 _OPTIONAL_ID = re.compile(r"#'[01]*'B$")
 _READ = {
@@ -80,10 +96,7 @@ class Record:
 
         :raises DatasetError: one is no UTF-8
         """
-        try:
-            texts = [value.decode().strip() for value in self.values.get(attribute.lower(), ())]
-        except UnicodeDecodeError:
-            refuse(self.where, f"a value of {attribute} is no UTF-8")
+        texts = (_text(value, attribute, self.where) for value in self.values.get(attribute.lower(), ()))
         return [text for text in texts if text]
 
     def text(self, attribute: str) -> str | None:
@@ -119,8 +132,13 @@ def records(
     :raises DatasetError: as :func:`ldif_entries`
     """
     record: Record | None = None
-    passed_over = False
+    passed_over, ended, empty = False, True, True
     for number, line in _lines(stream, name):
+        if line.startswith(b"#"):
+            if line.rstrip() == _LDAPSEARCH:
+                _refuse_no_result(ended, f"{name}, line {number:,}")
+                ended = False
+            continue
         if not line:
             if record is not None:
                 yield record
@@ -135,28 +153,42 @@ def records(
                 else f"{line[:60]!r}, expected attribute: value"
             )
             refuse(where, f"is {what}")
+        empty = empty and attribute.strip() == b"version"
         key, *options = attribute.decode("utf-8", "replace").strip().lower().split(";")
         if record is None:
+            ended = _ends_search(key, rest, ended)
             passed_over = _is_no_entry(key, rest, where) or passed_over
             if not passed_over and key == "dn":
-                record = Record(where, _value(rest, key, where).decode("utf-8", "replace").strip())
+                record = Record(where, _text(_value(rest, key, where), key, where))
             elif not passed_over and key != "version":
                 refuse(where, f"is {key!r}, expected dn at the beginning of an entry")
             continue
         if key in {"changetype", "control"}:
-            refuse(where, "is a change, not an entry. Export what the directory holds")
+            refuse(
+                where,
+                "is a change, not an entry. Export what the directory holds, such as with ldapsearch; ldifde "
+                "writes changes",
+            )
         if key == "dn":
             refuse(where, "begins an entry within another one; expected a blank line before it")
         if is_wanted(key):
             _refuse_range(options, key, where, record.dn)
             record.values.setdefault(key, []).append(_value(rest, key, where))
+    _refuse_no_result(ended, name)
+    if empty:
+        refuse(name, "holds no entry, nor the result of a search that found none. Did the export fail?")
     if record is not None:
         yield record
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    """Return lines that were folded as one each, with the number of the first; comments are left out."""
+    """
+    Return lines that were folded as one each, with the number of the first.
+
+    :raises DatasetError: the last line has no end, which each has (RFC 2849), so the file was cut off in it
+    """
     number = first = 0
+    ending = b""
     pieces: list[bytes] = []
     while raw := stream.readline(_LONGEST_LINE + 1):
         number += 1
@@ -166,15 +198,33 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
             if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
                 refuse(name, "is UTF-16; convert it, such as with iconv -f UTF-16 -t UTF-8")
             raw = raw.removeprefix(b"\xef\xbb\xbf")
-        line = raw.rstrip(b"\r\n")
+        line, ending = raw.rstrip(b"\r\n"), raw[-1:]
         if line[:1] in {b" ", b"\t"} and pieces and pieces[0]:
             pieces.append(line[1:])
             continue
-        if pieces and not pieces[0].startswith(b"#"):
+        if pieces:
             yield first, b"".join(pieces)
         pieces, first = [line.strip() and line], number
-    if pieces and not pieces[0].startswith(b"#"):
+    if ending not in b"\r\n":
+        refuse(f"{name}, line {number:,}", "has no end of line: the file is cut off. Export it anew")
+    if pieces:
         yield first, b"".join(pieces)
+
+
+def _ends_search(key: str, rest: bytes, ended: bool) -> bool:
+    """Return whether a search came to its end: its result was written, and no page is left to ask for."""
+    if key == "pagedresults":
+        return rest.strip().endswith(b"cookie=")
+    return ended or key == "result"
+
+
+def _refuse_no_result(ended: bool, where: str) -> None:
+    if not ended:
+        refuse(
+            where,
+            "the result of the search is not there, or tells of another page: the export is cut off, and who is "
+            "missing would lose all access. Export it anew",
+        )
 
 
 def _is_no_entry(key: str, rest: bytes, where: str) -> bool:
@@ -203,6 +253,13 @@ def _value(rest: bytes, key: str, where: str) -> bytes:
         return base64.b64decode(rest[1:].strip(), validate=True)
     except binascii.Error:
         refuse(where, f"the value of {key} is no base64: the file is damaged or cut off")
+
+
+def _text(value: bytes, key: str, where: str) -> str:
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        refuse(where, f"a value of {key} is no UTF-8")
 
 
 def _refuse_range(options: list[str], key: str, where: str, dn: str) -> None:
@@ -246,7 +303,7 @@ def _entry(record: Record, attributes: Attributes) -> Entry:
         kind=kind,
         label=dn,
         keys=tuple(keys),
-        name=_name(record, attributes.group_name if kind is EntryKind.GROUP else attributes.name),
+        name=_name(record, kind, attributes),
         emails=next((tuple(found) for each in attributes.emails if (found := record.texts(each))), ()),
         disabled=_is_disabled(record),
         members=tuple(members),
@@ -272,7 +329,7 @@ def _kind(record: Record) -> EntryKind:
     classes = {one.lower() for one in record.texts("objectclass")}
     if not classes:
         refuse(record.where, f"{record.dn} has no objectClass, which tells users from groups; export it, too")
-    return kind_of(classes)
+    return EntryKind.OTHER if _DELETED.search(record.dn) else kind_of(classes)
 
 
 def kind_of(classes: set[str]) -> EntryKind:
@@ -281,11 +338,27 @@ def kind_of(classes: set[str]) -> EntryKind:
         return EntryKind.OTHER
     if classes & _GROUPS:
         return EntryKind.GROUP
-    return EntryKind.USER if classes & _USERS else EntryKind.OTHER
+    return EntryKind.USER if classes & _USERS else EntryKind.UNKNOWN
 
 
-def _name(record: Record, attribute: str) -> str | None:
-    return record.dn if attribute.lower() in {"dn", "distinguishedname"} else record.text(attribute)
+def _name(record: Record, kind: EntryKind, attributes: Attributes) -> str | None:
+    """Return the one value of the attribute that names; of several that by which the DN names the entry."""
+    if kind not in {EntryKind.USER, EntryKind.GROUP}:
+        return None
+    attribute = attributes.group_name if kind is EntryKind.GROUP else attributes.name
+    if attribute.lower() in {"dn", "distinguishedname"}:
+        return record.dn
+    values = list(dict.fromkeys(record.texts(attribute)))
+    if len(values) < 2:
+        return values[0] if values else None
+    if naming := dict(parsed_dn(record.dn)[0]).get(attribute.lower()):
+        return next((one for one in values if one.casefold() == naming.casefold()), naming)
+    listed = ", ".join(values[:_NAMED])
+    return refuse(
+        record.where,
+        f"{record.dn} has several values of {attribute} ({listed}), and which is its name is not known: choose an "
+        "attribute with one",
+    )
 
 
 def _is_disabled(record: Record) -> bool | None:
@@ -294,7 +367,13 @@ def _is_disabled(record: Record) -> bool | None:
         told.append(is_disabled_account(record.where, flags))
     if (lock := record.text("nsaccountlock")) is not None:
         told.append(truth_of(record.where, "nsAccountLock", lock))
-    return any(told) if told else None
+    # A server that has only the lock writes it for those who are, or once were, locked.
+    return any(told) if any(told) or flags is not None else None
+
+
+def relative_id(sid: str) -> str | None:
+    """Return the last number of the SID of something in a domain; ``None`` of another text."""
+    return sid.rpartition("-")[2] if sid.startswith("S-1-5-21-") else None
 
 
 def _relative_id(record: Record) -> str | None:
@@ -302,8 +381,8 @@ def _relative_id(record: Record) -> str | None:
     if token := record.text("primarygrouptoken"):
         return token
     for value in record.values.get("objectsid", ()):
-        if value.startswith(b"S-1-5-21-"):
-            return value.rpartition(b"-")[2].decode("ascii", "replace")
+        if (rid := relative_id(value.decode("ascii", "replace"))) is not None:
+            return rid
         # One of a domain: revision 1, authority 5, and 21 as the first of five numbers of four bytes.
         if len(value) == 28 and value[:2] == b"\x01\x05" and value[8:12] == b"\x15\0\0\0":
             return str(int.from_bytes(value[-4:], "little"))

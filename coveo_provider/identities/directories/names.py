@@ -118,7 +118,7 @@ def _unescaped(value: str) -> str:
         else:
             octets += value[position + 1 : position + 2].encode()
             position += 2
-    return octets.decode("utf-8", "surrogateescape")
+    return octets.decode()
 
 
 def _folded(value: str) -> str:

@@ -20,14 +20,24 @@ from coveo_provider.identities.directories.entries import (
     refuse,
     truth_of,
 )
-from coveo_provider.identities.directories.ldif import group_at, kind_of
-from coveo_provider.identities.directories.names import canonical_dn, is_dn
+from coveo_provider.identities.directories.ldif import group_at, kind_of, relative_id
+from coveo_provider.identities.directories.names import (
+    canonical_dn,
+    domain_of,
+    first_value,
+    is_dn,
+    parsed_dn,
+)
 
 DEFAULTS = Attributes(name="sAMAccountName", group_name="cn", emails=("mail", "EmailAddress"))
 
 _ENABLED = ("enabled", "accountenabled", "active")
 _DISABLED = ("disabled", "accountdisabled", "nsaccountlock")
 _DN = ("distinguishedname", "dn")
+_SID = ("objectsid", "sid")
+_BEGINS_DN = re.compile(r"(?:cn|ou|uid)\s*=", re.IGNORECASE)
+_TYPE_NAME = re.compile(r"(?:System|Microsoft)\.[\w.]+(?:\[\]|Collection.*)")
+"""What PowerShell writes in place of several values."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,12 @@ class _Rows:
 
     def __init__(self, batch: Batch, attributes: Attributes, options: TableOptions) -> None:
         self._batch, self._attributes, self._options = batch, attributes, options
-        self._columns = {str(name).strip().lower(): name for name in _names(batch.rows)}
+        self._columns: dict[str, Any] = {}
+        for each in _names(batch.rows):
+            if (former := self._columns.setdefault(str(each).strip().lower(), each)) != each:
+                raise DatasetError(
+                    f"{batch.file}: columns {former!r} and {each!r} are the same; keep the one meant"
+                )
         self._split = re.compile(r"(?<!\\)" + re.escape(options.separator))
         wanted = {"name": attributes.name, "member_of": options.member_of}
         missing = [
@@ -99,8 +114,8 @@ class _Rows:
             *(
                 self._attributes.name.lower(),
                 self._options.member_of.lower(),
-                "objectclass",
-                "useraccountcontrol",
+                self._attributes.group_name.lower(),
+                *("objectclass", "useraccountcontrol", "primarygroupid", "primarygrouptoken", *_SID),
             ),
             *(*map(str.lower, self._attributes.emails), *_ENABLED, *_DISABLED, *_DN),
         }
@@ -122,15 +137,19 @@ class _Rows:
         dn = next((row[key] for key in _DN if key in row), None)
         if name is None and dn is None:
             refuse(where, f"{self._attributes.name} is empty, so who it is about is not known")
+        called = self._group_name(row, dn) or name if kind is EntryKind.GROUP else name
         keys = [] if dn is None else [_canonical(dn, where)]
-        if name is not None:
-            keys.append(f"{kind.name}:{self._folded(name)}")
+        keys += [f"{kind.name}:{self._folded(each)}" for each in (name, called) if each is not None]
+        domain = domain_of(keys[0]) if dn is not None else ""
+        if kind is EntryKind.GROUP and (rid := _relative_id(row)) is not None:
+            keys.append(f"rid:{domain}:{rid}")
+        primary = row.get("primarygroupid") if kind is EntryKind.USER else None
         return Entry(
             where=where,
             kind=kind,
             label=dn or name or "",
-            keys=tuple(keys),
-            name=name,
+            keys=tuple(dict.fromkeys(keys)),
+            name=called,
             emails=next(((row[key],) for key in map(str.lower, self._attributes.emails) if key in row), ()),
             disabled=_disabled(row, where),
             groups=tuple(
@@ -138,15 +157,49 @@ class _Rows:
                 for text in self._split.split(row.get(self._options.member_of.lower(), ""))
                 if text.strip()
             ),
+            primary_group=None if primary is None else f"rid:{domain}:{primary}",
         )
 
+    def _group_name(self, row: dict[str, str], dn: str | None) -> str | None:
+        """Return what a group is called where it has no row: by the attribute itself, or as its DN has it."""
+        wanted = self._attributes.group_name.lower()
+        if dn is None or wanted in row or wanted in _DN:
+            return row.get(wanted, dn if wanted in _DN else None)
+        attribute, value = first_value(dn)
+        return value if attribute == wanted else None
+
     def _group(self, text: str, where: str) -> GroupReference:
-        if "=" in text and is_dn(text):
+        if _TYPE_NAME.fullmatch(text):
+            refuse(
+                where,
+                f"{self._options.member_of} is {text!r}, which PowerShell writes in place of several values; join "
+                f"them: @{{n='memberOf'; e={{$_.memberOf -join ';'}}}}",
+            )
+        if _BEGINS_DN.match(text) or ("=" in text and is_dn(text)):
+            if is_dn(text) and _are_several(text):
+                refuse(
+                    where,
+                    f"{self._options.member_of} holds {text!r}, which are several names: they are not separated by "
+                    f"{self._options.separator!r} (member_of_separator=)",
+                )
             return group_at(text, self._attributes.group_name, where)
         return GroupReference(f"{EntryKind.GROUP.name}:{self._folded(text)}", text)
 
     def _folded(self, name: str) -> str:
         return name if self._options.case_sensitive else name.lower()
+
+
+def _are_several(dn: str) -> bool:
+    """Return whether what can be read as one DN is several: it has ``=`` within a value, or ``CN`` after ``DC``."""
+    attributes = [attribute for rdn in parsed_dn(dn) for attribute, _ in rdn]
+    anew = "dc" in attributes and "cn" in attributes[attributes.index("dc") :]
+    return anew or ('"' not in dn and len(re.findall(r"(?<!\\)=", dn)) > len(attributes))
+
+
+def _relative_id(row: dict[str, str]) -> str | None:
+    if token := row.get("primarygrouptoken"):
+        return token
+    return next((rid for key in _SID if (rid := relative_id(row.get(key, ""))) is not None), None)
 
 
 def _disabled(row: dict[str, str], where: str) -> bool | None:

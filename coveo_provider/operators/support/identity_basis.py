@@ -112,8 +112,8 @@ def read_identity_basis(operator: StatefulOperator, context: Context, datasets: 
     pending = tuple(state.pending())
     if truth(operator.full, "full"):
         reason = "it was asked for"
-    elif not reason and any(one.content != current.content for one in pending):
-        reason = "a push of others was begun, and did not come to its end"
+    elif not reason and not all(one.settled_by(current.content) for one in pending):
+        reason = "a push of others, or of all, was begun, and did not come to its end"
     reason = reason or _too_few(operator, state.last())
     return IdentityBasis(
         state=state,
@@ -122,7 +122,7 @@ def read_identity_basis(operator: StatefulOperator, context: Context, datasets: 
         survey=survey,
         changes=changes_between(survey.clear() if former is None else former, survey),
         pending=pending,
-        own=PendingPush(run_key(context), current.content),
+        own=PendingPush(run_key(context), current.content, full=bool(reason)),
     )
 
 

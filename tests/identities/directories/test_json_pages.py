@@ -116,11 +116,44 @@ def test_resources_one_a_line() -> None:
     assert groups_of(found)["IT"] == {"ann"}
 
 
+@pytest.mark.parametrize("file", ["all.ndjson", "all.json"])
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_one_of_several_files_that_is_empty_is_refused(file: str, text: str) -> None:
+    body = json.dumps(SCIM_USERS if file == "all.json" else scim_page(SCIM_USERS))
+    with pytest.raises(DatasetError, match=r"is empty|is not JSON"):
+        census(body, text, kind="scim", file=file)
+
+
 def test_groups_known_from_their_members_only() -> None:
     found = census(json.dumps(SCIM_USERS), kind="scim", file="users.json")
     assert groups_of(found) == {"IT": {"ann"}}
 
 
+def test_who_was_deleted_or_is_a_guest_without_an_address() -> None:
+    """A deleted user is kept as it was, enabled; a guest logs in by an address of another organization."""
+    more: list[dict[str, Any]] = [
+        {
+            **USERS[0],
+            "id": "u8",
+            "userPrincipalName": "u8zoe@x.example",
+            "deletedDateTime": "2026-01-01T00:00:00Z",
+        },
+        {**USERS[0], "id": "u9", "userPrincipalName": "z_y.example#EXT#@x.example", "mail": None},
+    ]
+
+    found = census(
+        json.dumps([*USERS, *GROUPS, *more]),
+        kind="entra",
+        file="export.json",
+        email=("mail", "userPrincipalName"),
+    )
+
+    assert set(addresses_of(found)) == {"ann@x.example", "cleo@x.example", "z_y.example#EXT#@x.example"}
+    assert addresses_of(found)["z_y.example#EXT#@x.example"] == []
+    assert found.counts["without_email"] == 1
+
+
+_NEWS: dict[str, Any] = {**GROUPS[1], "members@delta": [{"id": "u3"}], "members": None}
 _MANY = [{"id": f"u{number}"} for number in range(20)]
 
 
@@ -129,7 +162,25 @@ _MANY = [{"id": f"u{number}"} for number in range(20)]
     [
         ("scim", scim_page(SCIM_USERS, 4), "3 of 4 users"),
         ("scim", scim_page([], 4), "without resources"),
+        ("scim", {**scim_page(SCIM_USERS), "totalResults": "4"}, "3 of 4 users"),
+        ("scim", {**scim_page(SCIM_USERS), "totalResults": "many"}, "totalResults is 'many'"),
         ("scim", [{"id": "7"}], "neither schemas nor"),
+        ("scim", [{"id": "7", "userName": "x"}, *SCIM_USERS], "x.*does not tell whether"),
+        ("scim", [*SCIM_USERS, SCIM_GROUPS[0]], "'IT': which groups are in them"),
+        ("entra", {**entra_page([*USERS, *GROUPS]), "@odata.deltaLink": "https://graph…"}, "a delta query"),
+        ("entra", [{**entra_page([*USERS, *GROUPS]), "@odata.deltaLink": "https://graph…"}], "a delta query"),
+        ("entra", {**entra_page([*USERS, *GROUPS]), "@odata.context": f"{CONTEXT}/$delta"}, "a delta query"),
+        ("entra", [*USERS, GROUPS[0], _NEWS], "a delta query"),
+        ("entra", [*USERS, *GROUPS, {"id": "u7", "@removed": {"reason": "deleted"}}], "a delta query"),
+        (
+            "entra",
+            [
+                *USERS,
+                *GROUPS,
+                {**GROUPS[2], "@odata.type": "#microsoft.graph.group", "transitiveMembers": []},
+            ],
+            "transitive ones only",
+        ),
         ("scim", [{"id": "7", "userName": "x", "active": "perhaps"}], "active is 'perhaps'"),
         ("scim", [{"userName": "x"}], "has no id"),
         ("scim", {"id": "1", "userName": "x"}, "one object without Resources"),

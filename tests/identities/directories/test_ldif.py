@@ -109,6 +109,13 @@ def test_groups_that_only_their_members_name() -> None:
     assert "memberOf" in found.warnings[0]
 
 
+def test_some_groups_may_be_known_from_memberof_when_told_so() -> None:
+    """Of other domains, for instance: whom they are known to hold is in them."""
+    people = (user("ann", f"memberOf: CN=Far,{DOMAIN}"), group("HR", "ann"))
+    found = census(ldif(*people), rules=Rules(max_unknown=0.5))
+    assert groups_of(found) == {"HR": {"ann"}, "Far": {"ann"}}
+
+
 def test_posix_groups_name_users_by_uid() -> None:
     text = (
         f"dn: uid=ann,{DOMAIN}\nobjectClass: posixAccount\nuid: ann\nmail: a@x.example\n\n"
@@ -118,6 +125,7 @@ def test_posix_groups_name_users_by_uid() -> None:
 
 
 _GOOD = (user("ann"), group("HR", "ann"))
+_FOREIGN = f"CN=S-1-5-21-9,CN=ForeignSecurityPrincipals,{DOMAIN}"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +144,7 @@ _GOOD = (user("ann"), group("HR", "ann"))
         (ldif(*_GOOD, "dn: CN=x\nmail: a\ndn: CN=y\n"), "blank line"),
         (ldif(*_GOOD, "dn: CN=x\nmail: a\n"), "no objectClass"),
         (ldif(*_GOOD, "dn: CN=x\nobjectClass: group\nmember: Ann Lee\n"), "no distinguished name"),
+        (ldif(*_GOOD, "dn: CN=\\FF,DC=x\nobjectClass: group\n"), r"line \d+: dn .*no distinguished name"),
         (ldif(*_GOOD, "dn: CN=x\nobjectClass: groupOfURLs\nmemberURL: ldap:///x\n"), "dynamic"),
         (ldif(*_GOOD, user("ann")), "twice"),
         (ldif(*_GOOD, user("ann", ou="Other")), "would both be 'ann'"),
@@ -145,6 +154,33 @@ _GOOD = (user("ann"), group("HR", "ann"))
             "no value of the attribute that name=",
         ),
         (ldif(*_GOOD, group("IT", "zoe")), "1 of 2 memberships name somebody"),
+        (
+            ldif(
+                *_GOOD,
+                f"dn: {_FOREIGN}\nobjectClass: foreignSecurityPrincipal\n",
+                group("IT", "ann", _FOREIGN),
+            ),
+            "1 of 3 memberships name somebody",
+        ),
+        (
+            ldif(*_GOOD, f"dn: CN=Zoe,OU=People,{DOMAIN}\nobjectClass: acmePerson\n", group("IT", "zoe")),
+            "1 of 2 memberships name somebody",
+        ),
+        (
+            ldif(user("ann", f"memberOf: CN=IT,OU=Groups,{DOMAIN}"), group("HR", "ann")),
+            "'IT': which groups are in them is not known, while the export holds other groups",
+        ),
+        (
+            ldif(*_GOOD, user("bob").replace("userAccountControl: 512\n", "")),
+            "CN=Bob.*does not tell whether the account is disabled, while others do",
+        ),
+        (ldif(*_GOOD, user("bob", "sAMAccountName: rob")), r"several values of sAMAccountName \(bob, rob\)"),
+        (
+            ldif(*(one.replace("mail: ", "proxyAddresses: SMTP:") for one in _GOOD)).replace(
+                "proxyAddresses", "mail"
+            ),
+            "e-mail address",
+        ),
         (ldif(user("ann"), group("HR")), "0 memberships"),
         (ldif(user("ann")), "0 groups"),
         (ldif(user("ann", mail=None), group("HR", "ann")), "e-mail address"),
@@ -161,6 +197,81 @@ def test_what_is_refused(text: str, says: str) -> None:
     """Each would take somebody's access, or give it to another: the run stops, and says where."""
     with pytest.raises(DatasetError, match=says):
         census(text.encode("latin-1") if says == "UTF-16" else text)
+
+
+_EXPORT = ldif(*_GOOD, group("Größe", "ann", "@HR"))
+
+
+@given(place=st.integers(1, len(_EXPORT.encode()) - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_file_that_ends_within_a_line_is_refused(place: int) -> None:
+    """Whichever value the cut went through: what is left of it may be the name of somebody else."""
+    text = _EXPORT.encode()[:place]
+    if not text.endswith(b"\n"):
+        with pytest.raises(DatasetError, match="has no end of line: the file is cut off"):
+            list(records(io.BytesIO(text), "export.ldif"))
+
+
+_HEAD = "# extended LDIF\n#\n# LDAPv3\n\n"
+_RESULT = "# search result\nsearch: 2\nresult: 0 Success\n"
+_PAGE = f"{_RESULT}control: 1.2.840.113556.1.4.319 false MAUCAQAEAA==\npagedresults: cookie="
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        ((_HEAD, *_GOOD), False),
+        ((_HEAD, _GOOD[0], _HEAD, _GOOD[1], _RESULT), False),
+        ((_HEAD, _GOOD[0], f"{_PAGE}AAAA=\n"), False),
+        ((_HEAD, _GOOD[0], f"{_PAGE}AAAA=\n", _GOOD[1], f"{_PAGE}\n\n# numEntries: 2\n"), True),
+        ((_HEAD, _GOOD[0], _RESULT, _HEAD, _GOOD[1], _RESULT), True),
+        ((_HEAD.replace("extended LDIF", ""), *_GOOD), True),  # with -L it writes no result
+    ],
+)
+def test_a_search_that_did_not_come_to_its_end_is_refused(texts: tuple[str, ...], whole: bool) -> None:
+    """A connection that broke between two entries leaves whole lines, and no result after them."""
+    if whole:
+        assert groups_of(census("\n".join(texts))) == {"HR": {"ann"}}
+        return
+    with pytest.raises(DatasetError, match="the export is cut off"):
+        census("\n".join(texts))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "version: 1\n\n", "# dc1.acme.example\n"])
+def test_one_of_several_files_that_is_empty_is_refused(text: str) -> None:
+    """The other one holds together; who or what was to be in this one would lose access."""
+    people = ldif(user("ann", f"memberOf: CN=IT,OU=Groups,{DOMAIN}"))
+    with pytest.raises(DatasetError, match="holds no entry, nor the result"):
+        census(people, text)
+    assert groups_of(census(people, _RESULT)) == {"IT": {"ann"}}
+
+
+@pytest.mark.parametrize(
+    "line", ["dn: CN=Zo\xeb,DC=acme\n", "dn: CN=x\nobjectClass: user\nmail: zo\xeb@x.y\n"]
+)
+def test_what_is_no_utf_8_is_refused(line: str) -> None:
+    with pytest.raises(DatasetError, match=r"line \d+: a value of (dn|mail) is no UTF-8"):
+        census(f"{ldif(*_GOOD)}\n{line}".encode("latin-1"))
+
+
+def test_who_was_deleted_is_nobody() -> None:
+    """Active Directory keeps a deleted account as it was, enabled, and shows it to a search for such."""
+    gone = user("zoe", ou="x").replace("CN=Zoe,OU=x", "CN=Zoe\\0ADEL:2a9e,CN=Deleted Objects")
+    assert addresses_of(census(ldif(*_GOOD, gone))) == {"ann": ["ann@acme.example"]}
+
+
+def test_of_several_values_that_of_the_dn_is_the_name() -> None:
+    """In which order a server gives them is its own affair; the permissions know one."""
+    for order in ("cn: Humans\ncn: HR\n", "cn: HR\ncn: Humans\n"):
+        assert groups_of(census(ldif(_GOOD[0], _GOOD[1].replace("cn: HR\n", order)))) == {"HR": {"ann"}}
+
+
+def test_a_lock_that_some_once_had() -> None:
+    """389 Directory and FreeIPA write it for those who are, or were, locked; all others are enabled."""
+    people = [user(name).replace("userAccountControl: 512\n", "") for name in ("ann", "bob", "cleo")]
+    people[1] += "nsAccountLock: FALSE\n"
+    people[2] += "nsAccountLock: TRUE\n"
+    assert set(addresses_of(census(ldif(*people, group("HR", "ann", "bob", "cleo"))))) == {"ann", "bob"}
 
 
 def test_members_beyond_the_export_are_left_out_when_told_so() -> None:

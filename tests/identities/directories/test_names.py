@@ -43,7 +43,7 @@ def test_several_values_in_any_order() -> None:
     assert canonical_dn("CN=a+OU=b,DC=c") == canonical_dn("ou=B + cn=A,dc=C")
 
 
-@pytest.mark.parametrize("text", ["Sales", "", "CN", "CN=a,", 'CN="a,DC=b', "=a", "a b=c"])
+@pytest.mark.parametrize("text", ["Sales", "", "CN", "CN=a,", 'CN="a,DC=b', "=a", "a b=c", "CN=\\FF,DC=a"])
 def test_what_is_none(text: str) -> None:
     assert not is_dn(text)
 
