@@ -163,11 +163,12 @@ def records(
             elif not passed_over and key != "version":
                 refuse(where, f"is {key!r}, expected dn at the beginning of an entry")
             continue
+        if key == "changetype" and _value(rest, key, where).strip().lower() == b"add":
+            continue  # which ldifde writes in every entry of an export
         if key in {"changetype", "control"}:
             refuse(
                 where,
-                "is a change, not an entry. Export what the directory holds, such as with ldapsearch; ldifde "
-                "writes changes",
+                "is a change, not an entry. Export what the directory holds, as ldapsearch or ldifde does",
             )
         if key == "dn":
             refuse(where, "begins an entry within another one; expected a blank line before it")
@@ -206,7 +207,10 @@ def _lines(stream: IO[bytes], name: str) -> Iterator[tuple[int, bytes]]:
             yield first, b"".join(pieces)
         pieces, first = [line.strip() and line], number
     if ending not in b"\r\n":
-        refuse(f"{name}, line {number:,}", "has no end of line: the file is cut off. Export it anew")
+        refuse(
+            f"{name}, line {number:,}",
+            "has no end of line, as a file that is cut off: export it anew, or add one",
+        )
     if pieces:
         yield first, b"".join(pieces)
 

@@ -101,6 +101,13 @@ def test_what_ldapsearch_says_besides_is_passed_over() -> None:
     assert groups_of(census(text)) == {"HR": {"ann"}}
 
 
+def test_an_export_of_ldifde_says_add_in_every_entry() -> None:
+    text = ldif(user("ann"), group("HR", "ann"))
+    written = text.replace("\nobjectClass: ", "\nchangetype: add\nobjectClass: ")
+    assert written.count("changetype: add") >= 2
+    assert groups_of(census(written)) == {"HR": {"ann"}}
+
+
 def test_groups_that_only_their_members_name() -> None:
     """Without entries of groups, memberOf tells them, and that groups in them are not known."""
     found = census(ldif(user("ann", f"memberOf: CN=Sales\\, EMEA,OU=Groups,{DOMAIN}")))
@@ -208,7 +215,7 @@ def test_a_file_that_ends_within_a_line_is_refused(place: int) -> None:
     """Whichever value the cut went through: what is left of it may be the name of somebody else."""
     text = _EXPORT.encode()[:place]
     if not text.endswith(b"\n"):
-        with pytest.raises(DatasetError, match="has no end of line: the file is cut off"):
+        with pytest.raises(DatasetError, match="has no end of line, as a file that is cut off"):
             list(records(io.BytesIO(text), "export.ldif"))
 
 
