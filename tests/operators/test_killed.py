@@ -96,6 +96,7 @@ def test_the_next_task_removes_what_a_killed_one_left(
         task.kill()
         task.wait()
     assert scratch_in(scratch) == held
+    age(held)  # again: the task may have written to them since
 
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     connect(sandbox)
