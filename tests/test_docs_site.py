@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from importlib import import_module
@@ -19,6 +18,7 @@ import requests
 
 from coveo_provider import operators, task_groups
 from tests.conftest import ROOT
+from tools.cluster.services import free_port
 
 DOCS = ROOT / "docs"
 FOLDER, ADDRESS = "/tmp/coveo-start", "http://127.0.0.1:8040"  # as the page has them
@@ -115,9 +115,7 @@ def _ids(address: str, source: str) -> list[str]:
 @pytest.mark.long
 def test_the_first_page_works_as_printed(tmp_path: Path) -> None:
     """Its commands, with the sandbox beside them, its DAG and its files where it says; then the test of a DAG."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     start, testing = (Printed(page, tmp_path, address) for page in ("start.md", "testing.md"))
     environment = {

@@ -8,6 +8,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 
 DOCUMENT_ID = "documentId"
@@ -134,6 +135,11 @@ class Api(str, Enum):
     def item_bytes(self) -> int:
         """The most one item may take, in bytes."""
         return STREAM_ITEM_BYTES if self is Api.STREAM else PUSH_ITEM_BYTES
+
+
+def column_named(key: str, names: Iterable[str]) -> str | None:
+    """Return the name of a key's column, in whatever case it is written; ``None`` when there is none."""
+    return next((name for name in names if name.lower() == key.lower()), None)
 
 
 def counted(count: int, noun: str) -> str:

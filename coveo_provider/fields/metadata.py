@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
@@ -27,7 +26,7 @@ from coveo_provider.documents.values.python_values import python_values, without
 from coveo_provider.errors import DatasetError
 from coveo_provider.fields.derive import Profile
 from coveo_provider.fields.specs import FieldSpec, can_be_field
-from coveo_provider.fields.values import BITS, EXPECTED, all_fit, fits, is_whole_type, scalars, within
+from coveo_provider.fields.values import BITS, EXPECTED, all_fit, fits, is_sent, is_whole_type, within
 
 EXAMPLES = 3
 """Documents that are named for each key whose values do not fit."""
@@ -174,7 +173,7 @@ def without_field(keys: Iterable[str], fields: Iterable[str], mapped: Iterable[s
 
 
 def _takes(known: Field, value: Any) -> bool:
-    if not any(True for _ in scalars(value)):
+    if not is_sent(value):
         return True
     if isinstance(value, Mapping) and not known.dictionary:
         return False
@@ -226,13 +225,13 @@ class _Columns:
         return list(self._names.values())
 
     def filled(self, keys: Iterable[str]) -> set[str]:
-        empty = {key: self._names[key] for key in keys if key in self._names}
         found: set[str] = set()
-        while empty and (
-            seen := next(
-                filter(None, map(partial(_seen, empty), self._part.batches([*empty.values()]))), None
-            )
-        ):
+        empty = {key: self._names[key] for key in keys if key in self._names}
+        while empty:
+            batches = self._part.batches([*empty.values()])
+            seen = next(filter(None, (_filled_in(batch, empty) for batch in batches)), set())
+            if not seen:
+                break
             found |= seen
             empty = {key: name for key, name in empty.items() if key not in seen}  # and read no more of it
         return found
@@ -285,7 +284,7 @@ class _RowDocuments:
         return [
             key
             for key in self._rows.names()
-            if key.lower() not in DOCUMENT_KEYS and any(True for _ in scalars(self._rows.column(key)))
+            if key.lower() not in DOCUMENT_KEYS and is_sent(self._rows.column(key))
         ]
 
     def filled(self, keys: Iterable[str]) -> set[str]:
@@ -386,7 +385,7 @@ def _bounds(column: pa.Array) -> list[int]:
     return [int(one) for one in pc.min_max(column).as_py().values() if one is not None]
 
 
-def _seen(names: Mapping[str, str], batch: pa.RecordBatch) -> set[str]:
+def _filled_in(batch: pa.RecordBatch, names: Mapping[str, str]) -> set[str]:
     return {key for key, name in names.items() if _has_value(batch.column(name))}
 
 

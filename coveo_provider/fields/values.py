@@ -51,19 +51,24 @@ def fits(kind: str, value: Any) -> bool:
 
     :param value: as it stands in a dataset; ``None``, which is not sent, fits
     """
-    return all(_FITS[kind](one) for one in scalars(value)) if kind in _FITS else True
+    return all(_FITS[kind](one) for one in _scalars(value)) if kind in _FITS else True
 
 
-def scalars(value: Any) -> Iterator[Any]:
+def _scalars(value: Any) -> Iterator[Any]:
     """Return the values that are sent of one, of all in a list or an object: none where all of it is absent."""
     value = python_value(value)
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for one in value:
-            yield from scalars(one)
+            yield from _scalars(one)
     elif value is not None:
         yield value
+
+
+def is_sent(value: Any) -> bool:
+    """Return whether anything of a value is sent."""
+    return any(True for _ in _scalars(value))
 
 
 def python_value(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Context
 
 from coveo_provider.documents.contents.roots import checked_roots
-from coveo_provider.documents.contract import PERMISSIONS, counted
+from coveo_provider.documents.contract import PERMISSIONS, column_named, counted
 from coveo_provider.documents.dataset.files import is_local
 from coveo_provider.documents.dataset.manifest import DEFAULT_PART_BYTES, DatasetKind
 from coveo_provider.documents.extracts.source_files import BATCH_ROWS
@@ -325,7 +325,7 @@ def _protected(batch: Batch, documents: Any, share: Share) -> Any:
     """
     if share.permissions is None:
         return documents
-    name = next((name for name in documents.column_names if name.lower() == PERMISSIONS), None)
+    name = column_named(PERMISSIONS, documents.column_names)
     lost = len(documents) if name is None else documents.column(name).null_count
     if lost:
         raise DatasetError(

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from coveo_provider.documents import DocumentMapping
 from coveo_provider.operators import CoveoTransformOperator
+from coveo_provider.operators.support.databases import Database
 from coveo_provider.operators.support.dataset_writing import MIN_PART_BYTES
 from tests.operators.nights import InMemory, InMemoryNight
 
 MAPPING = DocumentMapping("product://{sku}", fields={"ec_name": "name"}, keep=("price",))
 SQL = "SELECT sku, name, price, updated_at, deleted FROM products"
+
+
+def transformed(folder: Path, **options: Any) -> list[str]:
+    """Make a dataset of a query, and return its parts."""
+    values = {"sql_conn_id": "warehouse", "output": str(folder / "documents"), **options}
+    parts: list[str] = CoveoTransformOperator(task_id="transform", **values).execute({})
+    return parts
+
+
+def counted_slowly(database: Database, query: str, *, batch_rows: int, pause: float) -> int:
+    """Return how many rows a query gives to a worker that stores a part after the first batch."""
+    batches = database.batches(query, None, "sql", batch_rows=batch_rows)
+    count = len(next(batches).rows)
+    time.sleep(pause)
+    return count + sum(len(batch.rows) for batch in batches)
 
 
 class Table:

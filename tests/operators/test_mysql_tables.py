@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from importlib import import_module
@@ -17,11 +15,11 @@ import pytest
 
 from coveo_provider._compat import AirflowFailException, AirflowSkipException
 from coveo_provider.documents import DocumentMapping
-from coveo_provider.operators import CoveoTransformOperator
 from coveo_provider.operators.support.databases import Database
 from coveo_provider.sandbox import Sandbox
 from tests.operators.staging import rows_of
-from tests.operators.tables import TableNights
+from tests.operators.tables import TableNights, counted_slowly, transformed
+from tools.cluster.services import Component, free_port, listens, wait_for
 
 CLIENTS = {"mysqlclient": "MySQLdb", "mysql-connector-python": "mysql.connector"}
 
@@ -53,9 +51,7 @@ pytestmark = [
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A server without users, which needs no tables of its own."""
     folder = tmp_path_factory.mktemp("mariadb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     options = [
         f"--datadir={folder}",
         f"--socket={folder}/socket",
@@ -63,25 +59,13 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         "--bind-address=127.0.0.1",
     ]
     command = ["mariadbd", "--no-defaults", "--skip-grant-tables", "--user=root", *options]
-    log = folder / "log"
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
-        try:
-            _wait(port, process, log)
-            yield port
-        finally:
-            process.kill()
-
-
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(240):
-        assert process.poll() is None, log.read_text()[-3000:]
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
-            time.sleep(0.25)  # a server that starts is asked until it answers
-        else:
-            return
-    raise AssertionError(log.read_text()[-3000:])
+    server = Component("mariadb", command, dict(os.environ), folder / "log")
+    server.start()
+    try:
+        wait_for("MariaDB", lambda: listens(port), 60, [server])
+        yield port
+    finally:
+        server.kill()
 
 
 @pytest.fixture(params=USABLE)
@@ -109,12 +93,6 @@ def warehouse(request: pytest.FixtureRequest, port: int, monkeypatch: pytest.Mon
             ):
                 cursor.execute(statement)
             yield cursor
-
-
-def transformed(folder: Path, **options: Any) -> list[str]:
-    values = {"sql_conn_id": "warehouse", "output": str(folder / "documents"), **options}
-    parts: list[str] = CoveoTransformOperator(task_id="transform", **values).execute({})
-    return parts
 
 
 TYPES = {
@@ -263,11 +241,7 @@ def test_a_worker_that_takes_its_time_loses_no_rows(warehouse: Any, tmp_path: Pa
     assert warehouse.fetchall()[0][0] == 1
     with Database("warehouse") as database:
         query = "SELECT seq AS n, repeat('x', 1000) AS text FROM seq_1_to_100000"
-        batches = database.batches(query, None, "sql", batch_rows=10_000)
-        count = len(next(batches).rows)
-        time.sleep(4)  # of a part that is written
-        count += sum(len(batch.rows) for batch in batches)
-    assert count == 100_000
+        assert counted_slowly(database, query, batch_rows=10_000, pause=4) == 100_000
 
 
 def test_a_query_that_is_given_up_halfway_leaves_room_for_the_next(warehouse: Any) -> None:

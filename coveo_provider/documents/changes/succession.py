@@ -21,7 +21,7 @@ import pyarrow as pa
 from coveo_provider.documents.changes.changed_rows import changed_rows
 from coveo_provider.documents.changes.datasets import WrittenDataset
 from coveo_provider.documents.changes.shares import ROWS_AT_ONCE, Shares, rows_of, share_bits
-from coveo_provider.documents.contract import CONTENT_URI, DOCUMENT_ID
+from coveo_provider.documents.contract import CONTENT_URI, DOCUMENT_ID, column_named
 from coveo_provider.documents.dataset.part_writer import PartWriter
 from coveo_provider.errors import DatasetError
 
@@ -159,7 +159,7 @@ def _add(
 ) -> None:
     for rows, hashes, where in changed_rows(base, masks, open_file):
         # A file may have changed though the row that names it did not: its state is looked at anew.
-        names_files = any(name.lower() == CONTENT_URI.lower() for name in rows.column_names)
+        names_files = column_named(CONTENT_URI, rows.column_names) is not None
         writer.add(rows, where, hashes=None if names_files else hashes)
 
 

@@ -24,6 +24,7 @@ from coveo_provider.documents.contract import (
     DOCUMENT_KEYS,
     FILE_EXTENSION,
     FILE_ID,
+    column_named,
     shown,
 )
 from coveo_provider.documents.records import Column, ContentFile, Kind
@@ -57,7 +58,8 @@ def with_placeholders(
     }
     ids = batch.column(names[DOCUMENT_ID])
     bodies = [(key, batch.column(names[key])) for key in BODY_KEYS if key in names]
-    owners = _texts(batch, CONTENT_OWNERS, where) if CONTENT_OWNERS in batch.schema.names else None
+    owned_by = column_named(CONTENT_OWNERS, batch.schema.names)
+    owners = None if owned_by is None else _texts(batch, owned_by, where)
     files = {}
     for row, uri in enumerate(_texts(batch, names[CONTENT_URI], where)):
         if uri is None:

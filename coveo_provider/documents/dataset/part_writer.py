@@ -23,7 +23,14 @@ import pyarrow.parquet as pq
 
 from coveo_provider.documents.contents.files import blamed_on
 from coveo_provider.documents.contents.threads import side_by_side
-from coveo_provider.documents.contract import CONTENT_URI, DEFAULT_CHUNK_BYTES, DOCUMENT_ID, MIB, Section
+from coveo_provider.documents.contract import (
+    CONTENT_URI,
+    DEFAULT_CHUNK_BYTES,
+    DOCUMENT_ID,
+    MIB,
+    Section,
+    column_named,
+)
 from coveo_provider.documents.dataset.common_types import CommonTypes, normalized
 from coveo_provider.documents.dataset.content_hash import HASH_BYTES, content_hashes
 from coveo_provider.documents.dataset.files import copied, make_folder_of, opened_local
@@ -141,7 +148,7 @@ class PartWriter:
         where = str(folder / entry.name)
         with open_file(folder / entry.name, entry) as file:
             schema = Part(file, where).schema
-            if any(name.lower() == CONTENT_URI.lower() for name in schema.names):
+            if column_named(CONTENT_URI, schema.names) is not None:
                 return False
             self._types.add(schema.empty_table(), where)
             if self._spool.rows:

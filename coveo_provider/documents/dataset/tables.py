@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from coveo_provider.documents.contract import DOCUMENT_ID, MIB
+from coveo_provider.documents.contract import DOCUMENT_ID, MIB, column_named
 from coveo_provider.documents.dataset.common_types import portable, with_members
 from coveo_provider.documents.dataset.files import make_folder_of, stamp_of_open
 from coveo_provider.documents.dataset.foreign_parquet import (
@@ -98,7 +98,7 @@ class Part:
 
     def column(self, key: str) -> list[Any]:
         """Return the value of a key in every row, in whatever case it is written; ``None`` where it is not."""
-        name = next((name for name in self.schema.names if name.lower() == key.lower()), None)
+        name = column_named(key, self.schema.names)
         if name is None:
             return [None] * self.rows
         return [value for batch in self.batches([name]) for value in batch.column(0).to_pylist()]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from coveo_provider.documents.contract import DOCUMENT_ID
+from coveo_provider.documents.contract import DOCUMENT_ID, column_named
 from coveo_provider.documents.extracts.queries import chosen, column_of, without_column
 from coveo_provider.documents.extracts.readers import Batch
 from coveo_provider.documents.extracts.transformation import rows_of
@@ -47,7 +47,7 @@ def ids_of(batch: Batch, mapping: DocumentMapping | None, transform: Transform |
     if transform is None and mapping is not None:
         mapping = DocumentMapping(mapping.document_id)
     documents = rows_of(batch, transform=transform, mapping=mapping)
-    name = next((name for name in documents.column_names if name.lower() == DOCUMENT_ID.lower()), None)
+    name = column_named(DOCUMENT_ID, documents.column_names)
     if name is None:
         raise DatasetError(
             f"{batch.file}: has no column {DOCUMENT_ID!r}, it has {', '.join(documents.column_names)}. Select the "

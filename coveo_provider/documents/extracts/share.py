@@ -18,6 +18,7 @@ from coveo_provider.documents.contract import (
     FILE_EXTENSION,
     PARENT_ID,
     PERMISSIONS,
+    column_named,
 )
 from coveo_provider.documents.extracts.file_walk import FoundFile
 from coveo_provider.documents.extracts.readers import Batch
@@ -85,7 +86,7 @@ class Share:
 
     def with_owners(self, documents: pa.Table) -> pa.Table:
         """Return documents of the last batch with whose their files are, where that decides about permissions."""
-        name = next((one for one in documents.column_names if one.lower() == CONTENT_URI.lower()), None)
+        name = column_named(CONTENT_URI, documents.column_names)
         if name is None or not self.owners:
             return documents
         owners = [self.owners.get(uri) for uri in documents.column(name).to_pylist()]

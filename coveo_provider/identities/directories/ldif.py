@@ -1,5 +1,5 @@
 """
-LDIF (RFC 2849), as ``ldapsearch`` and servers write it → entries, one at a time.
+LDIF (RFC 2849), as ``ldapsearch``, ``ldifde`` and servers write it → entries, one at a time.
 
 The package ``ldif`` reads a damaged base64 value as an empty one and names no line, and its check of a DN takes
 time that doubles with each ``+`` in it. So the few rules are written out here; the tests compare with what it does.

@@ -79,11 +79,8 @@ def _lost(
     operator: CoveoOperator, source_id: str, metadata: Metadata, fields: Mapping[str, Field], *, create: bool
 ) -> list[str]:
     """Return in words what the service would drop, after the fields were made that can be."""
-    from coveo_provider.fields.metadata import without_field
-
-    lost = without_field(metadata.keys, fields)
-    mapped = _mapped(operator, source_id, fields) if lost else {}
-    lost = metadata.filled(without_field(lost, (), mapped))
+    unkept, mapped = _unkept(operator, source_id, metadata.keys, fields)
+    lost = metadata.filled(unkept)
     if create and lost:
         specs = metadata.specs(lost)
         fields = create_missing(operator, specs, fields)
@@ -108,10 +105,18 @@ def keys_without_field(
 
     Only when there are some is the source asked for its rules; where it does not answer there are none.
     """
+    return _unkept(operator, source_id, keys, fields)[0]
+
+
+def _unkept(
+    operator: CoveoOperator, source_id: str, keys: Iterable[str], fields: Mapping[str, Field]
+) -> tuple[list[str], Mapping[str, Sequence[Field]]]:
+    """Return the same, and what mapping rules read: they are asked for where a key has no field."""
     from coveo_provider.fields.metadata import without_field
 
     lost = without_field(keys, fields)
-    return without_field(lost, (), _mapped(operator, source_id, fields)) if lost else []
+    mapped = _mapped(operator, source_id, fields) if lost else {}
+    return without_field(lost, (), mapped), mapped
 
 
 def _mapped(

@@ -233,12 +233,13 @@ def test_names_of_files_are_not_sent() -> None:
     assert encode_document({"documentId": "file://a", "contentUri": None}) == b'{"documentId":"file://a"}'
 
 
-def test_whose_a_file_is_goes_to_whoever_opens_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["contentUriOwners", "CONTENTURIOWNERS"])
+def test_whose_a_file_is_goes_to_whoever_opens_it(tmp_path: Path, column: str) -> None:
     """And is no metadata, with a file or without."""
     batch = batch_of(
         documentId=["x://1", "x://2", "x://3"],
         contentUri=["x://a.txt", "x://b.txt", None],
-        contentUriOwners=["0:0:755/1:1:644", None, "0:0:700"],
+        **{column: ["0:0:755/1:1:644", None, "0:0:700"]},
     )
     opened = []
 
